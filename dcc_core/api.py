@@ -1,0 +1,289 @@
+"""What each kind of component is: the classes a plugin author subclasses.
+
+A component is a final, frozen, keyword-only dataclass; its fields are its options (see `dcc_core.options`).
+Images are (B, C, H, W) floating point and *normalised* (mean and std of the data removed) unless a docstring
+says otherwise; hard labels are (B,) int64, soft labels (B, K) probabilities, K classes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from dcc_core.errors import DccError
+
+if TYPE_CHECKING:
+    from dcc_core.step import RunContext, Step
+    from dcc_core.synthetic import Synthetic
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images (B, C, H, W), normalised, with labels: (B,) int64, or (B, K) probabilities."""
+
+    images: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long a matching loss works on one network: image updates K_i, training epochs T after each."""
+
+    inner_loops: int
+    network_steps: int
+
+
+PUBLISHED_SCHEDULES = {1: (10, 5), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: (50, 10)}
+
+
+def published_schedule(ipc: int) -> Schedule:
+    """K_i and T of gradient matching for a number of images per class.
+
+    The published pairs where there are any; otherwise K_i = min(max(ipc, 10), 50) and T = 5 ipc up to
+    ipc 10, round(500 / K_i) above. Source: section 4.1 of the paper, and the field's settings for 20 to 40.
+    """
+    if ipc in PUBLISHED_SCHEDULES:
+        return Schedule(*PUBLISHED_SCHEDULES[ipc])
+    inner = min(max(ipc, 10), 50)
+    return Schedule(inner, 5 * ipc if ipc <= 10 else round(500 / inner))
+
+
+@dataclass(frozen=True)
+class Part:
+    """This process's share of the objective: a scalar tensor."""
+
+    value: Tensor
+
+
+@dataclass(frozen=True)
+class Total:
+    """A scalar that is the same on every process and counts once."""
+
+    value: Tensor
+
+
+class State:
+    """What a matching loss keeps between steps. Empty by default."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Everything a resumed run needs, as tensors by name."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what `state_dict` gave."""
+
+
+class MatchingLoss(ABC):
+    """What is minimised over the synthetic set.
+
+    At an inner step, look at real data, synthetic data and a network through `Step`, and yield scalars. The
+    objective is the sum of all yielded terms. Yielded terms share no graph: the engine calls backward on each
+    as it arrives. All randomness comes from the step.
+    """
+
+    kind: ClassVar[str] = "loss"
+
+    def schedule(self, ipc: int) -> Schedule:
+        """Inner loops and network steps for a number of images per class. Default: `published_schedule`."""
+        return published_schedule(ipc)
+
+    def setup(self, run: RunContext, synthetic: Synthetic) -> State:
+        """Called once before the first step.
+
+        Here a loss prepares what it keeps, and names what it learns beside the images (`synthetic.learn`).
+        Raise DccError where options do not fit the run.
+        """
+        return State()
+
+    def phase(self, step: Step) -> str:
+        """A word for the part of the objective that acts in this step, for display; may be empty."""
+        return ""
+
+    @abstractmethod
+    def terms(self, step: Step, state: Any) -> Iterator[Part | Total]:
+        """Yield the objective's terms for one inner step."""
+
+
+class Augmentation(ABC):
+    """A differentiable transform of images, with its random draw kept apart from its application.
+
+    mixes_labels: whether `apply` needs and returns soft labels (Mixup, CutMix).
+    """
+
+    kind: ClassVar[str] = "augmentation"
+    mixes_labels: ClassVar[bool] = False
+
+    def adapt(self, traits: frozenset[str]) -> Augmentation:
+        """This augmentation as it suits the data, e.g. without flips for `mirror-changes-class`."""
+        return self
+
+    @abstractmethod
+    def draw(
+        self, n: int, shape: tuple[int, int, int], generator: torch.Generator, *, per_batch: bool = False
+    ) -> Mapping[str, Tensor]:
+        """`n` draws for images of shape (C, H, W): tensors on the CPU, leading dimension n.
+
+        The draws are independent. With `per_batch` they belong to one training batch: an augmentation that
+        picks its operation once per batch picks one, and draws only its strength n times.
+        """
+
+    @abstractmethod
+    def apply(
+        self, images: Tensor, labels: Tensor, params: Mapping[str, Tensor], index: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Transform images (B, C, H, W); draw `index[b]` acts on image b. Differentiable in the images.
+
+        index: (B,) int64 on the CPU. Where `mixes_labels`, labels come and go as (B, K) probabilities.
+        """
+
+
+class Classifier(Protocol):
+    """What an architecture builds: an `nn.Module` with features."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Logits (B, K) of images (B, C, H, W)."""
+        ...
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Features (B, D) before the head."""
+        ...
+
+
+class Architecture(ABC):
+    """Builds networks."""
+
+    kind: ClassVar[str] = "architecture"
+
+    @abstractmethod
+    def build(self, *, channels: int, classes: int, size: tuple[int, int], generator: torch.Generator) -> nn.Module:
+        """A freshly initialised `Classifier` on the CPU for images (channels, *size).
+
+        Initial weights come from `generator` alone (see `dcc_core.seeded`). Raises DccError where the images
+        are too small.
+        """
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images (N, C, H, W) uint8 in 0..255 and labels (N,) int64 in 0..K-1."""
+
+    images: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class RealData:
+    """A data set.
+
+    mean, std: per channel, of images scaled to 0..1. class_names: one per class, in label order.
+    traits: facts that components ask for: `mirror-changes-class` (digits, letters), `mnist`.
+    Raises DccError when shapes, types or labels do not fit together.
+    """
+
+    name: str
+    train: ImageSet
+    test: ImageSet
+    class_names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    validation: ImageSet | None = None
+    traits: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        parts = {"train": self.train, "test": self.test, "validation": self.validation}
+        for part, s in parts.items():
+            if s is not None:
+                self._check(part, s)
+        if len(self.mean) != self.channels or len(self.std) != self.channels or min(self.std) <= 0:
+            raise DccError(
+                f"data '{self.name}': mean {self.mean} and std {self.std} must have one number "
+                f"per channel ({self.channels}), std positive"
+            )
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        c, h, w = self.train.images.shape[1:]
+        return c, h, w
+
+    @property
+    def channels(self) -> int:
+        return self.shape[0]
+
+    def _check(self, part: str, s: ImageSet) -> None:
+        where = f"data '{self.name}', {part} part"
+        if s.images.dtype != torch.uint8 or s.images.ndim != 4:
+            raise DccError(
+                f"{where}: images are {s.images.dtype} of shape {tuple(s.images.shape)}; expected uint8 (N, C, H, W)"
+            )
+        if s.images.shape[1:] != self.train.images.shape[1:]:
+            raise DccError(
+                f"{where}: images are {tuple(s.images.shape[1:])}, the train part's {tuple(self.shape)}; "
+                "they must agree"
+            )
+        if s.labels.dtype != torch.int64 or s.labels.shape != s.images.shape[:1]:
+            raise DccError(
+                f"{where}: labels are {s.labels.dtype} of shape {tuple(s.labels.shape)}; "
+                f"expected int64 ({len(s.images)},)"
+            )
+        if len(s.labels) and not 0 <= int(s.labels.min()) <= int(s.labels.max()) < self.num_classes:
+            raise DccError(
+                f"{where}: labels span {int(s.labels.min())} to {int(s.labels.max())}; "
+                f"expected 0 to {self.num_classes - 1}"
+            )
+
+
+class DataSource(ABC):
+    """Loads a data set."""
+
+    kind: ClassVar[str] = "data"
+
+    def suggestions(self) -> Mapping[str, Any]:
+        """Option values that suit small data, by dotted key, e.g. {"run.outer_loops": 20, "arch.depth": 2}.
+
+        Never inner loops or network steps: they are the loss's.
+        """
+        return {}
+
+    @abstractmethod
+    def load(self, *, root: Path, download: bool, progress: bool) -> RealData:
+        """Read the data set from below `root`, downloading it there where that is allowed and needed."""
+
+
+class Parametrisation(ABC):
+    """How stored tensors become training images."""
+
+    kind: ClassVar[str] = "parametrisation"
+
+    @abstractmethod
+    def init(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Stored tensors that stand for images (N, C, H, W) and labels (N,) or (N, K).
+
+        Each has one row per image, in the same order, unless its name begins with `shared_`. Those that
+        require grad are learned. A tensor named `images` is taken as (N, C, h, w) in normalised space, and
+        is written to a set file in unit space.
+        """
+
+    @abstractmethod
+    def decode(self, stored: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Images (M, C, H, W) and labels of some rows; every row gives the same number M / rows, in order."""
+
+
+class Selection(ABC):
+    """Picks real images: a coreset."""
+
+    kind: ClassVar[str] = "selection"
+
+    @abstractmethod
+    def select(self, data: RealData, ipc: int, run: RunContext) -> Sequence[Tensor]:
+        """For every class, `ipc` distinct indices (int64) into `data.train`."""

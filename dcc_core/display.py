@@ -1,0 +1,71 @@
+"""What a run shows while it works: a progress bar on a terminal, plain lines elsewhere, nothing if quiet."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+Report = Callable[[int, str], None]
+
+LINES = 10
+"""Plain lines per tracked piece of work, where there is no terminal."""
+
+
+class Display:
+    """Shows progress and log lines on stderr."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.console = Console(stderr=True)
+        self._quiet = quiet
+
+    @contextlib.contextmanager
+    def logging(self) -> Iterator[None]:
+        """Show the package's log lines while the context lasts."""
+        logger = logging.getLogger("dcc")
+        handler = RichHandler(console=self.console, show_time=False, show_level=False, show_path=False)
+        handler.setLevel(logging.WARNING if self._quiet else logging.INFO)
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+
+    @contextlib.contextmanager
+    def track(self, what: str, total: int) -> Iterator[Report]:
+        """Progress of `total` pieces of work; report how many are done, with a note."""
+        if self._quiet:
+            yield lambda done, note: None
+        elif self.console.is_terminal:
+            with self._bar() as bar:
+                task = bar.add_task(what, total=total, note="")
+                yield lambda done, note: bar.update(task, completed=done, note=note)
+        else:
+            yield self._lines(what, total)
+
+    def _bar(self) -> Progress:
+        return Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+        )
+
+    def _lines(self, what: str, total: int) -> Report:
+        shown = 0
+
+        def report(done: int, note: str) -> None:
+            nonlocal shown
+            if done * LINES // total > shown:
+                shown = done * LINES // total
+                self.console.print(f"{what} {done}/{total} {note}", highlight=False, soft_wrap=True)
+
+        return report

@@ -1,0 +1,106 @@
+"""Algorithm 1 of the paper: optimise the synthetic set against the real one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import cached_property
+
+import torch
+from torch import nn
+
+from dcc_core.api import Batch, MatchingLoss, State
+from dcc_core.errors import DccError
+from dcc_core.observe import StepReport
+from dcc_core.step import RunContext, Step
+from dcc_core.synthetic import Synthetic
+from dcc_core.training import train_epoch
+
+Watch = Callable[[StepReport], None]
+
+_SMALLER = "a smaller image rate often helps: -o run.image_rate=..."
+
+
+def optimise(
+    run: RunContext,
+    loss: MatchingLoss,
+    synthetic: Synthetic,
+    *,
+    set_index: int = 0,
+    watch: Watch | None = None,
+) -> None:
+    """Learn the synthetic set in place (Algorithm 1).
+
+    Raises DccError at the first loss that is not finite; the set then holds the last good step.
+    """
+    state = loss.setup(run, synthetic)
+    for outer in range(run.outer_loops):
+        network = _Network(run, outer)
+        for inner in range(run.inner_loops):
+            step = Step(run, synthetic, outer=outer, inner=inner, network=network.matching)
+            value = update(step, loss, state)
+            if watch:
+                phase = loss.phase(step)
+                watch(StepReport(set=set_index, outer=outer, inner=inner, loss=value, phase=phase))
+            if inner < run.inner_loops - 1:
+                network.train(synthetic, inner)
+
+
+def update(step: Step, loss: MatchingLoss, state: State) -> float:
+    """One step on the synthetic set; returns the objective, the sum of the loss's terms."""
+    step.synthetic.zero_gradients()
+    total = 0.0
+    for term in loss.terms(step, state):
+        value = term.value.item()
+        if not math.isfinite(value):
+            raise DccError(f"the loss became {value} at {_place(step)}; {_SMALLER}")
+        total += value
+        torch.autograd.backward(term.value, inputs=step.synthetic.leaves())
+    for name, tensor in step.synthetic.tensors().items():
+        if tensor.grad is not None and not torch.isfinite(tensor.grad).all():
+            raise DccError(f"the gradient of '{name}' is not finite at {_place(step)}; {_SMALLER}")
+    step.synthetic.update()
+    return total
+
+
+def _place(step: Step) -> str:
+    return f"outer loop {step.outer}, inner loop {step.inner}"
+
+
+class _Network:
+    """The network of one outer loop: built on first use, trained between the inner steps."""
+
+    def __init__(self, run: RunContext, outer: int) -> None:
+        self._run = run
+        self._random = run.random.at("outer", outer)
+
+    def matching(self) -> nn.Module:
+        return self._module
+
+    def train(self, synthetic: Synthetic, inner: int) -> None:
+        """T epochs on the synthetic set as it stands."""
+        run = self._run
+        if not run.network_steps:
+            return
+        with torch.no_grad():
+            batch = synthetic.batch(*range(run.num_classes))
+        data = Batch(batch.images.detach(), batch.labels.detach())
+        for epoch in range(run.network_steps):
+            train_epoch(
+                self._module,
+                data,
+                self._optimiser,
+                batch_size=run.network_batch,
+                num_classes=run.num_classes,
+                criterion=run.criterion,
+                augmentation=run.augmentation,
+                random=self._random.at("inner", inner, "epoch", epoch),
+            )
+
+    @cached_property
+    def _module(self) -> nn.Module:
+        return self._run.build(self._random.generator("network"))
+
+    @cached_property
+    def _optimiser(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self._module.parameters(), lr=self._run.network_rate)

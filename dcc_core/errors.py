@@ -1,0 +1,37 @@
+"""Errors a user can act on. The command line prints the message and exits with code 2."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class DccError(Exception):
+    """Something the user can mend. The message quotes the value, what was expected, and a hint."""
+
+    exit_code = 2
+
+
+class OptionError(DccError):
+    """One or more wrong options, reported together.
+
+    `problems` holds one line per option, each beginning with the option's dotted key.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        if len(self.problems) == 1:
+            message = self.problems[0]
+        else:
+            message = f"{len(self.problems)} options are wrong\n" + "\n".join(f"  {p}" for p in self.problems)
+        super().__init__(message)
+
+
+class PluginWarning(UserWarning):
+    """A plugin was left out, or two plugins claim one name. Fatal only where that name is asked for."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The suggestion ` Did you mean 'x'?` for a mistyped word, or the empty string."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" Did you mean '{close[0]}'?" if close else ""

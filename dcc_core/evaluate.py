@@ -1,0 +1,119 @@
+"""Scoring: networks trained from scratch on a small set, tested once on the real test images."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from dcc_core.api import Augmentation, Batch
+from dcc_core.criterion import cross_entropy
+from dcc_core.protocols import Protocol
+from dcc_core.rng import Randomness
+from dcc_core.training import train_epoch
+
+TEST_PIXELS = 512 * 32 * 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """Test accuracies (0..1) of networks trained on one set: the last accuracy of each, never the best."""
+
+    accuracies: tuple[float, ...]
+    protocol: str
+    version: int
+    architecture: str
+    seconds: float
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.accuracies)
+
+    @property
+    def std(self) -> float:
+        """Spread over networks: the population's standard deviation."""
+        return statistics.pstdev(self.accuracies)
+
+    def as_dict(self) -> dict[str, Any]:
+        """What a set file records: everything but the time."""
+        return {
+            "protocol": self.protocol,
+            "version": self.version,
+            "architecture": self.architecture,
+            "accuracies": list(self.accuracies),
+            "mean": self.mean,
+            "std": self.std,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scorer:
+    """Everything that scoring needs beside the set: see `Scorer.score`.
+
+    build: a fresh network from a generator. test: the real test images, normalised like the set.
+    """
+
+    protocol: Protocol
+    augmentation: Augmentation
+    build: Callable[[torch.Generator], nn.Module]
+    architecture: str
+    test: Batch
+    num_classes: int
+    random: Randomness
+
+    def score(self, data: Batch, nets: int, watch: Callable[[int], None] | None = None) -> Score:
+        """Train and test `nets` networks on a set (normalised, decoded); `watch` is told how many are done."""
+        start = time.perf_counter()
+        accuracies: list[float] = []
+        for net in range(nets):
+            accuracies.append(accuracy(self._trained(data, self.random.at("net", net)), self.test))
+            if watch:
+                watch(net + 1)
+        return Score(
+            accuracies=tuple(accuracies),
+            protocol=self.protocol.name,
+            version=self.protocol.version,
+            architecture=self.architecture,
+            seconds=time.perf_counter() - start,
+        )
+
+    def _trained(self, data: Batch, random: Randomness) -> nn.Module:
+        network = self.build(random.generator("network"))
+        p = self.protocol
+        rate = p.rate
+        optimiser = self._optimiser(network, rate)
+        for epoch in range(p.epochs):
+            train_epoch(
+                network,
+                data,
+                optimiser,
+                batch_size=p.batch,
+                num_classes=self.num_classes,
+                criterion=cross_entropy,
+                augmentation=self.augmentation,
+                random=random.at("epoch", epoch),
+            )
+            if epoch == p.decay_after:
+                rate *= p.decay
+                optimiser = self._optimiser(network, rate)
+        return network
+
+    def _optimiser(self, network: nn.Module, rate: float) -> torch.optim.Optimizer:
+        p = self.protocol
+        return torch.optim.SGD(network.parameters(), lr=rate, momentum=p.momentum, weight_decay=p.weight_decay)
+
+
+def accuracy(network: nn.Module, test: Batch) -> float:
+    """Share of test images whose largest logit is their label's, in evaluation mode."""
+    network.eval()
+    size = max(1, TEST_PIXELS // (test.images.shape[-1] * test.images.shape[-2]))
+    right = 0
+    with torch.no_grad():
+        for images, labels in zip(test.images.split(size), test.labels.split(size), strict=True):
+            right += int((network(images).argmax(dim=1) == labels).sum())
+    return right / len(test.labels)

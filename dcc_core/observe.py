@@ -1,0 +1,41 @@
+"""What observers are told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dcc_core.evaluate import Score
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunInfo:
+    """A run before its first step. config: dotted option keys and plain values; out: the run's folder."""
+
+    config: dict[str, Any]
+    class_names: tuple[str, ...]
+    sets: int
+    outer_loops: int
+    inner_loops: int
+    out: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepReport:
+    """One inner step: its place, the objective's value, and which part of a combinator gave it (`phase`)."""
+
+    set: int
+    outer: int
+    inner: int
+    loss: float
+    phase: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreReport:
+    """A scored set. subject: `condensed` or `random`, the baseline."""
+
+    set: int
+    subject: str
+    score: Score

@@ -1,0 +1,80 @@
+"""The Python interface: the same engine, names and defaults as `dcc-run`, without a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dcc_core.config import KIND_OF_KEY, Config, Rank, Settings, resolve
+from dcc_core.engine import Watch
+from dcc_core.errors import DccError
+from dcc_core.evaluate import Score
+from dcc_core.job import Job
+from dcc_core.options import schema
+from dcc_core.registry import Registry
+from dcc_core.run_options import RunOptions, ScoreOptions
+from dcc_core.setfile import CondensedSet, load_set
+
+
+def condense(
+    *,
+    options: Mapping[str, Any] | None = None,
+    set_index: int = 0,
+    watch: Watch | None = None,
+    registry: Registry | None = None,
+    **choices: Any,
+) -> CondensedSet:
+    """Learn one condensed set.
+
+    choices: components by section and engine options by name, as the flags of `dcc-run` have them:
+        `data="digits", loss="collective", aug="dsa", ipc=1, seed=0, outer_loops=100`.
+    options: anything else by dotted key: `{"loss.distance": "cosine"}`.
+    set_index: which of the sets that share a seed. watch: called with a `StepReport` after every step.
+    Raises DccError (OptionError) for wrong names and values.
+    """
+    registry = registry or Registry.installed()
+    return Job(_config(registry, {}, choices, options), registry).condense(set_index, watch)
+
+
+def score(
+    condensed: CondensedSet | str | Path,
+    *,
+    options: Mapping[str, Any] | None = None,
+    registry: Registry | None = None,
+    **choices: Any,
+) -> Score:
+    """Score a condensed set, or the file of one, on the test images of its data.
+
+    Data, architecture, protocol and seed are the set's own unless `choices` or `options` say otherwise:
+    `nets=20, protocol="dsa", arch="convnet"`. The same choices give the accuracies of the run that made it.
+    Raises DccError where the set does not fit the data.
+    """
+    registry = registry or Registry.installed()
+    s = condensed if isinstance(condensed, CondensedSet) else load_set(condensed)
+    own = {k: v for k, v in s.provenance.config.items() if k != "run.init"}
+    return _score(Job(_config(registry, own, choices, options), registry), s)
+
+
+def _score(job: Job, s: CondensedSet) -> Score:
+    return job.scorer(s).score(job.decoded(s), job.config.score.nets)
+
+
+def _config(
+    registry: Registry, own: Mapping[str, Any], choices: Mapping[str, Any], options: Mapping[str, Any] | None
+) -> Config:
+    settings = Settings()
+    settings.add(own, "set file", Rank.FILE)
+    settings.add(options or {}, "options", Rank.OPTION)
+    settings.add({_key_of(name): value for name, value in choices.items()}, "argument", Rank.FLAG)
+    return resolve(registry, settings)
+
+
+def _key_of(name: str) -> str:
+    """The dotted key of an argument: `loss`, `run.ipc`, `score.nets`."""
+    if name in KIND_OF_KEY or name == "recipe":
+        return name
+    for section, cls in (("run", RunOptions), ("score", ScoreOptions)):
+        if name in schema(cls):
+            return f"{section}.{name}"
+    raise DccError(f"unknown argument '{name}'; options of components go into options={{'loss.distance': ...}}")

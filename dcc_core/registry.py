@@ -1,0 +1,269 @@
+"""Finds the components of all plugins. A value that is passed on, never a global."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from importlib import metadata, resources
+from typing import Any
+
+import pluggy
+
+from dcc_core import hookspecs
+from dcc_core.component import KINDS, Component, Kind
+from dcc_core.errors import DccError, PluginWarning, did_you_mean
+
+ENTRY_POINTS = "dcc"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a plugin comes from: the entry point's name and its distribution."""
+
+    provider: str
+    distribution: str = ""
+    version: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.provider} ({self.distribution} {self.version})" if self.distribution else self.provider
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A plugin that was left out, and why."""
+
+    origin: Origin
+    reason: str
+
+
+@dataclass(frozen=True)
+class Provided:
+    """A component together with its kind and its plugin."""
+
+    kind: Kind
+    component: Component
+    origin: Origin
+
+    @property
+    def qualified(self) -> str:
+        return f"{self.origin.provider}:{self.component.name}"
+
+
+@dataclass(frozen=True)
+class Found:
+    """The result of a look-up: the component, and for a family the argument the user wrote."""
+
+    provided: Provided
+    argument: str | None = None
+
+    def load(self) -> Any:
+        """Import the target.
+
+        Raises DccError naming the plugin when its module does not import or lacks the target.
+        """
+        component, origin = self.provided.component, self.provided.origin
+        module_name, _, attribute = component.target.partition(":")
+        try:
+            module = importlib.import_module(module_name)
+            return getattr(module, attribute)
+        except Exception as error:
+            raise DccError(
+                f"{self.provided.kind.name} '{component.name}' of plugin {origin} does not load from "
+                f"'{component.target}': {type(error).__name__}: {error}"
+            ) from error
+
+    def read(self) -> str:
+        """The text of a recipe's file."""
+        package, _, file = self.provided.component.target.partition(":")
+        return resources.files(package).joinpath(file).read_text(encoding="utf-8")
+
+
+class Registry:
+    """All components of some plugins, and the observers among them.
+
+    plugins: manifest modules (or any objects with hook implementations).
+    origins: where each comes from, in the same order; by default named after the module.
+    """
+
+    def __init__(self, plugins: Iterable[object] = (), origins: Iterable[Origin] = ()) -> None:
+        self.broken: list[Broken] = []
+        self._manager = pluggy.PluginManager(hookspecs.PROJECT)
+        self._manager.add_hookspecs(hookspecs)
+        self._origins: dict[str, Origin] = {}
+        self._rows: dict[str, list[Provided]] = {}
+        self._silenced: set[tuple[str, str]] = set()
+        given = list(plugins)
+        known = list(origins) or [Origin(_module_name(p)) for p in given]
+        for plugin, origin in zip(given, known, strict=True):
+            self._add(plugin, origin)
+
+    @classmethod
+    def installed(cls) -> Registry:
+        """The plugins of all installed distributions: entry points of the group `dcc`."""
+        registry = cls()
+        for point in sorted(metadata.entry_points(group=ENTRY_POINTS), key=_builtin_first):
+            name, version = (point.dist.name, point.dist.version) if point.dist else ("", "")
+            origin = Origin(point.name, name, version)
+            try:
+                plugin = point.load()
+            except (Exception, SystemExit) as error:
+                registry._leave_out(origin, f"{type(error).__name__}: {error}")
+            else:
+                registry._add(plugin, origin)
+        return registry
+
+    def components(self, kind: str | None = None) -> Iterator[Provided]:
+        """Every component, by kind and in the order of the plugins; of one kind where it is named."""
+        for k in KINDS:
+            if kind is None or kind in (k.name, k.key):
+                yield from self._of(k)
+
+    def conflicts(self) -> dict[tuple[str, str], list[Provided]]:
+        """Names claimed more than once, keyed by (kind, name)."""
+        claims: dict[tuple[str, str], list[Provided]] = {}
+        for row in self.components():
+            claims.setdefault((row.kind.name, row.component.name), []).append(row)
+        return {key: rows for key, rows in claims.items() if len(rows) > 1}
+
+    def find(self, kind: str, name: str) -> Found:
+        """Look a name up: `collective`, qualified `acme:collective`, or of a family `folder:PATH`.
+
+        Raises DccError for a name that is unknown, or claimed by two plugins and not qualified.
+        """
+        k = kind_named(kind)
+        rows = self._of(k)
+        plain = [found for row in rows if (found := _match(row, name))]
+        provider, _, rest = name.partition(":")
+        qualified = [f for row in rows if row.origin.provider == provider and (f := _match(row, rest))]
+        matches = plain or qualified
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            choices = " or ".join(f"'{m.provided.origin.provider}:{name}'" for m in matches)
+            raise DccError(f"{k.name} '{name}' is claimed by {len(matches)} plugins: write {choices}")
+        raise DccError(self._unknown(k, name, rows))
+
+    def name_of(self, kind: str, cls: type) -> str | None:
+        """The name under which a class is registered, or None."""
+        target = f"{cls.__module__}:{cls.__qualname__}"
+        rows = [r.component.name for r in self.components(kind) if r.component.target == target]
+        return rows[0] if rows else None
+
+    def versions(self) -> dict[str, str]:
+        """Versions of the distributions that plugins come from."""
+        pairs = {o.distribution: o.version for o in self._origins.values() if o.distribution}
+        return dict(sorted(pairs.items()))
+
+    def notify(self, hook: str, **arguments: object) -> None:
+        """Call an observer hook of every plugin. One that raises is named once and not called again."""
+        for name, function, argnames in self._implementations(hook):
+            if (name, hook) in self._silenced:
+                continue
+            try:
+                function(*(arguments[a] for a in argnames))
+            except Exception as error:
+                self._silenced.add((name, hook))
+                warnings.warn(
+                    f"observer {self._origins[name]} failed in {hook} and is left out from here on: "
+                    f"{type(error).__name__}: {error}",
+                    PluginWarning,
+                    stacklevel=2,
+                )
+
+    def _add(self, plugin: object, origin: Origin) -> None:
+        name = origin.provider
+        if name in self._origins:
+            self._leave_out(origin, f"another plugin is called '{name}' already")
+            return
+        try:
+            self._manager.register(plugin, name)
+            stray = [c.name for c in self._manager.get_hookcallers(plugin) or () if not c.has_spec()]
+            if stray:
+                self._manager.unregister(plugin)
+                hint = did_you_mean(stray[0], self._manager.hook.__dict__)
+                self._leave_out(origin, f"unknown hook '{stray[0]}'.{hint}")
+                return
+        except Exception as error:
+            if self._manager.get_plugin(name) is not None:
+                self._manager.unregister(name=name)
+            self._leave_out(origin, f"{type(error).__name__}: {error}")
+            return
+        self._origins[name] = origin
+
+    def _of(self, kind: Kind) -> list[Provided]:
+        if kind.name not in self._rows:
+            rows: list[Provided] = []
+            for name, function, _ in self._implementations(kind.hook):
+                origin = self._origins[name]
+                try:
+                    rows += [Provided(kind, _checked(c), origin) for c in function()]
+                except Exception as error:
+                    self._leave_out(origin, f"{kind.hook}: {type(error).__name__}: {error}")
+            self._rows[kind.name] = rows
+            self._warn_of_conflicts(kind, rows)
+        return self._rows[kind.name]
+
+    def _implementations(self, hook: str) -> list[tuple[str, Callable[..., Any], tuple[str, ...]]]:
+        """Name, function and argument names of each plugin's implementation, in order of registration."""
+        caller = getattr(self._manager.hook, hook)
+        return [(i.plugin_name, i.function, i.argnames) for i in caller.get_hookimpls()]
+
+    def _leave_out(self, origin: Origin, reason: str) -> None:
+        self.broken.append(Broken(origin, reason))
+        warnings.warn(f"plugin {origin} not loaded: {reason}", PluginWarning, stacklevel=3)
+
+    def _warn_of_conflicts(self, kind: Kind, rows: list[Provided]) -> None:
+        first: dict[str, Provided] = {}
+        for row in rows:
+            other = first.setdefault(row.component.name, row)
+            if other is not row:
+                warnings.warn(
+                    f"plugin {row.origin} claims the {kind.name} '{row.component.name}', which "
+                    f"{other.origin} has too; write '{other.qualified}' or '{row.qualified}'",
+                    PluginWarning,
+                    stacklevel=3,
+                )
+
+    def _unknown(self, kind: Kind, name: str, rows: list[Provided]) -> str:
+        lines = [f"no {kind.name} named '{name}'.{did_you_mean(name, [r.component.name for r in rows])}"]
+        by_origin: dict[Origin, list[str]] = {}
+        for row in rows:
+            by_origin.setdefault(row.origin, []).append(row.component.name)
+        listed = " · ".join(f"{', '.join(names)} ({o.provider})" for o, names in by_origin.items())
+        lines.append(f"  available: {listed or 'none'}")
+        lines += [f"  not loaded: {b.origin}: {b.reason}" for b in self.broken]
+        return "\n".join(lines)
+
+
+def kind_named(name: str) -> Kind:
+    """The kind with this name or configuration key. Raises DccError for an unknown one."""
+    for kind in KINDS:
+        if name in (kind.name, kind.key):
+            return kind
+    known = [k.name for k in KINDS]
+    raise DccError(f"no kind of component named '{name}'.{did_you_mean(name, known)} One of: {', '.join(known)}")
+
+
+def _match(row: Provided, name: str) -> Found | None:
+    component = row.component
+    if not component.family:
+        return Found(row) if component.name == name else None
+    if name.startswith(component.prefix) and len(name) > len(component.prefix):
+        return Found(row, name[len(component.prefix) :])
+    return None
+
+
+def _checked(row: object) -> Component:
+    if not isinstance(row, Component):
+        raise TypeError(f"expected dcc_core.Component, got {type(row).__name__}")
+    return row
+
+
+def _module_name(plugin: object) -> str:
+    return getattr(plugin, "__name__", type(plugin).__name__)
+
+
+def _builtin_first(point: metadata.EntryPoint) -> tuple[bool, str]:
+    return (point.name != "builtin", point.name)

@@ -1,0 +1,45 @@
+"""The options the engine owns, in the sections `run` and `score` of a configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Lt
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How to condense. The defaults are the paper's settings (section 4.1)."""
+
+    ipc: Annotated[int, "images per class", Ge(1)] = 1
+    seed: Annotated[int, "seed of every random number", Ge(0)] = 0
+    sets: Annotated[int, "synthetic sets to learn, each from its own initial images", Ge(1)] = 5
+    outer_loops: Annotated[int, "network initialisations, K_o", Ge(1)] = 1000
+    inner_loops: Annotated[int | None, "image updates per network, K_i; none: as the loss says", Ge(1)] = None
+    network_steps: Annotated[
+        int | None, "epochs on the synthetic set after each image update, T; none: as the loss says", Ge(0)
+    ] = None
+    image_rate: Annotated[float, "learning rate of the synthetic images, tau", Gt(0)] = 0.1
+    image_momentum: Annotated[float, "momentum of the synthetic images", Ge(0), Lt(1)] = 0.5
+    network_rate: Annotated[float, "learning rate of the network, eta", Gt(0)] = 0.01
+    real_batch: Annotated[int, "real images per class in a matching step", Ge(1)] = 256
+    network_batch: Annotated[int, "batch size of the network's training on the synthetic set", Ge(1)] = 256
+    norm_batch: Annotated[int, "real images per class that set BatchNorm statistics before a step", Ge(1)] = 16
+    criterion: Annotated[Literal["cross-entropy", "hinge"], "training criterion of the network"] = "cross-entropy"
+    init: Annotated[str, "initial images: real (as `selection` picks them), noise, or the path of a set file"] = "real"
+    device: Annotated[str, "auto, cpu, cuda, or cuda:N"] = "auto"
+    precision: Annotated[Literal["float32", "float64"], "floating-point type of images and networks"] = "float32"
+    data_root: Annotated[Path | None, "folder for data sets; none: the user's cache folder"] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions:
+    """How to score a set. The defaults are the paper's (section 4.1)."""
+
+    protocol: Annotated[
+        Literal["dc", "dsa"] | None, "scoring protocol; none: dsa where the run augments, dc otherwise"
+    ] = None
+    nets: Annotated[int, "networks trained from scratch on each set", Ge(1)] = 20
+    baseline: Annotated[bool, "score random real images beside the set, by the same protocol"] = True

@@ -1,0 +1,230 @@
+"""What a matching loss sees: the run before the first step, and each inner step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dcc_core.api import Augmentation, Batch, Parametrisation, RealData
+from dcc_core.criterion import Criterion
+from dcc_core.gradients import WeightGradient
+from dcc_core.real import RealImages
+from dcc_core.rng import Randomness
+from dcc_core.synthetic import Synthetic
+
+IMAGES_AT_ONCE = 4096
+"""Real images that are normalised and augmented in one call; bounds memory for many classes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunContext:
+    """A run as a loss's `setup` and a selection see it.
+
+    build: a freshly initialised network on the run's device, from a generator.
+    random: the random numbers of this synthetic set.
+    """
+
+    data: RealData
+    real: RealImages
+    augmentation: Augmentation
+    parametrisation: Parametrisation
+    criterion: Criterion
+    build: Callable[[torch.Generator], nn.Module]
+    random: Randomness
+    device: torch.device
+    dtype: torch.dtype
+    ipc: int
+    real_batch: int
+    norm_batch: int
+    outer_loops: int
+    inner_loops: int
+    network_steps: int
+    network_rate: float
+    network_batch: int
+
+    @property
+    def num_classes(self) -> int:
+        return self.data.num_classes
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassGradients:
+    """Mean loss gradients of `k` classes: lists over weights of tensors (k, *weight shape)."""
+
+    classes: tuple[int, ...]
+    real: list[Tensor]
+    synthetic: list[Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SummedGradients:
+    """One weighted sum over classes of mean loss gradients: lists over weights."""
+
+    real: list[Tensor]
+    synthetic: list[Tensor]
+
+
+class Step:
+    """One inner step, as a matching loss sees it. Images are normalised, (B, C, H, W).
+
+    outer, inner: loop indices from 0. classes: the labels this process works on.
+    synthetic: the set that is learned; `synthetic.batch(label)` decodes a class's images.
+    """
+
+    def __init__(
+        self,
+        run: RunContext,
+        synthetic: Synthetic,
+        *,
+        outer: int,
+        inner: int,
+        network: Callable[[], nn.Module],
+    ) -> None:
+        self.run = run
+        self.synthetic = synthetic
+        self.outer = outer
+        self.inner = inner
+        self.classes: tuple[int, ...] = tuple(range(run.num_classes))
+        self._network = network
+        self._random = run.random.at("outer", outer, "inner", inner)
+
+    @property
+    def num_classes(self) -> int:
+        """Classes of the data set."""
+        return self.run.num_classes
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """The network in matching mode: no dropout, BatchNorm statistics of real images, frozen.
+
+        Built on first use; a loss that never asks for it never pays for it. Leave its weights as they are.
+        """
+        network = self._network()
+        statistics = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        if statistics:
+            self._set_statistics(network, statistics)
+        return network.eval()
+
+    def generator(self, *purpose: str | int) -> torch.Generator:
+        """A CPU generator of this step for a purpose, e.g. `generator("start", label)`."""
+        return self._random.generator("loss", *purpose)
+
+    def real(self, label: int, n: int | None = None) -> Batch:
+        """`n` real images of a class (default: the run's real batch; fewer where the class is smaller).
+
+        The same call in the same step gives the same images. Not augmented.
+        """
+        return self.run.real.draw(label, n or self.run.real_batch, self._random.generator("real", label))
+
+    def augment(self, batch: Batch, owners: Tensor | int) -> Batch:
+        """Siamese augmentation: the draw of this step and of each image's class, for real and synthetic alike.
+
+        owners: the class of each image (B,) int64 on the CPU, or one label for all.
+        """
+        if isinstance(owners, int):
+            owners = torch.full((len(batch.images),), owners)
+        return augmented(self.run.augmentation, batch, self._draws, owners, self.num_classes)
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Features (B, D) of the network before its head."""
+        return self.network.embed(images)  # pyright: ignore[reportCallIssue]
+
+    def all_sum(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Sum over processes, with the identity as its derivative; on one process the tensors themselves."""
+        return list(tensors)
+
+    def class_gradients(self, classes: Sequence[int] | None = None) -> Iterator[ClassGradients]:
+        """Mean gradients of each class (this process's by default), real and synthetic, Siamese draw applied.
+
+        They arrive in chunks; chunks share no graph.
+        """
+        for label in self.classes if classes is None else classes:
+            real = self.augment(self.real(label), label)
+            synthetic = self.augment(self.synthetic.batch(label), label)
+            yield ClassGradients(
+                classes=(label,),
+                real=[g.unsqueeze(0) for g in self._gradient.value(*_mean(real))],
+                synthetic=[g.unsqueeze(0) for g in self._gradient.differentiable(*_mean(synthetic))],
+            )
+
+    def summed_gradients(self, weights: Tensor | None = None) -> SummedGradients:
+        """The sum over all classes of `weights[class]` times the mean gradient of the class.
+
+        weights: (num_classes,), default all ones. Siamese draw applied; summed over processes.
+        """
+        w = torch.ones(self.num_classes) if weights is None else weights.cpu()
+        real = [torch.zeros_like(p) for p in self._gradient.parameters]
+        for batch, owners in self._real_groups():
+            part = self._gradient.value(batch.images, batch.labels, self._spread(w, owners))
+            for sum_, gradient in zip(real, part, strict=True):
+                sum_ += gradient
+        batch = self.synthetic.batch(*self.classes)
+        owners = self.synthetic.owners_of(self.classes, len(batch.images))
+        batch = self.augment(batch, owners)
+        synthetic = self._gradient.differentiable(batch.images, batch.labels, self._spread(w, owners))
+        return SummedGradients(real=self.all_sum(real), synthetic=self.all_sum(synthetic))
+
+    @cached_property
+    def _gradient(self) -> WeightGradient:
+        return WeightGradient(self.network, self.run.criterion)
+
+    @cached_property
+    def _draws(self) -> dict[str, Tensor]:
+        generator = self._random.generator("augment")
+        return dict(self.run.augmentation.draw(self.num_classes, self.run.data.shape, generator))
+
+    def _real_groups(self) -> Iterator[tuple[Batch, Tensor]]:
+        """Augmented real batches of all classes of this process, several classes at a time, with owners."""
+        group: list[Batch] = []
+        owners: list[int] = []
+        for position, label in enumerate(self.classes):
+            batch = self.real(label)
+            group.append(batch)
+            owners += [label] * len(batch.images)
+            if len(owners) >= IMAGES_AT_ONCE or position == len(self.classes) - 1:
+                whole = Batch(torch.cat([b.images for b in group]), torch.cat([b.labels for b in group]))
+                index = torch.tensor(owners)
+                yield self.augment(whole, index), index
+                group, owners = [], []
+
+    def _spread(self, weights: Tensor, owners: Tensor) -> Tensor:
+        """Per-image weights such that each class contributes `weights[class]` times its mean."""
+        counts = torch.bincount(owners, minlength=self.num_classes)
+        return (weights.double() / counts.clamp(min=1))[owners].to(self.run.device, self.run.dtype)
+
+    def _set_statistics(self, network: nn.Module, layers: Sequence[nn.Module]) -> None:
+        """One train-mode forward of real images, so that BatchNorm's running statistics fit the network."""
+        n = self.run.norm_batch
+        images = torch.cat(
+            [self.run.real.draw(k, n, self._random.generator("batch-norm", k)).images for k in range(self.num_classes)]
+        )
+        network.eval()
+        for layer in layers:
+            layer.train()
+        with torch.no_grad():
+            network(images)
+
+
+def augmented(
+    augmentation: Augmentation, batch: Batch, params: dict[str, Tensor], index: Tensor, num_classes: int
+) -> Batch:
+    """A batch under drawn parameters; labels become soft where the augmentation mixes them."""
+    labels = batch.labels
+    if augmentation.mixes_labels and not labels.is_floating_point():
+        labels = F.one_hot(labels, num_classes).to(batch.images.dtype)
+    return Batch(*augmentation.apply(batch.images, labels, params, index))
+
+
+def _mean(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """Images, labels and equal weights that sum to one."""
+    n = len(batch.images)
+    return (
+        batch.images,
+        batch.labels,
+        torch.full((n,), 1 / n, device=batch.images.device, dtype=batch.images.dtype),
+    )

@@ -1,0 +1,1 @@
+"""Recipes: named option values, read as package data."""
