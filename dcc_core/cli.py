@@ -38,6 +38,7 @@ ENGINE_FLAGS = {
     "--device": "run.device",
     "--data-root": "run.data_root",
 }
+HELP = {"help_option_names": ["-h", "--help"]}
 KEY_OF_FLAG = {flag: key for flag, (key, _) in COMPONENT_FLAGS.items()} | ENGINE_FLAGS
 
 
@@ -62,8 +63,8 @@ def _guarded(work: Callable[[], Any]) -> Any:
             raise
         click.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        click.echo("Interrupted", err=True)
+    except KeyboardInterrupt as error:
+        click.echo(f"Interrupted{f': {error}' if str(error) else ''}", err=True)
         sys.exit(130)
 
 
@@ -89,7 +90,7 @@ def _with_flags(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.command(cls=_Command, name="run")
+@click.command(cls=_Command, name="run", context_settings=HELP)
 @_with_flags
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML file of options")
 @click.option("-o", "pairs", multiple=True, metavar="KEY=VALUE", help="any option, e.g. -o loss.distance=cosine")
@@ -108,7 +109,8 @@ def run(
 ) -> None:
     """Condense a data set into a few images per class, and score the result.
 
-    `dcc plugins` lists what the names can be, `dcc show KIND NAME` the options of each for `-o`.
+    `dcc plugins` lists what the names can be, `dcc show KIND NAME` the options of each for `-o`. The defaults
+    are the paper's; small data sources suggest smaller budgets, and the report says where each value came from.
     """
     registry = Registry.installed()
     config = resolve(registry, _settings(config_file, pairs, flags))
@@ -141,7 +143,7 @@ def _settings(config_file: Path | None, pairs: tuple[str, ...], flags: Mapping[s
     return settings
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings=HELP)
 @click.version_option(package_name="dcc")
 def cli() -> None:
     """Dataset condensation: a few synthetic images per class on which networks train nearly as well."""

@@ -182,7 +182,7 @@ class Registry:
             stray = [c.name for c in self._manager.get_hookcallers(plugin) or () if not c.has_spec()]
             if stray:
                 self._manager.unregister(plugin)
-                hint = did_you_mean(stray[0], self._manager.hook.__dict__)
+                hint = did_you_mean(stray[0], [n for n in vars(hookspecs) if n.startswith("dcc_")])
                 self._leave_out(origin, f"unknown hook '{stray[0]}'.{hint}")
                 return
         except Exception as error:
@@ -211,6 +211,7 @@ class Registry:
         return [(i.plugin_name, i.function, i.argnames) for i in caller.get_hookimpls()]
 
     def _leave_out(self, origin: Origin, reason: str) -> None:
+        reason = " ".join(reason.split())
         self.broken.append(Broken(origin, reason))
         warnings.warn(f"plugin {origin} not loaded: {reason}", PluginWarning, stacklevel=3)
 

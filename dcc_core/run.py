@@ -43,7 +43,7 @@ def default_folder(config: Config) -> Path:
     words = [n["data"], n["loss"], n["aug"], n["arch"], f"ipc{config.run.ipc}", f"seed{config.run.seed}"]
     name = re.sub(r"[^\w.-]+", "_", "-".join(w for w in words if w != "none"))
     folder, number = Path("runs") / name, 1
-    while folder.exists():
+    while folder.exists() and any(folder.iterdir()):
         number += 1
         folder = Path("runs") / f"{name}-{number}"
     return folder
@@ -60,28 +60,39 @@ def prepare_folder(folder: Path, *, overwrite: bool = False) -> None:
         held = sorted(p.name for p in folder.iterdir())
         if held and not overwrite:
             raise DccError(f"--out '{folder}' is not empty (it holds {held[0]}); name another, or add --overwrite")
-        for pattern in WRITTEN:
-            for old in folder.glob(pattern):
-                old.unlink()
+        _clear(folder)
     except OSError as error:
         raise DccError(f"--out '{folder}' cannot be written: {error.strerror or error}") from error
     write_atomically(folder / "run.log", b"")
 
 
+def _clear(folder: Path) -> None:
+    """Remove the files that a run writes."""
+    for pattern in WRITTEN:
+        for old in folder.glob(pattern):
+            old.unlink()
+
+
 def execute(config: Config, registry: Registry, folder: Path, display: Display) -> dict[str, Any]:
     """Condense and score in a prepared folder; returns the report.
 
-    A run that fails keeps what it has written, the images as they were, and says where.
+    Raises DccError. What fails before the first step leaves the folder empty; later, a run keeps what it has
+    written, with the images as they were, and says where.
     """
-    with _log_file(folder / "run.log"), display.logging():
+    with _log_file(folder / "run.log"):
+        working = _Run(config, registry, folder, display)
         try:
-            return _Run(config, registry, folder, display).go()
-        except DccError as error:
-            log.error(str(error))
-            raise DccError(f"{error}\n  what was done so far is in '{folder}'") from error
-        except KeyboardInterrupt:
-            log.error(f"interrupted; what was done so far is in '{folder}'")
-            raise
+            with display.logging():
+                return working.go()
+        except (DccError, KeyboardInterrupt) as error:
+            log.error(str(error) or "interrupted")
+            if not working.started:
+                _clear(folder)
+                raise
+            kept = f"what was done so far is in '{folder}'"
+            if isinstance(error, DccError):
+                raise DccError(f"{error}\n  {kept}") from error
+            raise KeyboardInterrupt(kept) from error
 
 
 class _Run:
@@ -91,6 +102,7 @@ class _Run:
         self.folder = folder
         self.display = display
         self.seconds: dict[str, float] = {}
+        self.started = False
 
     def go(self) -> dict[str, Any]:
         config, folder = self.config, self.folder
@@ -159,6 +171,7 @@ class _Run:
             ):
 
                 def watch(report: StepReport) -> None:
+                    self.started = True
                     metrics.write(json.dumps(vars(report)) + "\n")
                     done = report.outer * run.inner_loops + report.inner + 1
                     note = f"outer {report.outer + 1}/{run.outer_loops} {report.phase} loss {report.loss:.4g}"
@@ -169,7 +182,7 @@ class _Run:
         except OSError as error:
             raise DccError(f"cannot write in '{self.folder}': {error.strerror or error}") from error
         except BaseException:
-            with contextlib.suppress(DccError):
+            with contextlib.suppress(DccError):  # the first error is the one to report
                 job.frozen(synthetic, index, finished=False).save(self.folder / UNFINISHED)
             raise
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -118,6 +118,9 @@ def load_set(path: str | Path) -> CondensedSet:
             raise DccError(f"set file '{path}' has format {version}; this version of dcc reads format {FORMAT}")
         result = CondensedSet(stored, TypeAdapter(Provenance).validate_python(fields))
         _check(result)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise DccError(f"set file '{path}' is damaged: {wrong}") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DccError(f"set file '{path}' is damaged: {type(error).__name__}: {error}") from error
     return result

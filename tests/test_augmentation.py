@@ -1,0 +1,225 @@
+"""DSA and the dc protocol's jitter: against plain restatements of their formulas, and Siamese."""
+
+import math
+
+import pytest
+import torch
+
+from dcc_core import DccError
+from dcc_plugins.augmentation import DSA, Jitter, NoAugmentation
+
+SHAPE = (3, 8, 8)
+OPERATIONS = ("color", "crop", "cutout", "flip", "scale", "rotate")
+
+
+def images(n, seed=0, shape=SHAPE):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn((n, *shape), generator=generator, dtype=torch.float64)
+
+
+def drawn(augmentation, n=6, seed=1, shape=SHAPE, **kind):
+    return augmentation.draw(n, shape, torch.Generator().manual_seed(seed), **kind)
+
+
+def apply(augmentation, x, params, index=None):
+    index = torch.arange(len(x)) if index is None else index
+    return augmentation.apply(x, torch.zeros(len(x), dtype=torch.int64), params, index)[0]
+
+
+def sampled(x, row, column):
+    """Bilinear value of channels x (C, H, W) at a fractional place; zero outside."""
+    total = torch.zeros(x.shape[0], dtype=x.dtype)
+    r0, c0 = math.floor(row), math.floor(column)
+    for r, c in ((r0, c0), (r0, c0 + 1), (r0 + 1, c0), (r0 + 1, c0 + 1)):
+        if 0 <= r < x.shape[1] and 0 <= c < x.shape[2]:
+            total = total + x[:, r, c] * (1 - abs(row - r)) * (1 - abs(column - c))
+    return total
+
+
+def warped(x, place):
+    """Each pixel taken from `place(row, column)`, coordinates relative to the image's centre."""
+    out = torch.zeros_like(x)
+    mid_r, mid_c = (x.shape[1] - 1) / 2, (x.shape[2] - 1) / 2
+    for r in range(x.shape[1]):
+        for c in range(x.shape[2]):
+            row, column = place(r - mid_r, c - mid_c)
+            out[:, r, c] = sampled(x, row + mid_r, column + mid_c)
+    return out
+
+
+def color(x, p):
+    x = x + p["brightness"]
+    mean = (x[0] + x[1] + x[2]) / 3
+    x = (x - mean) * p["saturation"] + mean
+    return (x - x.mean()) * p["contrast"] + x.mean()
+
+
+def crop(x, p):
+    dx, dy = (int(v) for v in p["shift"])
+    out = torch.zeros_like(x)
+    for r in range(x.shape[1]):
+        for c in range(x.shape[2]):
+            if 0 <= r - dy < x.shape[1] and 0 <= c - dx < x.shape[2]:
+                out[:, r, c] = x[:, r - dy, c - dx]
+    return out
+
+
+def cutout(x, p):
+    out = x.clone()
+    top, left = (int(v) for v in p["cutout"])
+    for r in range(top, top + x.shape[1] // 2):
+        for c in range(left, left + x.shape[2] // 2):
+            if 0 <= r < x.shape[1] and 0 <= c < x.shape[2]:
+                out[:, r, c] = 0
+    return out
+
+
+def flip(x, p):
+    return torch.stack([x[:, :, c] for c in reversed(range(x.shape[2]))], dim=2) if p["flip"] else x
+
+
+def scale(x, p):
+    sx, sy = p["scale"].tolist()
+    return warped(x, lambda r, c: (r * sy, c * sx))
+
+
+def rotate(x, p):
+    angle = math.radians(p["rotate"].item())
+    return warped(
+        x,
+        lambda r, c: (r * math.cos(angle) + c * math.sin(angle), c * math.cos(angle) - r * math.sin(angle)),
+    )
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_dsa_operations_equal_their_formulas(operation):
+    dsa = DSA(strategy=(operation,))
+    x, params = images(6), drawn(dsa)
+    restated = globals()[operation]
+    expected = torch.stack([restated(x[i], {k: v[i] for k, v in params.items()}) for i in range(6)])
+    assert (expected - x).abs().max() > 0.1
+    assert torch.allclose(apply(dsa, x, params), expected, atol=1e-10)
+
+
+def test_dsa_draws_span_the_published_ranges():
+    p = drawn(DSA(), n=4000, shape=(3, 32, 32))
+    ranges = {
+        "brightness": (-0.5, 0.5),
+        "saturation": (0, 2),
+        "contrast": (0.5, 1.5),
+        "scale": (1 / 1.2, 1.2),
+        "rotate": (-15, 15),
+    }
+    for name, (low, high) in ranges.items():
+        width = high - low
+        assert low <= p[name].min() < low + 0.02 * width, name
+        assert high - 0.02 * width < p[name].max() <= high, name
+    assert sorted(set(p["shift"].flatten().tolist())) == list(range(-4, 5))
+    assert (p["cutout"].min(), p["cutout"].max()) == (-8, 24)  # a 16-pixel square, centred anywhere in 0..32
+    assert 0.45 < p["flip"].double().mean() < 0.55
+    counts = torch.bincount(p["operation"], minlength=6)
+    assert counts.min() > 4000 / 6 * 0.85
+
+
+def test_scale_is_independent_in_x_and_y():
+    p = drawn(DSA(), n=1000)
+    assert torch.corrcoef(p["scale"].T)[0, 1].abs() < 0.1
+
+
+@pytest.mark.parametrize("augmentation", [DSA(), Jitter(strategy=("crop", "scale", "rotate", "noise"))])
+def test_a_batch_shares_one_operation_with_strengths_per_image(augmentation):
+    shared = drawn(augmentation, n=64, per_batch=True)
+    assert len(set(shared["operation"].tolist())) == 1
+    assert len(set(shared["rotate"].tolist())) == 64
+    assert len(set(drawn(augmentation, n=64)["operation"].tolist())) > 1
+
+
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_one_draw_acts_identically_on_batches_of_8_and_3(operation, soft):
+    """Siamese: two classes, each with one draw, in a batch of 8 and in one of 3."""
+    dsa = DSA(strategy=(operation,))
+    params = drawn(dsa, n=2)
+    x = images(8)
+    large, small = torch.tensor([0, 0, 0, 1, 1, 1, 1, 0]), torch.tensor([0, 1, 1])
+    labels = torch.rand(8, 5, dtype=torch.float64) if soft else torch.arange(8)
+    out_large, labels_large = dsa.apply(x, labels, params, large)
+    out_small, labels_small = dsa.apply(x[[0, 3, 4]], labels[[0, 3, 4]], params, small)
+    assert torch.equal(out_large[[0, 3, 4]], out_small)
+    assert torch.equal(labels_large, labels)
+    assert torch.equal(labels_small, labels[[0, 3, 4]])
+
+
+def test_mixed_operations_equal_each_on_its_own():
+    dsa = DSA()
+    x, params = images(40), drawn(dsa, n=40)
+    assert len(params["operation"].unique()) == 6
+    together = apply(dsa, x, params)
+    alone = torch.cat([apply(dsa, x[i : i + 1], params, torch.tensor([i])) for i in range(40)])
+    assert torch.allclose(together, alone, atol=1e-12)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_gradients_flow_through_every_operation(operation):
+    dsa = DSA(strategy=(operation,))
+    x, params = images(3, shape=(3, 5, 5)).requires_grad_(), drawn(dsa, n=3, shape=(3, 5, 5))
+    assert torch.autograd.gradcheck(lambda v: apply(dsa, v, params), (x,))
+
+
+def test_dsa_keeps_type_and_shape_of_grey_float32_images():
+    dsa = DSA()
+    x = images(30, shape=(1, 9, 7)).float()
+    out = apply(dsa, x, drawn(dsa, n=30, shape=(1, 9, 7)))
+    assert (out.shape, out.dtype) == (x.shape, torch.float32)
+    assert torch.isfinite(out).all()
+
+
+def test_flip_is_left_out_where_mirroring_changes_the_class(caplog):
+    caplog.set_level("INFO", logger="dcc")
+    digits = frozenset({"mirror-changes-class"})
+    assert DSA().adapt(digits).strategy == ("color", "crop", "cutout", "scale", "rotate")
+    assert "leaves out flip" in caplog.text
+    assert DSA().adapt(frozenset()) == DSA()
+    with pytest.raises(DccError, match="only 'flip'"):
+        DSA(strategy=("flip",)).adapt(digits)
+
+
+def test_an_empty_strategy_is_refused():
+    for cls in (DSA, Jitter):
+        with pytest.raises(ValueError, match="strategy is empty"):
+            cls(strategy=())
+
+
+def test_none_changes_nothing():
+    x, y = images(4), torch.arange(4)
+    out, labels = NoAugmentation().apply(x, y, drawn(NoAugmentation()), torch.arange(4))
+    assert out is x
+    assert labels is y
+
+
+def around_mean(x, restated, p):
+    mean = x.mean(dim=(0, 2, 3))[:, None, None]
+    return torch.stack([restated(v - mean, {k: q[i] for k, q in p.items()}) + mean for i, v in enumerate(x)])
+
+
+@pytest.mark.parametrize("operation", ["crop", "scale", "rotate"])
+def test_jitter_fills_the_border_with_the_batch_mean(operation):
+    jitter = Jitter(strategy=(operation,))
+    x, params = images(5) + 3, drawn(jitter, n=5)
+    restated = {**params, "scale": 1 / params["scale"]}
+    expected = around_mean(x, globals()[operation], restated)
+    assert (expected - x).abs().max() > 0.1
+    assert torch.allclose(apply(jitter, x, params), expected, atol=1e-10)
+
+
+def test_jitter_ranges_and_noise():
+    jitter = Jitter(strategy=("noise",))
+    p = drawn(jitter, n=2000)
+    assert sorted(set(p["shift"].flatten().tolist())) == list(range(-4, 5))
+    assert 0.8 <= p["scale"].min() < 0.81
+    assert 1.19 < p["scale"].max() <= 1.2
+    assert torch.equal(p["scale"][:, 0], p["scale"][:, 1])
+    assert -45 <= p["rotate"].min() < -44
+    assert p["noise"].std() == pytest.approx(0.001, rel=0.02)
+    x = images(4)
+    assert torch.equal(apply(jitter, x, p), x + p["noise"][:4])

@@ -1,0 +1,203 @@
+"""The command line: light, frozen, and plain about what is wrong."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+from click.testing import CliRunner
+
+from dcc_core.cli import cli, run
+
+HEAVY = ("torch", "kornia", "timm", "torchvision", "sklearn")
+FLAGS = [
+    "--data",
+    "--loss",
+    "--aug",
+    "--arch",
+    "--param",
+    "--recipe",
+    "--ipc",
+    "--seed",
+    "--sets",
+    "--outer-loops",
+    "--inner-loops",
+    "--network-steps",
+    "--init",
+    "--protocol",
+    "--eval-nets",
+    "--device",
+    "--data-root",
+    "--config",
+    "-o",
+    "--out",
+    "--overwrite",
+    "--json",
+    "--quiet",
+]
+
+
+def invoke(command, *arguments):
+    return CliRunner().invoke(command, arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "--help"],
+        ["--help"],
+        ["--version"],
+        ["plugins"],
+        ["run", "--loss", "colective"],
+        ["run", "-o", "run.ipc=0"],
+        ["run", "--config", "missing.toml"],
+    ],
+)
+def test_light_commands_import_nothing_heavy(arguments):
+    code = (
+        "import sys; from dcc_core.cli import cli\n"
+        "try: cli.main(sys.argv[1:], prog_name='dcc')\n"
+        f"finally: print('HEAVY', sorted(set(sys.modules) & set({HEAVY})), file=sys.stderr)"
+    )
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60)
+    assert "HEAVY []" in done.stderr
+    assert time.perf_counter() - start < 5  # about 0.3 s; the bound only catches an import of torch
+
+
+def test_the_surface_is_frozen():
+    flags = [o for p in run.params for o in p.opts]
+    assert flags == FLAGS
+    assert sorted(cli.commands) == ["plugins", "run", "show"]
+
+
+def test_dcc_run_is_the_command_run_of_dcc():
+    assert cli.commands["run"] is run
+    scripts = {"dcc-run": ["--help"], "dcc": ["run", "--help"]}
+    texts = []
+    for script, arguments in scripts.items():
+        done = subprocess.run(
+            [sys.executable, "-m", "dcc_core", *arguments]
+            if script == "dcc"
+            else [sys.executable, "-c", "from dcc_core.cli import main_run; main_run()", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0
+        texts.append(done.stdout.split("\n", 1))
+    assert texts[0][0].startswith("Usage: dcc-run ")
+    assert texts[1][0].startswith("Usage: dcc run ")
+    assert texts[0][1] == texts[1][1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--loss", "colective"],
+            "Error: no loss named 'colective'. Did you mean 'collective'?\n  available: class-wise",
+        ),
+        (["--ipc", "0"], "Error: run.ipc: '0' is not an integer >= 1."),
+        (
+            ["--ipc", "200"],
+            "Error: run.ipc: 200 images per class, but class '8' of data 'digits' has 131; give at most 131",
+        ),
+        (["-o", "run.image_rate=-0.1"], "Error: run.image_rate: '-0.1' is not a finite number > 0."),
+        (["-o", "loss.distanse=cosine"], "Error: loss.distanse: unknown option. Did you mean 'distance'?"),
+        (["-o", "loss.distance"], "Error: -o 'loss.distance': expected KEY=VALUE"),
+        (["--config", "missing.toml"], "Error: --config 'missing.toml' cannot be read"),
+        (["--device", "gpu"], "Error: run.device: 'gpu' cannot be used"),
+        (["--init", "missing.safetensors"], "Error: set file 'missing.safetensors' cannot be read"),
+        (["-o", "arch.depth=5"], "Error: convnet of depth 5 needs images of at least 32×32 pixels; these are 8×8"),
+        (["-o", "loss.warmup=simple", "-o", "loss.warmup_inner=10"], "Error: loss.warmup_inner=10 with warmup=simple"),
+        (["--recipe", "papr"], "Error: no recipe named 'papr'. Did you mean 'paper'?"),
+        (["--ipc", "0", "--seed", "x", "-o", "rum.x=1"], "Error: 3 options are wrong\n  rum.x: unknown section 'rum'."),
+    ],
+)
+def test_bad_input_is_one_message_and_exit_code_2(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = invoke(run, "--out", "out", *arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    assert message in result.stderr
+    assert result.stderr.count("Error: ") == 1
+    assert "what was done so far" not in result.stderr
+    assert not any((tmp_path / "out").glob("*"))
+
+
+def test_an_out_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("x")
+    result = invoke(run, "--out", str(tmp_path / "file" / "out"))
+    assert result.exit_code == 2
+    assert f"Error: --out '{tmp_path}/file/out' cannot be written: Not a directory" in result.stderr
+
+
+def test_an_out_that_holds_something_is_kept(tmp_path):
+    (tmp_path / "precious.txt").write_text("x")
+    result = invoke(run, "--out", str(tmp_path))
+    assert result.exit_code == 2
+    assert "is not empty (it holds precious.txt); name another, or add --overwrite" in result.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["precious.txt"]
+
+
+def test_debug_shows_the_traceback(monkeypatch):
+    monkeypatch.setenv("DCC_DEBUG", "1")
+    assert "no loss named" in str(invoke(run, "--loss", "x").exception)
+
+
+def test_plugins_lists_every_component():
+    listed = json.loads(invoke(cli, "plugins", "--json").stdout)
+    rows = {(r["kind"], r["name"]): r for r in listed["components"]}
+    collective = rows["loss", "collective"]
+    assert (collective["provider"], collective["distribution"]) == ("builtin", "dcc")
+    assert collective["version"]
+    assert "summed over all classes" in collective["summary"]
+    assert {kind for kind, _ in rows} == {
+        "loss",
+        "augmentation",
+        "architecture",
+        "data",
+        "parametrisation",
+        "selection",
+        "recipe",
+    }
+    assert listed["broken"] == []
+    losses = invoke(cli, "plugins", "--kind", "loss").stdout
+    assert "class-wise" in losses
+    assert "dsa" not in losses
+
+
+def test_show_gives_types_defaults_and_help():
+    rows = json.loads(invoke(cli, "show", "loss", "collective", "--json").stdout)
+    assert {r["option"]: (r["value"], r["default"]) for r in rows} == {
+        "loss.distance": ("one of layerwise, cosine, mse", "layerwise"),
+        "loss.reduction": ("one of mean, sum", "mean"),
+        "loss.warmup": ("one of bi-level, simple, none", "bi-level"),
+        "loss.warmup_outer": ("an integer >= 0, or none", "none"),
+        "loss.warmup_inner": ("an integer >= 0, or none", "none"),
+    }
+    assert all(r["help"] for r in rows)
+    warmup = json.loads(invoke(cli, "show", "loss", "warmup", "--json").stdout)
+    assert warmup[0]["default"] == "required"
+    assert warmup[0]["value"] == "the name of a component of kind loss"
+    assert "run.ipc" in invoke(cli, "show", "run").stdout
+    assert "contrastive signals" in invoke(cli, "show", "loss", "collective").stdout
+    assert "reduction" in invoke(cli, "show", "recipe", "paper").stdout
+    assert "takes no options" in invoke(cli, "show", "augmentation", "none").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["los", "collective"], "no kind of component named 'los'. Did you mean 'loss'?"),
+        (["loss", "colective"], "no loss named 'colective'. Did you mean 'collective'?"),
+        (["loss"], "which loss? One of: class-wise, collective"),
+    ],
+)
+def test_show_names_what_it_does_not_know(arguments, message):
+    result = invoke(cli, "show", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr

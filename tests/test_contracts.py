@@ -1,0 +1,210 @@
+"""The contracts hold for more than gradient matching: the toy plugin condenses through the public interface."""
+
+import pytest
+import torch
+import toys
+
+import dcc_core
+from dcc_core import DccError, MatchingLoss, Part, Randomness
+from dcc_core.engine import optimise
+from dcc_core.setfile import CondensedSet
+
+EVERYTHING = [
+    {"loss": "collective"},
+    {"loss": "class-wise", "aug": "dsa"},
+    {"loss": "dm", "aug": "dsa"},
+    {"loss": "mtt"},
+    {"loss": "collective", "aug": "mixup"},
+    {"loss": "class-wise", "aug": "mixup"},
+    {"loss": "collective", "arch": "linear", "param": "half"},
+    {"loss": "dm", "param": "half", "selection": "first"},
+    {"loss": "warmup", "loss.first": "dm", "loss.then": "mtt", "loss.outer": 1},
+    {"loss": "collective", "run.criterion": "hinge", "run.init": "noise"},
+    {"loss": "collective", "arch.norm": "batch"},
+]
+
+
+def ident(options):
+    return " ".join(map(str, options.values()))
+
+
+@pytest.mark.parametrize("options", EVERYTHING, ids=ident)
+def test_condenses_and_scores(make_job, options):
+    """Every class moves, the real data and global randomness do not, and the result can be scored."""
+    job = make_job({"run.inner_loops": 2, "run.network_steps": 1, "run.ipc": 2, **options})
+    images, state = job.real.images.clone(), torch.get_rng_state()
+    run = job.context()
+    synthetic = job.start(run)
+    before = {k: v.clone() for k, v in synthetic.tensors().items()}
+    values = []
+    optimise(run, job.config.loss, synthetic, watch=lambda report: values.append(report.loss))
+    assert len(values) == 4
+    assert torch.tensor(values).isfinite().all()
+    for name, tensor in synthetic.tensors().items():
+        assert name not in before or not torch.equal(tensor, before[name]), name
+    if "images" in before:
+        moved = (synthetic.stored["images"] - before["images"]).flatten(1).abs().amax(dim=1)
+        assert (moved > 0).all()
+    assert torch.equal(job.real.images, images)
+    assert torch.equal(torch.get_rng_state(), state)
+    s = job.frozen(synthetic, 0)
+    assert len(job.decoded(s).images) == len(s.images) * (2 if options.get("param") == "half" else 1)
+    assert 0 <= job.scorer(s).score(job.decoded(s), 1).mean <= 1
+
+
+@pytest.mark.parametrize("options", EVERYTHING, ids=ident)
+def test_terms_share_no_graph_and_leave_the_network_alone(make_job, options):
+    """Backward on each term as it arrives works, and touches no weight, gradient or statistic."""
+    job = make_job({"run.ipc": 2, **options})
+    run = job.context()
+    synthetic = job.start(run)
+    loss = job.config.loss
+    state = loss.setup(run, synthetic)
+    network = job.build(run.random.generator("network"))
+    step = dcc_core.Step(run, synthetic, outer=0, inner=0, network=lambda: network)
+    step.network.eval()
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    for term in loss.terms(step, state):
+        assert term.value.ndim == 0
+        torch.autograd.backward(term.value, inputs=synthetic.leaves())
+    assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
+    assert all(p.grad is None for p in network.parameters())
+
+
+def test_a_learned_step_size_is_recorded(make_job):
+    s = make_job({"loss": "mtt"}).condense()
+    assert s.provenance.learned["step_size"] != 0.05
+    assert s.provenance.learned["step_size"] == pytest.approx(0.05, abs=0.05)
+
+
+def test_a_network_that_is_not_asked_for_is_never_built(make_job):
+    class Pull(MatchingLoss):
+        def terms(self, step, state):
+            for label in step.classes:
+                real = step.real(label).images.mean(dim=0)
+                yield Part((step.synthetic.batch(label).images.mean(dim=0) - real).square().sum())
+
+    job = make_job({"run.network_steps": 0})
+    built = []
+    run = job.context()
+    run = type(run)(**{**vars(run), "build": built.append})
+    optimise(run, Pull(), job.start(run))
+    assert not built
+
+
+def test_matching_sets_batch_norm_statistics_from_real_images(make_job):
+    """16 images a class in train mode with momentum 0.1, then frozen; nothing else trains."""
+    job = make_job({"arch.norm": "batch", "run.norm_batch": 4})
+    run = job.context()
+    network = job.build(run.random.generator("network"))
+    step = dcc_core.Step(run, job.start(run), outer=1, inner=2, network=lambda: network)
+    norm = network.features[1]
+    assert torch.equal(norm.running_mean, torch.zeros(4, dtype=torch.float64))
+    random = Randomness(0, ("set", 0, "outer", 1, "inner", 2))
+    images = torch.cat([run.real.draw(k, 4, random.generator("batch-norm", k)).images for k in range(3)])
+    maps = network.features[0](images)
+    assert step.network is network
+    assert torch.allclose(norm.running_mean, 0.1 * maps.mean(dim=(0, 2, 3)))
+    assert torch.allclose(norm.running_var, 0.9 + 0.1 * maps.transpose(0, 1).flatten(1).var(dim=1))
+    assert not any(m.training for m in network.modules())
+
+
+def test_siamese_draws_are_per_class_and_step(make_job):
+    job = make_job({"aug": "dsa", "aug.strategy": "crop"}, data="blobs-of:9,9,9,9,9,9,9,9")
+    run = job.context()
+    synthetic = job.start(run)
+
+    def shifts(outer, inner):
+        step = dcc_core.Step(run, synthetic, outer=outer, inner=inner, network=lambda: None)
+        probe = dcc_core.Batch(torch.ones(8, 2, 8, 8, dtype=torch.float64), torch.arange(8))
+        together = step.augment(probe, torch.arange(8)).images
+        for k in range(8):
+            alone = step.augment(dcc_core.Batch(probe.images[:3], probe.labels[:3]), k).images
+            assert torch.equal(alone, together[k].expand(3, -1, -1, -1))
+        return together
+
+    assert torch.equal(shifts(0, 0), shifts(0, 0))
+    assert not torch.equal(shifts(0, 0), shifts(0, 1))
+    assert not torch.equal(shifts(0, 0), shifts(1, 0))
+    assert len(torch.unique(shifts(0, 0), dim=0)) > 1
+
+
+def test_real_draws_are_distinct_and_take_all_of_a_small_class(make_job):
+    job = make_job({"run.real_batch": 8})
+    run = job.context()
+    step = dcc_core.Step(run, job.start(run), outer=0, inner=0, network=lambda: None)
+    assert [len(step.real(k).labels) for k in range(3)] == [8, 8, 5]
+    assert len(torch.unique(step.real(0).images, dim=0)) == 8
+    assert torch.equal(step.real(0, 3).images, step.real(0).images[:3])
+    later = dcc_core.Step(run, job.start(run), outer=0, inner=1, network=lambda: None)
+    assert not torch.equal(step.real(0).images, later.real(0).images)
+
+
+class Broken(MatchingLoss):
+    """Becomes NaN at the third step."""
+
+    def __init__(self, where):
+        self.where = where
+        self.seen = 0
+
+    def terms(self, step, state):
+        self.seen += 1
+        images = step.synthetic.batch(0).images
+        good = images.square().sum()
+        if self.seen < 3:
+            yield Part(good)
+        elif self.where == "loss":
+            yield Part(good * float("nan"))
+        else:
+            yield Part((images - images.detach()).sqrt().sum())
+
+
+@pytest.mark.parametrize(("where", "message"), [("loss", "the loss became nan"), ("gradient", "gradient of 'images'")])
+def test_a_number_that_is_not_finite_stops_at_its_step(make_job, where, message):
+    job = make_job({"run.inner_loops": 2, "run.network_steps": 0})
+    run = job.context()
+    synthetic = job.start(run)
+    with pytest.raises(DccError, match=rf"{message}.*outer loop 1, inner loop 0; a smaller image rate"):
+        optimise(run, Broken(where), synthetic)
+    assert torch.isfinite(synthetic.stored["images"]).all()
+
+
+def test_learning_a_name_twice_is_refused(make_job):
+    job = make_job()
+    synthetic = job.start(job.context())
+    synthetic.learn("x", 1.0, rate=0.1)
+    for name in ("x", "images"):
+        with pytest.raises(DccError, match=f"'{name}' is learned already"):
+            synthetic.learn(name, 1.0, rate=0.1)
+
+
+def test_public_names_are_importable():
+    for name in dcc_core.__all__:
+        assert getattr(dcc_core, name) is not None
+    assert {"MatchingLoss", "condense", "hookimpl", "load_set", "score"} <= set(dcc_core.__all__)
+    assert isinstance(CondensedSet, type)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"images": torch.zeros(2, 1, 4, 4)}, "images are torch.float32 .*expected uint8"),
+        ({"images": torch.zeros(2, 16, dtype=torch.uint8)}, r"expected uint8 \(N, C, H, W\)"),
+        ({"labels": torch.tensor([0, 3])}, "labels span 0 to 3; expected 0 to 1"),
+        ({"labels": torch.tensor([0.0, 1.0])}, "labels are torch.float32"),
+        ({"labels": torch.tensor([0])}, r"expected int64 \(2,\)"),
+    ],
+)
+def test_data_that_do_not_fit_are_refused(changes, message):
+    good = {"images": torch.zeros(2, 1, 4, 4, dtype=torch.uint8), "labels": torch.tensor([0, 1])}
+    about = {"name": "toy", "class_names": ("a", "b"), "mean": (0.5,), "std": (0.5,)}
+    part = dcc_core.ImageSet(**good)
+    dcc_core.RealData(train=part, test=part, **about)
+    with pytest.raises(DccError, match=message):
+        dcc_core.RealData(train=dcc_core.ImageSet(**{**good, **changes}), test=part, **about)
+    with pytest.raises(DccError, match="one number per channel"):
+        dcc_core.RealData(train=part, test=part, **{**about, "std": (0.0,)})
+
+
+def test_the_toys_are_registered_like_any_plugin(registry):
+    assert registry.find("loss", "toys:dm").load() is toys.DistributionMatching

@@ -1,0 +1,228 @@
+"""A plugin written on the public interface alone: the smallest useful component of every kind."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, final
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from dcc_core import (
+    Architecture,
+    Augmentation,
+    Component,
+    DataSource,
+    ImageSet,
+    MatchingLoss,
+    Parametrisation,
+    Part,
+    RealData,
+    Schedule,
+    Selection,
+    State,
+    Total,
+    hookimpl,
+    seeded,
+)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Blobs(DataSource):
+    """Noise around a class's own pattern; class k has `per_class[k]` training images."""
+
+    per_class: Annotated[tuple[int, ...], "training images of every class"] = (12, 9, 5)
+    channels: Annotated[int, "channels"] = 2
+    size: Annotated[int, "side of the square images"] = 8
+    test: Annotated[int, "test images of every class"] = 6
+
+    def suggestions(self):
+        return {"run.outer_loops": 2, "run.sets": 1, "score.nets": 1, "arch.depth": 1, "arch.width": 4}
+
+    def load(self, *, root: Path, download: bool, progress: bool) -> RealData:
+        generator = torch.Generator().manual_seed(7)
+        shape = (self.channels, self.size, self.size)
+        patterns = torch.rand((len(self.per_class), *shape), generator=generator) * 200
+
+        def images(counts: Sequence[int]) -> ImageSet:
+            labels = torch.tensor([k for k, n in enumerate(counts) for _ in range(n)])
+            noise = torch.rand((len(labels), *shape), generator=generator) * 55
+            return ImageSet((patterns[labels] + noise).to(torch.uint8), labels)
+
+        return RealData(
+            name="blobs",
+            train=images(self.per_class),
+            test=images([self.test] * len(self.per_class)),
+            class_names=tuple(f"blob {k}" for k in range(len(self.per_class))),
+            mean=(0.45,) * self.channels,
+            std=(0.25,) * self.channels,
+        )
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class DistributionMatching(MatchingLoss):
+    """Match class means of features under random networks (Zhao & Bilen 2023)."""
+
+    def schedule(self, ipc: int) -> Schedule:
+        return Schedule(inner_loops=1, network_steps=0)
+
+    def terms(self, step, state):
+        for label in step.classes:
+            real = step.augment(step.real(label), label)
+            synthetic = step.augment(step.synthetic.batch(label), label)
+            with torch.no_grad():
+                target = step.embed(real.images).mean(dim=0)
+            yield Part((step.embed(synthetic.images).mean(dim=0) - target).square().sum())
+
+
+class Expert(State):
+    """A network's weights along its training on real images."""
+
+    def __init__(self, trajectory: list[dict[str, Tensor]]) -> None:
+        self.trajectory = trajectory
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class TrajectoryMatching(MatchingLoss):
+    """Match where a student trained on synthetic images ends (Cazenavette et al. 2022); learns its step size."""
+
+    student_steps: Annotated[int, "steps of the student"] = 3
+    step_size: Annotated[float, "initial step size of the student"] = 0.05
+
+    def schedule(self, ipc: int) -> Schedule:
+        return Schedule(inner_loops=1, network_steps=0)
+
+    def setup(self, run, synthetic) -> Expert:
+        synthetic.learn("step_size", self.step_size, rate=1e-3)
+        network = run.build(run.random.generator("expert"))
+        optimiser = torch.optim.SGD(network.parameters(), lr=0.05)
+        trajectory = []
+        for epoch in range(4):
+            trajectory.append({k: p.detach().clone() for k, p in network.named_parameters()})
+            order = torch.randperm(len(run.real.images), generator=run.random.generator("expert", epoch))
+            batch = run.real.batch(order)
+            optimiser.zero_grad()
+            run.criterion(network(batch.images), batch.labels).mean().backward()
+            optimiser.step()
+        return Expert(trajectory)
+
+    def terms(self, step, state: Expert):
+        start, target = state.trajectory[0], state.trajectory[-1]
+        weights = {k: p.clone().requires_grad_() for k, p in start.items()}
+        for _ in range(self.student_steps):
+            batch = step.synthetic.batch(*step.classes)
+            logits = functional_call(step.network, weights, (batch.images,))
+            loss = step.run.criterion(logits, batch.labels).mean()
+            gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
+            rate = step.synthetic.learned["step_size"]
+            weights = {k: p - rate * g for (k, p), g in zip(weights.items(), gradients, strict=True)}
+        missed = sum((weights[k] - target[k]).square().sum() for k in weights)
+        moved = sum((start[k] - target[k]).square().sum() for k in weights)
+        yield Total(missed / moved)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Mixup(Augmentation):
+    """Blend each image, and its label, with its mirror position in the batch (Zhang et al. 2018)."""
+
+    mixes_labels = True
+
+    def draw(self, n, shape, generator, *, per_batch=False):
+        return {"share": torch.rand(n, generator=generator, dtype=torch.float64)}
+
+    def apply(self, images, labels, params, index):
+        share = params["share"][index].to(images)
+        wide = share.view(-1, 1, 1, 1)
+        images = wide * images + (1 - wide) * images.flip(0)
+        return images, share.unsqueeze(1) * labels + (1 - share.unsqueeze(1)) * labels.flip(0)
+
+
+class LinearModule(nn.Module):
+    def __init__(self, inputs: int, classes: int) -> None:
+        super().__init__()
+        self.head = nn.Linear(inputs, classes)
+
+    def embed(self, images: Tensor) -> Tensor:
+        return images.flatten(1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.embed(images))
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Linear(Architecture):
+    """A linear classifier on pixels."""
+
+    def build(self, *, channels, classes, size, generator):
+        with seeded(generator):
+            return LinearModule(channels * size[0] * size[1], classes)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Half(Parametrisation):
+    """Images stored at half their size and enlarged, two variants of each, with a shared brightness."""
+
+    def init(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        return {
+            "images": F.avg_pool2d(images, 2).requires_grad_(),
+            "labels": labels,
+            "shared_brightness": torch.zeros(1, dtype=images.dtype, device=images.device).requires_grad_(),
+        }
+
+    def decode(self, stored: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        large = F.interpolate(stored["images"], scale_factor=2) + stored["shared_brightness"]
+        pairs = torch.stack([large, -large], dim=1).flatten(0, 1)
+        return pairs, stored["labels"].repeat_interleave(2, dim=0)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class First(Selection):
+    """The first images of each class."""
+
+    def select(self, data, ipc, run):
+        return [own[:ipc] for own in run.real.by_class]
+
+
+@hookimpl
+def dcc_losses():
+    return [
+        Component(name="dm", target="toys:DistributionMatching", summary="feature means"),
+        Component(name="mtt", target="toys:TrajectoryMatching", summary="trajectories"),
+    ]
+
+
+@hookimpl
+def dcc_augmentations():
+    return [Component(name="mixup", target="toys:Mixup", summary="blend pairs")]
+
+
+@hookimpl
+def dcc_architectures():
+    return [Component(name="linear", target="toys:Linear", summary="linear on pixels")]
+
+
+@hookimpl
+def dcc_datasets():
+    return [
+        Component(name="blobs", target="toys:Blobs", summary="noisy patterns"),
+        Component(name="blobs-of:COUNTS", target="toys:Blobs", summary="by counts", family=True),
+    ]
+
+
+@hookimpl
+def dcc_parametrisations():
+    return [Component(name="half", target="toys:Half", summary="half the size")]
+
+
+@hookimpl
+def dcc_selections():
+    return [Component(name="first", target="toys:First", summary="the first")]
