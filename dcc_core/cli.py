@@ -183,6 +183,9 @@ def plugins(kind: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"components": rows, "broken": broken}))
         return
+    for row in rows:
+        if row["conflict"]:
+            row["name"] = f"{row['provider']}:{row['name']}"
     _print_table("components", ["kind", "name", "provider", "version", "summary"], rows)
     if broken:
         _print_table("not loaded", ["provider", "distribution", "version", "reason"], broken)

@@ -186,7 +186,9 @@ class _Builder:
         sections = [*DEFAULT_NAMES, *ENGINE_SECTIONS, "recipe"]
         for key, setting in self.settings.values.items():
             section = key.partition(".")[0]
-            if section not in sections or key in ENGINE_SECTIONS:
+            if key in ENGINE_SECTIONS:
+                self.problems.append(f"{key}: {setting.value!r} is not a table of options; write {key}.NAME")
+            elif section not in sections:
                 hint = did_you_mean(section, sections)
                 self.problems.append(f"{key}: unknown section '{section}'.{hint} One of: {', '.join(sections)}")
             elif key in DEFAULT_NAMES:

@@ -17,7 +17,10 @@ FORMAT = 1
 
 
 def summary(scores: Sequence[Score]) -> dict[str, Any]:
-    """Scores of several sets in one: accuracies in 0..1; spread over all, over sets (none for a single one), and over networks."""
+    """Scores of several sets in one: accuracies in 0..1, spread over all, over sets, and over networks.
+
+    A single set has no spread over sets (none).
+    """
     every = [a for s in scores for a in s.accuracies]
     return {
         "mean": statistics.fmean(every),

@@ -1,6 +1,7 @@
 """The command line: light, frozen, and plain about what is wrong."""
 
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -11,31 +12,10 @@ from click.testing import CliRunner
 from dcc_core.cli import cli, run
 
 HEAVY = ("torch", "kornia", "timm", "torchvision", "sklearn")
-FLAGS = [
-    "--data",
-    "--loss",
-    "--aug",
-    "--arch",
-    "--param",
-    "--recipe",
-    "--ipc",
-    "--seed",
-    "--sets",
-    "--outer-loops",
-    "--inner-loops",
-    "--network-steps",
-    "--init",
-    "--protocol",
-    "--eval-nets",
-    "--device",
-    "--data-root",
-    "--config",
-    "-o",
-    "--out",
-    "--overwrite",
-    "--json",
-    "--quiet",
-]
+FLAGS = shlex.split("""
+--data --loss --aug --arch --param --recipe --ipc --seed --sets --outer-loops --inner-loops --network-steps
+--init --protocol --eval-nets --device --data-root --config -o --out --overwrite --json --quiet
+""")
 
 
 def invoke(command, *arguments):

@@ -130,6 +130,7 @@ def test_unknown_sections_and_names_come_before_anything_is_imported(configure):
 
 
 def test_a_value_where_a_table_stands(configure):
+    assert problems(configure, run=3) == ["run: 3 is not a table of options; write run.NAME"]
     assert problems(configure, loss__distance__x="1") == [
         "loss.distance.x: unknown; loss.distance takes one of layerwise, cosine, mse"
     ]

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import re
+import shlex
 import subprocess
 import sys
 
@@ -20,10 +21,7 @@ from dcc_core.display import Display
 from dcc_core.grid import grid_png
 from dcc_core.run import default_folder, execute, prepare_folder
 
-SMALL = [
-    *("--outer-loops", "2", "--inner-loops", "2", "--network-steps", "1"),
-    *("--eval-nets", "1", "--protocol", "dc", "-o", "arch.width=8"),
-]
+SMALL = shlex.split("--outer-loops 2 --inner-loops 2 --network-steps 1 --eval-nets 1 --protocol dc -o arch.width=8")
 
 
 def dcc_run(*arguments):
