@@ -115,7 +115,7 @@ def run(
     registry = Registry.installed()
     config = resolve(registry, _settings(config_file, pairs, flags))
 
-    from dcc_core.display import Display
+    from dcc_core.display import Display, print_table
     from dcc_core.report import result_table
     from dcc_core.run import default_folder, execute, prepare_folder
 
@@ -126,9 +126,8 @@ def run(
     if as_json:
         click.echo(json.dumps(report))
     else:
-        from rich.console import Console
-
-        Console().print(result_table(report), f"results in {folder}", sep="\n")
+        print_table(result_table(report))
+        click.echo(f"results in {folder}")
 
 
 def _settings(config_file: Path | None, pairs: tuple[str, ...], flags: Mapping[str, str | None]) -> Settings:
@@ -253,16 +252,17 @@ def _default_text(registry: Registry, option: options.Option) -> str:
 
 
 def _print_table(title: str, columns: list[str], rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from dcc_core.display import print_table
 
     table = Table(title=title, title_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(Text(str(row[c])) for c in columns))
-    Console().print(table)
+    print_table(table)
 
 
 def main() -> None:

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 Report = Callable[[int, str], None]
 
+PLAIN_WIDTH = 160
+"""Columns of a table where there is no terminal to ask."""
+
 LINES = 10
 """Plain lines per tracked piece of work, where there is no terminal."""
+
+
+def print_table(table: Table) -> None:
+    """Print a table on stdout, as wide as the terminal."""
+    Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH).print(table)
 
 
 class Display:
@@ -27,7 +36,7 @@ class Display:
     def logging(self) -> Iterator[None]:
         """Show the package's log lines while the context lasts."""
         logger = logging.getLogger("dcc")
-        handler = RichHandler(console=self.console, show_time=False, show_level=False, show_path=False)
+        handler = _Lines(self.console)
         handler.setLevel(logging.WARNING if self._quiet else logging.INFO)
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
@@ -66,6 +75,17 @@ class Display:
             nonlocal shown
             if done * LINES // total > shown:
                 shown = done * LINES // total
-                self.console.print(f"{what} {done}/{total} {note}", highlight=False, soft_wrap=True)
+                self.console.print(f"{what} {done}/{total} {note}", highlight=False, markup=False, soft_wrap=True)
 
         return report
+
+
+class _Lines(logging.Handler):
+    """Log lines on a console, above its progress bar."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.print(self.format(record), highlight=False, markup=False, soft_wrap=True)
