@@ -111,13 +111,14 @@ class MatchingLoss(ABC):
 
 
 class Augmentation(ABC):
-    """A differentiable transform of images, with its random draw kept apart from its application.
-
-    mixes_labels: whether `apply` needs and returns soft labels (Mixup, CutMix).
-    """
+    """A differentiable transform of images, with its random draw kept apart from its application."""
 
     kind: ClassVar[str] = "augmentation"
-    mixes_labels: ClassVar[bool] = False
+
+    @property
+    def mixes_labels(self) -> bool:
+        """Whether `apply` needs and returns soft labels, as Mixup and CutMix do."""
+        return False
 
     def adapt(self, traits: frozenset[str]) -> Augmentation:
         """This augmentation as it suits the data, e.g. without flips for `mirror-changes-class`."""
@@ -200,7 +201,8 @@ class RealData:
         for part, s in parts.items():
             if s is not None:
                 self._check(part, s)
-        if len(self.mean) != self.channels or len(self.std) != self.channels or min(self.std) <= 0:
+        numbers = (len(self.mean), len(self.std)) == (self.channels, self.channels)
+        if not numbers or not all(0 < s < float("inf") for s in self.std):
             raise DccError(
                 f"data '{self.name}': mean {self.mean} and std {self.std} must have one number "
                 f"per channel ({self.channels}), std positive"
@@ -222,6 +224,8 @@ class RealData:
 
     def _check(self, part: str, s: ImageSet) -> None:
         where = f"data '{self.name}', {part} part"
+        if not len(s.images):
+            raise DccError(f"{where}: it holds no images")
         if s.images.dtype != torch.uint8 or s.images.ndim != 4:
             raise DccError(
                 f"{where}: images are {s.images.dtype} of shape {tuple(s.images.shape)}; expected uint8 (N, C, H, W)"
@@ -236,7 +240,7 @@ class RealData:
                 f"{where}: labels are {s.labels.dtype} of shape {tuple(s.labels.shape)}; "
                 f"expected int64 ({len(s.images)},)"
             )
-        if len(s.labels) and not 0 <= int(s.labels.min()) <= int(s.labels.max()) < self.num_classes:
+        if not 0 <= int(s.labels.min()) <= int(s.labels.max()) < self.num_classes:
             raise DccError(
                 f"{where}: labels span {int(s.labels.min())} to {int(s.labels.max())}; "
                 f"expected 0 to {self.num_classes - 1}"
@@ -265,18 +269,24 @@ class Parametrisation(ABC):
 
     kind: ClassVar[str] = "parametrisation"
 
-    @abstractmethod
-    def init(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """Stored tensors that stand for images (N, C, H, W) and labels (N,) or (N, K).
+    @property
+    def images_per_row(self) -> int:
+        """Training images that one stored row stands for; ipc counts rows."""
+        return 1
 
-        Each has one row per image, in the same order, unless its name begins with `shared_`. Those that
-        require grad are learned. A tensor named `images` is taken as (N, C, h, w) in normalised space, and
-        is written to a set file in unit space.
+    @abstractmethod
+    def init(self, images: Tensor, labels: Tensor, run: RunContext) -> dict[str, Tensor]:
+        """Stored tensors of N rows for images (N * images_per_row, C, H, W) and their labels, in order.
+
+        A tensor has one row per stored image, unless its name begins with `shared_`. Those that require grad
+        are learned, soft labels among them. One named `images` is taken as (N, C, h, w) in normalised space,
+        and is written to a set file in unit space; `run.real.normalisation` converts between the two. Random
+        numbers come from `run.random`.
         """
 
     @abstractmethod
     def decode(self, stored: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Images (M, C, H, W) and labels of some rows; every row gives the same number M / rows, in order."""
+        """Images (rows * images_per_row, C, H, W) and labels of some rows, row by row."""
 
 
 class Selection(ABC):

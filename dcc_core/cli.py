@@ -13,9 +13,11 @@ from typing import Any
 import click
 
 from dcc_core import options
-from dcc_core.config import DEFAULT_NAMES, ENGINE_SECTIONS, Rank, Settings, resolve
+from dcc_core.builder import DEFAULT_NAMES, ENGINE_SECTIONS
+from dcc_core.config import resolve
 from dcc_core.errors import DccError, PluginWarning
 from dcc_core.registry import Registry, kind_named
+from dcc_core.settings import Rank, Settings
 
 COMPONENT_FLAGS = {
     "--data": ("data", "data source"),
@@ -55,9 +57,10 @@ class _Command(click.Command):
 
 
 def _guarded(work: Callable[[], Any]) -> Any:
-    warnings.showwarning = _show_warning
     try:
-        return work()
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            return work()
     except DccError as error:
         if os.environ.get("DCC_DEBUG") == "1":
             raise
@@ -116,18 +119,17 @@ def run(
     config = resolve(registry, _settings(config_file, pairs, flags))
 
     from dcc_core.display import Display, print_table
+    from dcc_core.folder import RunFolder, default_folder
     from dcc_core.report import result_table
-    from dcc_core.run import default_folder, execute, prepare_folder
+    from dcc_core.run import execute
 
-    folder = out or default_folder(config)
-    prepare_folder(folder, overwrite=overwrite)
-    display = Display(quiet=quiet)
-    report = execute(config, registry, folder, display)
+    folder = RunFolder(out or default_folder(config), overwrite=overwrite)
+    report = execute(config, registry, folder, Display(quiet=quiet))
     if as_json:
         click.echo(json.dumps(report))
     else:
         print_table(result_table(report))
-        click.echo(f"results in {folder}")
+        click.echo(f"results in {folder.path}")
 
 
 def _settings(config_file: Path | None, pairs: tuple[str, ...], flags: Mapping[str, str | None]) -> Settings:

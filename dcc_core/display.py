@@ -30,25 +30,27 @@ class Display:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.console = Console(stderr=True)
-        self._quiet = quiet
+        self.shows = not quiet
 
     @contextlib.contextmanager
     def logging(self) -> Iterator[None]:
         """Show the package's log lines while the context lasts."""
         logger = logging.getLogger("dcc")
+        level = logger.level
         handler = _Lines(self.console)
-        handler.setLevel(logging.WARNING if self._quiet else logging.INFO)
+        handler.setLevel(logging.INFO if self.shows else logging.WARNING)
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
         try:
             yield
         finally:
             logger.removeHandler(handler)
+            logger.setLevel(level)
 
     @contextlib.contextmanager
     def track(self, what: str, total: int) -> Iterator[Report]:
         """Progress of `total` pieces of work; report how many are done, with a note."""
-        if self._quiet:
+        if not self.shows:
             yield lambda done, note: None
         elif self.console.is_terminal:
             with self._bar() as bar:

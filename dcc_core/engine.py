@@ -18,22 +18,20 @@ from dcc_core.training import train_epoch
 
 Watch = Callable[[StepReport], None]
 
-_SMALLER = "a smaller image rate often helps: -o run.image_rate=..."
-
 
 def optimise(
     run: RunContext,
     loss: MatchingLoss,
     synthetic: Synthetic,
+    state: State,
     *,
     set_index: int = 0,
     watch: Watch | None = None,
 ) -> None:
-    """Learn the synthetic set in place (Algorithm 1).
+    """Learn the synthetic set in place (Algorithm 1). state: what `loss.setup` gave.
 
-    Raises DccError at the first loss that is not finite; the set then holds the last good step.
+    Raises DccError at the first number that is not finite; the set then holds the last good step.
     """
-    state = loss.setup(run, synthetic)
     for outer in range(run.outer_loops):
         network = _Network(run, outer)
         for inner in range(run.inner_loops):
@@ -48,23 +46,23 @@ def optimise(
 
 def update(step: Step, loss: MatchingLoss, state: State) -> float:
     """One step on the synthetic set; returns the objective, the sum of the loss's terms."""
-    step.synthetic.zero_gradients()
-    total = 0.0
+    synthetic = step.synthetic
+    synthetic.zero_gradients()
+    total = torch.zeros((), dtype=step.run.dtype, device=step.run.device)
     for term in loss.terms(step, state):
-        value = term.value.item()
+        total += term.value.detach()
+        torch.autograd.backward(term.value, inputs=synthetic.leaves())
+    value = total.item()
+    try:
         if not math.isfinite(value):
-            raise DccError(f"the loss became {value} at {_place(step)}; {_SMALLER}")
-        total += value
-        torch.autograd.backward(term.value, inputs=step.synthetic.leaves())
-    for name, tensor in step.synthetic.tensors().items():
-        if tensor.grad is not None and not torch.isfinite(tensor.grad).all():
-            raise DccError(f"the gradient of '{name}' is not finite at {_place(step)}; {_SMALLER}")
-    step.synthetic.update()
-    return total
-
-
-def _place(step: Step) -> str:
-    return f"outer loop {step.outer}, inner loop {step.inner}"
+            raise DccError(f"the loss became {value}")
+        synthetic.update()
+    except DccError as error:
+        raise DccError(
+            f"{error} (outer loop {step.outer}, inner loop {step.inner}); "
+            "a smaller image rate often helps: -o run.image_rate=..."
+        ) from error
+    return value
 
 
 class _Network:

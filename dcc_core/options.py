@@ -76,6 +76,8 @@ def check(option: Option, value: object) -> Any:
         return pydantic.TypeAdapter(option.hint, config=config).validate_python(read)
     except pydantic.ValidationError:
         raise ValueError(_explain(option, value)) from None
+    except pydantic.errors.PydanticUserError as error:
+        raise ValueError(f"an option cannot have the type {option.hint}") from error
 
 
 def plain(value: object) -> Any:
@@ -113,6 +115,9 @@ def _from_text(hint: Any, text: str) -> object:
     kinds = _alternatives(hint)
     if text.lower() == "none" and type(None) in kinds:
         return None
+    for choice in (c for t in kinds if typing.get_origin(t) is Literal for c in typing.get_args(t)):
+        if str(choice) == text:
+            return choice
     if any(typing.get_origin(t) is tuple for t in kinds):
         return tuple(part.strip() for part in text.split(",") if part.strip())
     return text

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dcc_core.config import KIND_OF_KEY, Config, Rank, Settings, resolve
+from dcc_core.builder import KIND_OF_KEY
+from dcc_core.config import Config, resolve
 from dcc_core.engine import Watch
 from dcc_core.errors import DccError
 from dcc_core.evaluate import Score
@@ -15,6 +16,7 @@ from dcc_core.options import schema
 from dcc_core.registry import Registry
 from dcc_core.run_options import RunOptions, ScoreOptions
 from dcc_core.setfile import CondensedSet, load_set
+from dcc_core.settings import Rank, Settings
 
 
 def condense(
@@ -52,11 +54,9 @@ def score(
     """
     registry = registry or Registry.installed()
     s = condensed if isinstance(condensed, CondensedSet) else load_set(condensed)
-    own = {k: v for k, v in s.provenance.config.items() if k != "run.init"}
-    return _score(Job(_config(registry, own, choices, options), registry), s)
-
-
-def _score(job: Job, s: CondensedSet) -> Score:
+    own = s.provenance.options("data", "arch", "param", "aug", "score")
+    own |= {k: v for k, v in s.provenance.config.items() if k in ("run.seed", "run.precision")}
+    job = Job(_config(registry, own, choices, options), registry)
     return job.scorer(s).score(job.decoded(s), job.config.score.nets)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -59,25 +60,36 @@ class Found:
     argument: str | None = None
 
     def load(self) -> Any:
-        """Import the target.
+        """Import the target: a dataclass of its kind.
 
-        Raises DccError naming the plugin when its module does not import or lacks the target.
+        Raises DccError naming the plugin when its module does not import or the target is something else.
         """
-        component, origin = self.provided.component, self.provided.origin
-        module_name, _, attribute = component.target.partition(":")
+        kind = self.provided.kind.name
+        module_name, _, attribute = self.provided.component.target.partition(":")
         try:
-            module = importlib.import_module(module_name)
-            return getattr(module, attribute)
+            cls = getattr(importlib.import_module(module_name), attribute)
+            if not dataclasses.is_dataclass(cls) or getattr(cls, "kind", None) != kind:
+                raise TypeError(f"{cls!r} is not a dataclass of kind {kind}")
+            if "name" in cls.__dataclass_fields__:
+                raise TypeError("an option may not be called 'name': in a configuration that is the component's")
         except Exception as error:
-            raise DccError(
-                f"{self.provided.kind.name} '{component.name}' of plugin {origin} does not load from "
-                f"'{component.target}': {type(error).__name__}: {error}"
-            ) from error
+            raise self._fault(error) from error
+        return cls
 
     def read(self) -> str:
-        """The text of a recipe's file."""
+        """The text of a recipe's file. Raises DccError naming the plugin when it cannot be read."""
         package, _, file = self.provided.component.target.partition(":")
-        return resources.files(package).joinpath(file).read_text(encoding="utf-8")
+        try:
+            return resources.files(package).joinpath(file).read_text(encoding="utf-8")
+        except Exception as error:
+            raise self._fault(error) from error
+
+    def _fault(self, error: Exception) -> DccError:
+        component, origin = self.provided.component, self.provided.origin
+        return DccError(
+            f"{self.provided.kind.name} '{component.name}' of plugin {origin} does not load from "
+            f"'{component.target}': {type(error).__name__}: {error}"
+        )
 
 
 class Registry:

@@ -38,9 +38,10 @@ class Randomness:
 def seeded(generator: torch.Generator, device: torch.device | str = "cpu") -> Iterator[None]:
     """Run code that draws from torch's global generators (layer initialisation, dropout) from `generator`.
 
-    The global generators are restored afterwards.
+    The global generators are restored afterwards. `generator` moves on by one draw, so that two blocks with the
+    same one differ.
     """
-    seed = generator.initial_seed()
+    seed = int(torch.randint(2**62, (), generator=generator))
     cuda = [torch.device(device)] if torch.device(device).type == "cuda" else []
     with torch.random.fork_rng(devices=cuda):
         torch.default_generator.manual_seed(seed)

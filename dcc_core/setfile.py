@@ -1,7 +1,7 @@
 """A condensed set and its file: one self-describing `.safetensors`.
 
-Tensors: `images` (N, C, h, w) in unit space (0..1, not clipped), `labels` (N,) int64 or (N, K)
-probabilities, `owners` (N,) int64 where labels are soft, and whatever else the parametrisation stores.
+Tensors: `owners` (N,) int64, the class of each row, ascending; `images` (N, C, h, w) in unit space (0..1, not
+clipped); `labels` (N,) int64 or (N, K) probabilities; and whatever else the parametrisation stores.
 Metadata: one key `dcc`, JSON, with the fields of `Provenance`. No time, path or host name, so that the same
 configuration and seed give the same bytes.
 """
@@ -51,6 +51,10 @@ class Provenance:
     scores: tuple[Mapping[str, Any], ...] = ()
     finished: bool = True
 
+    def options(self, *sections: str) -> dict[str, Any]:
+        """The part of the configuration in some sections."""
+        return {k: v for k, v in self.config.items() if k.partition(".")[0] in sections}
+
 
 @dataclass(frozen=True)
 class CondensedSet:
@@ -65,17 +69,17 @@ class CondensedSet:
     @property
     def images(self) -> Tensor:
         """The stored images (N, C, h, w) in unit space, not clipped, class by class."""
-        return self.stored["images"]
+        return self._plain("images")
 
     @property
     def labels(self) -> Tensor:
         """Labels (N,) int64 or (N, K) probabilities."""
-        return self.stored["labels"]
+        return self._plain("labels")
 
     @property
     def owners(self) -> Tensor:
         """The class each stored image was made for: (N,) int64, ascending."""
-        return self.stored.get("owners", self.labels)
+        return self.stored["owners"]
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -89,8 +93,14 @@ class CondensedSet:
         """The file's content; equal sets give equal bytes."""
         fields = {"format": FORMAT} | dataclasses.asdict(self.provenance)
         metadata = {METADATA_KEY: json.dumps(fields, sort_keys=True, ensure_ascii=False)}
-        tensors = {name: t.detach().cpu().contiguous() for name, t in sorted(self.stored.items())}
+        tensors = {name: t.detach().cpu().contiguous().clone() for name, t in sorted(self.stored.items())}
         return save(tensors, metadata)
+
+    def _plain(self, name: str) -> Tensor:
+        if name not in self.stored:
+            parametrisation = self.provenance.config.get("param")
+            raise DccError(f"this set has no tensor '{name}': decode it by its parametrisation, '{parametrisation}'")
+        return self.stored[name]
 
     def save(self, path: str | Path) -> None:
         """Write the file, whole or not at all. Raises DccError where the place cannot be written."""
@@ -128,15 +138,23 @@ def load_set(path: str | Path) -> CondensedSet:
 
 def _check(s: CondensedSet) -> None:
     """Raise ValueError where the tensors contradict each other or the metadata."""
-    images, labels, owners, classes = s.images, s.labels, s.owners, len(s.class_names)
-    if images.ndim != 4 or not images.is_floating_point() or images.shape[1] != len(s.provenance.mean):
+    p, owners, classes = s.provenance, s.owners, len(s.class_names)
+    rows = len(owners)
+    if len(p.mean) != len(p.std) or not all(0 < v < float("inf") for v in p.std):
+        raise ValueError(f"mean {p.mean} and std {p.std} must have one number per channel, std positive")
+    if owners.dtype != torch.int64 or owners.ndim != 1 or not torch.equal(owners, owners.sort().values):
+        raise ValueError(f"owners are {owners.dtype} {tuple(owners.shape)}; expected int64 (N,), ascending")
+    if not torch.equal(owners.unique(), torch.arange(classes)):
+        raise ValueError(f"every one of the {classes} classes needs at least one image, and there are no others")
+    for name, tensor in s.stored.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise ValueError(f"{name} hold NaN or infinite values")
+    images, labels = s.stored.get("images"), s.stored.get("labels")
+    if images is not None and (not images.is_floating_point() or images.shape[:2] != (rows, len(p.mean))):
         raise ValueError(f"images are {images.dtype} {tuple(images.shape)}; expected floating point (N, C, h, w)")
-    if labels.shape not in ((len(images),), (len(images), classes)):
-        raise ValueError(f"labels have shape {tuple(labels.shape)} for {len(images)} images, {classes} classes")
-    if owners.dtype != torch.int64 or owners.shape != (len(images),):
-        raise ValueError(f"the class of each image is {owners.dtype} {tuple(owners.shape)}; expected int64 (N,)")
-    counts = torch.bincount(owners, minlength=classes) if owners.min() >= 0 else torch.zeros(classes)
-    if len(counts) != classes or not counts.all() or not torch.equal(owners, owners.sort().values):
-        raise ValueError("every class needs at least one image, and images must be sorted by class")
-    if not torch.isfinite(images).all():
-        raise ValueError("images hold NaN or infinite values")
+    if labels is not None:
+        shape = (rows, classes) if labels.is_floating_point() else (rows,)
+        if labels.shape != shape:
+            raise ValueError(f"labels have shape {tuple(labels.shape)} for {rows} images, {classes} classes")
+        if not labels.is_floating_point() and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+            raise ValueError(f"labels lie outside 0 to {classes - 1}")

@@ -91,6 +91,7 @@ class Step:
         self.inner = inner
         self.classes: tuple[int, ...] = tuple(range(run.num_classes))
         self._network = network
+        self._draws: dict[int, dict[str, Tensor]] = {}
         self._random = run.random.at("outer", outer, "inner", inner)
 
     @property
@@ -121,14 +122,19 @@ class Step:
         """
         return self.run.real.draw(label, n or self.run.real_batch, self._random.generator("real", label))
 
-    def augment(self, batch: Batch, owners: Tensor | int) -> Batch:
+    def augment(self, batch: Batch, owners: Tensor | int, draw: int = 0) -> Batch:
         """Siamese augmentation: the draw of this step and of each image's class, for real and synthetic alike.
 
-        owners: the class of each image (B,) int64 on the CPU, or one label for all.
+        owners: the class of each image (B,) int64 on the CPU, or one label for all. draw: which of the step's
+        independent draws, for a loss that needs several.
         """
         if isinstance(owners, int):
             owners = torch.full((len(batch.images),), owners)
-        return augmented(self.run.augmentation, batch, self._draws, owners, self.num_classes)
+        if draw not in self._draws:
+            generator = self._random.generator("augment", draw)
+            params = self.run.augmentation.draw(self.num_classes, self.run.data.shape, generator)
+            self._draws[draw] = dict(params)
+        return augmented(self.run.augmentation, batch, self._draws[draw], owners, self.num_classes)
 
     def embed(self, images: Tensor) -> Tensor:
         """Features (B, D) of the network before its head."""
@@ -155,16 +161,16 @@ class Step:
     def summed_gradients(self, weights: Tensor | None = None) -> SummedGradients:
         """The sum over all classes of `weights[class]` times the mean gradient of the class.
 
-        weights: (num_classes,), default all ones. Siamese draw applied; summed over processes.
+        weights: (num_classes,) constants, default all ones. Siamese draw applied; summed over processes.
         """
-        w = torch.ones(self.num_classes) if weights is None else weights.cpu()
+        w = torch.ones(self.num_classes) if weights is None else weights.detach().cpu()
         real = [torch.zeros_like(p) for p in self._gradient.parameters]
         for batch, owners in self._real_groups():
             part = self._gradient.value(batch.images, batch.labels, self._spread(w, owners))
             for sum_, gradient in zip(real, part, strict=True):
                 sum_ += gradient
         batch = self.synthetic.batch(*self.classes)
-        owners = self.synthetic.owners_of(self.classes, len(batch.images))
+        owners = self.synthetic.owners_of(self.classes)
         batch = self.augment(batch, owners)
         synthetic = self._gradient.differentiable(batch.images, batch.labels, self._spread(w, owners))
         return SummedGradients(real=self.all_sum(real), synthetic=self.all_sum(synthetic))
@@ -172,11 +178,6 @@ class Step:
     @cached_property
     def _gradient(self) -> WeightGradient:
         return WeightGradient(self.network, self.run.criterion)
-
-    @cached_property
-    def _draws(self) -> dict[str, Tensor]:
-        generator = self._random.generator("augment")
-        return dict(self.run.augmentation.draw(self.num_classes, self.run.data.shape, generator))
 
     def _real_groups(self) -> Iterator[tuple[Batch, Tensor]]:
         """Augmented real batches of all classes of this process, several classes at a time, with owners."""

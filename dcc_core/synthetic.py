@@ -37,6 +37,10 @@ class Synthetic:
         self.counts = torch.bincount(owners, minlength=num_classes).tolist()
         self._momentum = momentum
         self._learnable = [name for name, t in stored.items() if t.requires_grad]
+        if not self._learnable:
+            raise DccError(
+                f"the parametrisation stores {sorted(stored)}, none of which requires grad: nothing to learn"
+            )
         self.stored = {name: t.detach().clone() for name, t in stored.items()}
         self.learned: dict[str, Tensor] = {}
         self._leaves = self._split()
@@ -48,16 +52,16 @@ class Synthetic:
         rows: dict[str, Tensor] = {}
         for name in self.stored:
             if name.startswith(SHARED):
-                rows[name] = self._leaves[name][0]
+                (rows[name],) = self._leaves[name]
             else:
                 parts = [self._leaves[name][k] for k in labels]
                 rows[name] = parts[0] if len(parts) == 1 else torch.cat(parts)
         return Batch(*self.parametrisation.decode(rows))
 
-    def owners_of(self, labels: Sequence[int], decoded: int) -> Tensor:
-        """The class of each of `decoded` images that `batch(*labels)` gave: (decoded,) int64 on the CPU."""
+    def owners_of(self, labels: Sequence[int]) -> Tensor:
+        """The class of each image that `batch(*labels)` gives: (B,) int64 on the CPU."""
         rows = torch.tensor([k for k in labels for _ in range(self.counts[k])], dtype=torch.int64)
-        return rows.repeat_interleave(decoded // len(rows))
+        return rows.repeat_interleave(self.parametrisation.images_per_row)
 
     def learn(self, name: str, value: float | Tensor, rate: float) -> Tensor:
         """Learn one more tensor beside the images, with its own rate; call it from `MatchingLoss.setup`.
@@ -66,8 +70,8 @@ class Synthetic:
         """
         if name in self.learned or name in self.stored:
             raise DccError(f"'{name}' is learned already")
-        image = next(iter(self.stored.values()))
-        tensor = torch.as_tensor(value, dtype=image.dtype, device=image.device).detach().clone()
+        like = self.stored[self._learnable[0]]
+        tensor = torch.as_tensor(value, dtype=like.dtype, device=like.device).detach().clone()
         self.learned[name] = tensor.requires_grad_()
         tensor.grad = torch.zeros_like(tensor)
         self._optimiser.add_param_group({"params": [tensor], "lr": rate, "momentum": self._momentum})
@@ -89,18 +93,29 @@ class Synthetic:
                 tensor.grad.zero_()
 
     def update(self) -> None:
-        """One step of gradient descent with what backward has gathered."""
+        """One step of gradient descent with what backward has gathered.
+
+        Raises DccError, and changes nothing, where the gradient or the result is not finite.
+        """
+        before = {name: tensor.detach().clone() for name, tensor in self.tensors().items()}
         self._optimiser.step()
+        for name, tensor in self.tensors().items():
+            if not torch.isfinite(tensor).all():
+                for kept, value in before.items():
+                    self.tensors()[kept].detach().copy_(value)
+                raise DccError(f"the gradient or the update of '{name}' is not finite")
 
     def _split(self) -> dict[str, tuple[Tensor, ...]]:
         leaves: dict[str, tuple[Tensor, ...]] = {}
         for name, tensor in self.stored.items():
-            sizes = [len(tensor)] if name.startswith(SHARED) else self.counts
-            views = tensor.split(sizes)
+            views = self._by_class(name, tensor)
             if name in self._learnable:
                 tensor.grad = torch.zeros_like(tensor)
                 views = tuple(view.detach().requires_grad_() for view in views)
-                for view, gradient in zip(views, tensor.grad.split(sizes), strict=True):
+                for view, gradient in zip(views, self._by_class(name, tensor.grad), strict=True):
                     view.grad = gradient
             leaves[name] = views
         return leaves
+
+    def _by_class(self, name: str, tensor: Tensor) -> tuple[Tensor, ...]:
+        return (tensor,) if name.startswith(SHARED) else tensor.split(self.counts)

@@ -82,7 +82,7 @@ class DSA(Augmentation):
         _, height, width = shape
         ratio = 1 / self.scale
         return {
-            "operation": _operations(n, len(self.strategy), generator, per_batch),
+            "operation": _operations(n, len(self.strategy), generator, per_batch=per_batch),
             "brightness": (_uniform(generator, n) - 0.5) * self.brightness,
             "saturation": _uniform(generator, n) * self.saturation,
             "contrast": _uniform(generator, n) + self.contrast,
@@ -125,10 +125,11 @@ JitterOperation = Literal["crop", "scale", "rotate", "noise"]
 @final
 @dataclass(frozen=True, kw_only=True)
 class Jitter(Augmentation):
-    """The mild augmentation of the `dc` protocol: one operation per draw, the border filled with the mean.
+    """The mild augmentation of the `dc` protocol: one operation per image, the border filled with the mean.
 
-    The mean is that of the batch, per channel. Source: the evaluation of Zhao et al. 2021 on MNIST (crop,
-    scale, rotate) and for BatchNorm networks (crop, noise).
+    The mean is that of the batch, per channel. In training batches too every image has its own operation.
+    Source: the evaluation of Zhao et al. 2021 on MNIST (crop, scale, rotate) and for BatchNorm networks (crop,
+    noise).
     """
 
     strategy: Annotated[tuple[JitterOperation, ...], "operations to draw from"] = ("crop", "scale", "rotate")
@@ -144,7 +145,7 @@ class Jitter(Augmentation):
     def draw(self, n: int, shape: Shape, generator: torch.Generator, *, per_batch: bool = False) -> Params:
         factor = 1 + (_uniform(generator, n) * 2 - 1) * self.scale
         params = {
-            "operation": _operations(n, len(self.strategy), generator, per_batch),
+            "operation": _operations(n, len(self.strategy), generator, per_batch=False),
             "shift": _shifts(generator, n, self.crop, self.crop),
             "scale": torch.stack([factor, factor], dim=1),
             "rotate": (_uniform(generator, n) - 0.5) * 2 * self.rotate,
@@ -183,7 +184,7 @@ def _like(param: Tensor, images: Tensor) -> Tensor:
     return param.to(images.device, images.dtype if param.is_floating_point() else None)
 
 
-def _operations(n: int, count: int, generator: torch.Generator, per_batch: bool) -> Tensor:
+def _operations(n: int, count: int, generator: torch.Generator, *, per_batch: bool) -> Tensor:
     if per_batch:
         return torch.randint(count, (1,), generator=generator).expand(n)
     return torch.randint(count, (n,), generator=generator)

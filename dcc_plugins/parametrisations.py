@@ -8,7 +8,7 @@ from typing import final
 
 from torch import Tensor
 
-from dcc_core import Parametrisation
+from dcc_core import Parametrisation, RunContext
 
 
 @final
@@ -16,7 +16,7 @@ from dcc_core import Parametrisation
 class Identity(Parametrisation):
     """The stored images are the training images."""
 
-    def init(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    def init(self, images: Tensor, labels: Tensor, run: RunContext) -> dict[str, Tensor]:
         return {"images": images.clone().requires_grad_(), "labels": labels}
 
     def decode(self, stored: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:

@@ -5,9 +5,10 @@ import pytest
 import toys
 
 import dcc_plugins.manifest
-from dcc_core.config import Config, Rank, Settings, resolve
+from dcc_core.config import Config, resolve
 from dcc_core.job import Job
 from dcc_core.registry import Origin, Registry
+from dcc_core.settings import Rank, Settings
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,22 @@
 """Layers of configuration, references to components, and errors reported together."""
 
 import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Annotated, Literal
 
 import pytest
+import toys
 
-from dcc_core.config import Rank, Settings, as_toml, resolve
+import dcc_plugins.manifest
+from dcc_core import Component, MatchingLoss, Registry, Schedule, hookimpl
+from dcc_core.config import resolve
 from dcc_core.errors import DccError, OptionError
 from dcc_core.options import schema
+from dcc_core.registry import Origin
 from dcc_core.run_options import RunOptions, ScoreOptions
+from dcc_core.settings import Rank, Settings, as_toml
 from dcc_plugins.losses import ClassWise, Collective, CollectiveBare
 
 
@@ -66,7 +75,7 @@ def test_recipes_differ_in_the_reduction_alone(configure):
     paper, official = (configure({"recipe": name}).table() for name in ("paper", "official"))
     differing = {k: (paper[k], official[k]) for k in paper if paper[k] != official[k]}
     assert differing == {"loss.reduction": ("sum", "mean")}
-    expected = {"run.outer_loops": 1000, "run.sets": 5, "loss.warmup_outer": 250, "loss.warmup_inner": 10}
+    expected = {"run.outer_loops": 1000, "run.sets": 5, "loss.warmup_outer": 250, "loss.warmup": "bi-level"}
     assert {k: paper[k] for k in expected} == expected
 
 
@@ -173,12 +182,82 @@ def test_the_resolved_configuration_resolves_to_itself(configure, registry, tmp_
 
 def test_the_protocol_follows_the_augmentation(configure):
     assert configure().score.protocol == "dc"
+    assert configure({"aug": "builtin:none"}).score.protocol == "dc"
     assert configure({"aug": "dsa"}).score.protocol == "dsa"
     assert configure({"aug": "dsa", "score.protocol": "dc"}).score.protocol == "dc"
 
 
 def test_the_schedule_follows_the_loss_unless_given(configure):
-    assert configure({"run.ipc": 10}).run.network_steps == 50
-    assert configure({"loss": "dm"}).run.inner_loops == 1
-    given = configure({"run.inner_loops": 3, "run.network_steps": 0}).run
-    assert (given.inner_loops, given.network_steps) == (3, 0)
+    assert configure({"run.ipc": 10}).schedule == Schedule(10, 50)
+    assert configure({"loss": "dm"}).schedule == Schedule(1, 0)
+    given = configure({"run.inner_loops": 3, "run.network_steps": 0})
+    assert given.schedule == Schedule(3, 0)
+    assert given.entries["run.inner_loops"].origin == "test"
+
+
+def test_none_is_kept_by_a_configuration_file(configure, registry, tmp_path):
+    """A suggestion must not come back where the user said none."""
+    config = configure({"arch.depth": "none"})
+    assert config.arch.depth is None
+    file = tmp_path / "config.toml"
+    file.write_text(as_toml(config.entries))
+    settings = Settings()
+    settings.add_file(file)
+    assert resolve(registry, settings).arch.depth is None
+
+
+def test_versions_are_those_of_the_components_used(configure):
+    assert configure({"data": "digits"}).versions == {"dcc": "0.1"}
+    assert configure({"loss": "dm"}).versions == {"dcc": "0.1", "dcc-toys": "1.0"}
+
+
+@pytest.mark.parametrize("key", ["run.inner_loops", "run.network_steps", "lss.x"])
+def test_a_data_source_may_not_suggest_what_the_loss_decides(configure, monkeypatch, key):
+    monkeypatch.setattr(toys.Blobs, "suggestions", lambda self: {key: 3})
+    with pytest.raises(DccError, match=rf"data 'blobs' suggests '{key}'"):
+        configure()
+
+
+def test_a_recipe_takes_no_options(configure):
+    assert problems(configure, recipe="paper", recipe__foo=1)[0].startswith("recipe.foo: unknown section 'recipe'")
+
+
+def test_simple_warm_up_goes_with_a_recipe(make_job):
+    make_job({"recipe": "paper", "loss.warmup": "simple"}).start()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Odd(MatchingLoss):
+    """A loss whose constructor refuses, with an option type that no text can give."""
+
+    level: Annotated[Literal[2, 3], "a level"] = 2
+    hook: Annotated[Callable | None, "a function"] = None
+
+    def __post_init__(self):
+        if self.level == 3:
+            raise TypeError("level 3 is closed")
+
+    def terms(self, step, state):
+        yield from ()
+
+
+def test_odd_components_are_reported_as_options(registry):
+    plugin = SimpleNamespace(
+        dcc_losses=hookimpl(
+            lambda: [Component(name="odd", target="test_config:Odd", summary="odd")], specname="dcc_losses"
+        )
+    )
+    odd = Registry([dcc_plugins.manifest, toys, plugin], [Origin("builtin"), Origin("toys"), Origin("odd")])
+
+    def configured(**options):
+        settings = Settings()
+        settings.add({"data": "blobs", "loss": "odd"} | {f"loss.{k}": v for k, v in options.items()}, "-o", Rank.OPTION)
+        return resolve(odd, settings).loss
+
+    assert configured(level="2").level == 2
+    with pytest.raises(OptionError, match="loss: level 3 is closed"):
+        configured(level="3")
+    with pytest.raises(OptionError, match=r"loss.level: '4' is not one of 2, 3\."):
+        configured(level="4")
+    with pytest.raises(OptionError, match=r"loss\.hook: 'f' is not "):
+        configured(hook="f")

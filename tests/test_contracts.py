@@ -1,5 +1,9 @@
 """The contracts hold for more than gradient matching: the toy plugin condenses through the public interface."""
 
+import dataclasses
+import random
+
+import numpy as np
 import pytest
 import torch
 import toys
@@ -24,6 +28,11 @@ EVERYTHING = [
 ]
 
 
+def global_states():
+    """The global random states that nothing may touch."""
+    return torch.get_rng_state().tolist(), random.getstate(), str(np.random.get_state())
+
+
 def ident(options):
     return " ".join(map(str, options.values()))
 
@@ -32,12 +41,11 @@ def ident(options):
 def test_condenses_and_scores(make_job, options):
     """Every class moves, the real data and global randomness do not, and the result can be scored."""
     job = make_job({"run.inner_loops": 2, "run.network_steps": 1, "run.ipc": 2, **options})
-    images, state = job.real.images.clone(), torch.get_rng_state()
-    run = job.context()
-    synthetic = job.start(run)
+    images, global_state = job.real.images.clone(), global_states()
+    run, synthetic, state = job.start()
     before = {k: v.clone() for k, v in synthetic.tensors().items()}
     values = []
-    optimise(run, job.config.loss, synthetic, watch=lambda report: values.append(report.loss))
+    optimise(run, job.config.loss, synthetic, state, watch=lambda report: values.append(report.loss))
     assert len(values) == 4
     assert torch.tensor(values).isfinite().all()
     for name, tensor in synthetic.tensors().items():
@@ -46,9 +54,9 @@ def test_condenses_and_scores(make_job, options):
         moved = (synthetic.stored["images"] - before["images"]).flatten(1).abs().amax(dim=1)
         assert (moved > 0).all()
     assert torch.equal(job.real.images, images)
-    assert torch.equal(torch.get_rng_state(), state)
+    assert global_states() == global_state
     s = job.frozen(synthetic, 0)
-    assert len(job.decoded(s).images) == len(s.images) * (2 if options.get("param") == "half" else 1)
+    assert len(job.decoded(s).images) == 3 * 2 * (2 if options.get("param") == "half" else 1)
     assert 0 <= job.scorer(s).score(job.decoded(s), 1).mean <= 1
 
 
@@ -56,10 +64,8 @@ def test_condenses_and_scores(make_job, options):
 def test_terms_share_no_graph_and_leave_the_network_alone(make_job, options):
     """Backward on each term as it arrives works, and touches no weight, gradient or statistic."""
     job = make_job({"run.ipc": 2, **options})
-    run = job.context()
-    synthetic = job.start(run)
+    run, synthetic, state = job.start()
     loss = job.config.loss
-    state = loss.setup(run, synthetic)
     network = job.build(run.random.generator("network"))
     step = dcc_core.Step(run, synthetic, outer=0, inner=0, network=lambda: network)
     step.network.eval()
@@ -86,22 +92,22 @@ def test_a_network_that_is_not_asked_for_is_never_built(make_job):
 
     job = make_job({"run.network_steps": 0})
     built = []
-    run = job.context()
-    run = type(run)(**{**vars(run), "build": built.append})
-    optimise(run, Pull(), job.start(run))
+    run, synthetic, state = job.start()
+    run = dataclasses.replace(run, build=built.append)
+    optimise(run, Pull(), synthetic, state)
     assert not built
 
 
 def test_matching_sets_batch_norm_statistics_from_real_images(make_job):
     """16 images a class in train mode with momentum 0.1, then frozen; nothing else trains."""
     job = make_job({"arch.norm": "batch", "run.norm_batch": 4})
-    run = job.context()
+    run, synthetic, _ = job.start()
     network = job.build(run.random.generator("network"))
-    step = dcc_core.Step(run, job.start(run), outer=1, inner=2, network=lambda: network)
+    step = dcc_core.Step(run, synthetic, outer=1, inner=2, network=lambda: network)
     norm = network.features[1]
     assert torch.equal(norm.running_mean, torch.zeros(4, dtype=torch.float64))
-    random = Randomness(0, ("set", 0, "outer", 1, "inner", 2))
-    images = torch.cat([run.real.draw(k, 4, random.generator("batch-norm", k)).images for k in range(3)])
+    address = Randomness(0, ("set", 0, "outer", 1, "inner", 2))
+    images = torch.cat([run.real.draw(k, 4, address.generator("batch-norm", k)).images for k in range(3)])
     maps = network.features[0](images)
     assert step.network is network
     assert torch.allclose(norm.running_mean, 0.1 * maps.mean(dim=(0, 2, 3)))
@@ -111,8 +117,7 @@ def test_matching_sets_batch_norm_statistics_from_real_images(make_job):
 
 def test_siamese_draws_are_per_class_and_step(make_job):
     job = make_job({"aug": "dsa", "aug.strategy": "crop"}, data="blobs-of:9,9,9,9,9,9,9,9")
-    run = job.context()
-    synthetic = job.start(run)
+    run, synthetic, _ = job.start()
 
     def shifts(outer, inner):
         step = dcc_core.Step(run, synthetic, outer=outer, inner=inner, network=lambda: None)
@@ -131,12 +136,12 @@ def test_siamese_draws_are_per_class_and_step(make_job):
 
 def test_real_draws_are_distinct_and_take_all_of_a_small_class(make_job):
     job = make_job({"run.real_batch": 8})
-    run = job.context()
-    step = dcc_core.Step(run, job.start(run), outer=0, inner=0, network=lambda: None)
+    run, synthetic, _ = job.start()
+    step = dcc_core.Step(run, synthetic, outer=0, inner=0, network=lambda: None)
     assert [len(step.real(k).labels) for k in range(3)] == [8, 8, 5]
     assert len(torch.unique(step.real(0).images, dim=0)) == 8
     assert torch.equal(step.real(0, 3).images, step.real(0).images[:3])
-    later = dcc_core.Step(run, job.start(run), outer=0, inner=1, network=lambda: None)
+    later = dcc_core.Step(run, synthetic, outer=0, inner=1, network=lambda: None)
     assert not torch.equal(step.real(0).images, later.real(0).images)
 
 
@@ -159,19 +164,21 @@ class Broken(MatchingLoss):
             yield Part((images - images.detach()).sqrt().sum())
 
 
-@pytest.mark.parametrize(("where", "message"), [("loss", "the loss became nan"), ("gradient", "gradient of 'images'")])
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [("loss", "the loss became nan"), ("gradient", "the gradient or the update of 'images' is not finite")],
+)
 def test_a_number_that_is_not_finite_stops_at_its_step(make_job, where, message):
     job = make_job({"run.inner_loops": 2, "run.network_steps": 0})
-    run = job.context()
-    synthetic = job.start(run)
-    with pytest.raises(DccError, match=rf"{message}.*outer loop 1, inner loop 0; a smaller image rate"):
-        optimise(run, Broken(where), synthetic)
+    run, synthetic, state = job.start()
+    with pytest.raises(DccError, match=rf"{message}.*outer loop 1, inner loop 0\); a smaller image rate"):
+        optimise(run, Broken(where), synthetic, state)
     assert torch.isfinite(synthetic.stored["images"]).all()
 
 
 def test_learning_a_name_twice_is_refused(make_job):
     job = make_job()
-    synthetic = job.start(job.context())
+    synthetic = job.start().synthetic
     synthetic.learn("x", 1.0, rate=0.1)
     for name in ("x", "images"):
         with pytest.raises(DccError, match=f"'{name}' is learned already"):
@@ -202,9 +209,83 @@ def test_data_that_do_not_fit_are_refused(changes, message):
     dcc_core.RealData(train=part, test=part, **about)
     with pytest.raises(DccError, match=message):
         dcc_core.RealData(train=dcc_core.ImageSet(**{**good, **changes}), test=part, **about)
-    with pytest.raises(DccError, match="one number per channel"):
-        dcc_core.RealData(train=part, test=part, **{**about, "std": (0.0,)})
+    for std in ((0.0,), (float("nan"),), (1.0, 1.0)):
+        with pytest.raises(DccError, match="one number per channel"):
+            dcc_core.RealData(train=part, test=part, **{**about, "std": std})
+    empty = dcc_core.ImageSet(part.images[:0], part.labels[:0])
+    with pytest.raises(DccError, match="test part: it holds no images"):
+        dcc_core.RealData(train=part, test=empty, **about)
 
 
 def test_the_toys_are_registered_like_any_plugin(registry):
     assert registry.find("loss", "toys:dm").load() is toys.DistributionMatching
+
+
+def test_data_that_cannot_be_loaded_are_named(make_job, monkeypatch):
+    def fails(self, **_):
+        raise OSError("network unreachable")
+
+    monkeypatch.setattr(toys.Blobs, "load", fails)
+    with pytest.raises(DccError, match="data 'blobs' cannot be loaded: OSError: network unreachable"):
+        make_job()
+
+
+@pytest.mark.parametrize(
+    ("picks", "message"),
+    [
+        (lambda own: [o[:2] for o in own][:2], "selection 'first' picked 2 classes of 3"),
+        (lambda own: [o[:1] for o in own], "must pick 2 different images of class 'blob 0'"),
+        (lambda own: [o[[0, 0]] for o in own], "must pick 2 different images of class 'blob 0'"),
+        (lambda own: [own[0][:2], own[2][:2], own[1][:2]], "must pick 2 different images of class 'blob 1'"),
+    ],
+)
+def test_a_selection_is_held_to_its_contract(make_job, monkeypatch, picks, message):
+    monkeypatch.setattr(toys.First, "select", lambda self, data, ipc, run: picks(run.real.by_class))
+    job = make_job({"selection": "first", "run.ipc": 2})
+    with pytest.raises(DccError, match=message):
+        job.start()
+
+
+def test_a_packed_set_goes_on_as_it_is_stored(make_job, tmp_path):
+    """The rows of a set of the same parametrisation are taken over, not decoded and packed anew."""
+    path = tmp_path / "half.safetensors"
+    first = make_job({"param": "half", "run.ipc": 2}).condense()
+    first.save(path)
+    start = make_job({"param": "half", "run.ipc": 2, "run.init": str(path)}).start()
+    again = make_job({"param": "half", "run.ipc": 2}).frozen(start.synthetic, 0)
+    for name, tensor in first.stored.items():
+        assert torch.allclose(again.stored[name], tensor, atol=1e-12), name
+    other = make_job({"run.ipc": 4, "run.init": str(path)}).start()
+    assert len(other.synthetic.stored["images"]) == 12
+    with pytest.raises(DccError, match=r"run.ipc: 3 images per class, but the set to start from has 4"):
+        make_job({"run.ipc": 3, "run.init": str(path)}).start()
+
+
+def test_a_parametrisation_need_not_store_images(make_job, tmp_path):
+    """Nor labels: a scale per row, and one shared picture."""
+    path = tmp_path / "scaled.safetensors"
+    job = make_job({"param": "scaled"})
+    s = job.condense()
+    assert sorted(s.stored) == ["owners", "scale", "shared_picture"]
+    s.save(path)
+    read = dcc_core.load_set(path)
+    assert job.decoded(read).images.shape == (3, 2, 8, 8)
+    assert job.grid(read)[:4] == b"\x89PNG"
+    assert 0 <= job.scorer(read).score(job.decoded(read), 1).mean <= 1
+    with pytest.raises(DccError, match="no tensor 'images': decode it by its parametrisation, 'scaled'"):
+        _ = read.images
+
+
+def test_several_independent_draws_in_one_step(make_job):
+    job = make_job({"aug": "dsa", "aug.strategy": "rotate"})
+    run, synthetic, _ = job.start()
+    step = dcc_core.Step(run, synthetic, outer=0, inner=0, network=lambda: None)
+    batch = synthetic.batch(0)
+    first, second = step.augment(batch, 0).images, step.augment(batch, 0, draw=1).images
+    assert torch.equal(step.augment(batch, 0).images, first)
+    assert not torch.equal(first, second)
+
+
+def test_only_the_devices_that_work_are_taken(make_job):
+    with pytest.raises(DccError, match=r"run\.device: 'meta' is not one of auto, cpu, cuda"):
+        make_job({"run.device": "meta"})

@@ -71,7 +71,7 @@ def unequal_set(job):
     """A set with 2, 1 and 3 images of the classes."""
     owners = torch.tensor([0, 0, 1, 2, 2, 2])
     images = torch.rand((6, *job.data.shape), generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    return CondensedSet({"images": images, "labels": owners}, job._provenance(0, {}, True))
+    return CondensedSet({"images": images, "labels": owners, "owners": owners}, job._provenance(0, {}, True))
 
 
 @pytest.fixture(params=["equal", "unequal"])
@@ -81,11 +81,11 @@ def step(request, make_job, tmp_path):
     if request.param == "unequal":
         path = tmp_path / "unequal.safetensors"
         unequal_set(make_job(options)).save(path)
-        options["run.init"] = str(path)
+        options |= {"run.init": str(path), "run.ipc": 3}
     job = make_job(options)
-    run = job.context()
+    run, synthetic, _ = job.start()
     network = job.build(run.random.generator("network"))
-    return Step(run, job.start(run), outer=0, inner=0, network=lambda: network)
+    return Step(run, synthetic, outer=0, inner=0, network=lambda: network)
 
 
 def batches(step):
@@ -165,9 +165,8 @@ def test_gradcheck(make_job, loss, pixels, monkeypatch):
     monkeypatch.setattr(gradients, "PIXELS_CPU", pixels)
     options = {"data.size": 4, "data.channels": 1, "arch.width": 2, "arch.activation": "sigmoid", "run.ipc": 2}
     job = make_job(options)
-    run = job.context()
+    run, synthetic, _ = job.start()
     network = job.build(run.random.generator("network"))
-    synthetic = job.start(run)
     step = Step(run, synthetic, outer=0, inner=0, network=lambda: network)
 
     class Objective(torch.autograd.Function):

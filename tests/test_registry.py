@@ -2,11 +2,12 @@
 
 import sys
 import warnings
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import pytest
 
-from dcc_core import Component, DccError, Registry, hookimpl
+from dcc_core import Component, DccError, MatchingLoss, Registry, hookimpl
 from dcc_core.errors import PluginWarning
 from dcc_core.registry import Origin, kind_named
 
@@ -112,12 +113,29 @@ def test_families_take_what_follows_their_prefix():
     [
         ("no_such_module:X", "ModuleNotFoundError: No module named 'no_such_module'"),
         ("toys:NoSuchClass", "AttributeError"),
+        ("toys:LinearModule", "TypeError: .* is not a dataclass of kind loss"),
+        ("toys:Mixup", "TypeError: .* is not a dataclass of kind loss"),
+        ("test_registry:Named", "TypeError: an option may not be called 'name'"),
     ],
 )
 def test_a_target_that_does_not_load_names_its_plugin(target, reason):
     registry = registry_of(acme=plugin(row("swd", target)))
     with pytest.raises(DccError, match=rf"loss 'swd' of plugin acme \(dcc-acme 1.2\) does not load .*{reason}"):
         registry.find("loss", "swd").load()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Named(MatchingLoss):
+    name: str = "x"
+
+    def terms(self, step, state):
+        yield from ()
+
+
+def test_recipes_that_cannot_be_read_name_their_plugin():
+    registry = registry_of(acme=plugin(row("gone", "dcc_plugins.recipes:gone.toml"), hook="dcc_recipes"))
+    with pytest.raises(DccError, match=r"recipe 'gone' of plugin acme \(dcc-acme 1.2\) does not load"):
+        registry.find("recipe", "gone").read()
 
 
 def entry_point(name, load):

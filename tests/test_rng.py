@@ -37,3 +37,12 @@ def test_seeded_leaves_the_global_state_alone():
     torch.rand(7)
     with seeded(torch.Generator().manual_seed(1)):
         assert torch.equal(torch.rand(3), first)
+
+
+def test_two_blocks_with_one_generator_differ():
+    """The backbone and the head of a network, built one after the other, must not be alike."""
+    generator = torch.Generator().manual_seed(1)
+    with seeded(generator):
+        first = torch.rand(3)
+    with seeded(generator):
+        assert not torch.equal(torch.rand(3), first)

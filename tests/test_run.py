@@ -1,11 +1,13 @@
 """A run from the command line to its folder."""
 
+import hashlib
 import io
 import json
 import logging
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -16,10 +18,12 @@ from PIL import Image
 
 from dcc_core import DccError, condense, hookimpl, load_set
 from dcc_core.cli import run
-from dcc_core.config import Rank, Settings, resolve
+from dcc_core.config import resolve
 from dcc_core.display import Display
+from dcc_core.folder import RunFolder, default_folder
 from dcc_core.grid import grid_png
-from dcc_core.run import default_folder, execute, prepare_folder
+from dcc_core.run import execute
+from dcc_core.settings import Rank, Settings
 
 SMALL = shlex.split("--outer-loops 2 --inner-loops 2 --network-steps 1 --eval-nets 1 --protocol dc -o arch.width=8")
 
@@ -121,6 +125,13 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process(folder, tmp_path)
     assert (out / "set.safetensors").read_bytes() != (out / "set-1.safetensors").read_bytes()
 
 
+def test_the_set_beats_random_images_by_ten_points(tmp_path):
+    """At less than half of the default budget, on test images that condensing never sees."""
+    words = shlex.split("--loss collective --aug dsa --outer-loops 4 --protocol dc --eval-nets 1")
+    result = CliRunner().invoke(run, [*words, "--out", str(tmp_path / "out"), "--json"])
+    assert json.loads(result.stdout)["accuracy"]["gain"] > 0.10
+
+
 def test_another_seed_gives_other_images(folder, tmp_path):
     out = tmp_path / "other"
     assert dcc_run("--aug", "dsa", "--out", str(out), "--seed", "1", "--quiet").exit_code == 0
@@ -159,7 +170,8 @@ def test_a_set_initialises_a_run(folder, tmp_path):
     assert result.exit_code == 0, result.stderr
     again = load_set(out / "set.safetensors")
     assert torch.allclose(again.images, load_set(first).images, atol=1e-5)
-    assert again.provenance.config["run.init"] == "set file"
+    digest = hashlib.sha256(first.read_bytes()).hexdigest()[:16]
+    assert again.provenance.config["run.init"] == f"set file {digest}"
     assert str(first) not in (out / "set.safetensors").read_bytes().decode(errors="ignore")
     assert "random" not in json.loads((out / "report.json").read_text())["accuracy"]
 
@@ -172,19 +184,38 @@ def test_a_set_of_other_classes_is_refused(registry, configure, tmp_path):
     assert "the set holds 3 classes (blob 0, blob 1, blob 2) of 2×8×8 images ('blobs'); data 'digits'" in result.stderr
 
 
+MINE = ("dataset.safetensors", "grid-search.png", "notes.txt")
+
+
 def test_overwrite_replaces_a_runs_files_and_nothing_else(tmp_path):
-    (tmp_path / "set.safetensors").write_text("old")
-    (tmp_path / "grid-4.png").write_text("old")
-    (tmp_path / "notes.txt").write_text("mine")
-    prepare_folder(tmp_path, overwrite=True)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["notes.txt", "run.log"]
+    for name in ("set.safetensors", "set-4.safetensors", "grid-4.png", "unfinished.safetensors", *MINE):
+        (tmp_path / name).write_text("old")
+    RunFolder(tmp_path, overwrite=True)
+    assert len(list(tmp_path.iterdir())) == 7
+    result = dcc_run("--out", str(tmp_path), "--overwrite", "--ipc", "200")
+    assert result.exit_code == 2
+    assert len(list(tmp_path.iterdir())) == 7
+    result = dcc_run("--out", str(tmp_path), "--overwrite", "-o", "score.baseline=no")
+    assert result.exit_code == 0, result.stderr
+    assert all((tmp_path / name).read_text() == "old" for name in MINE)
+    assert {p.name for p in tmp_path.iterdir()} - set(MINE) == {
+        *("config.toml", "grid.png", "metrics.jsonl", "report.json", "run.log", "set.safetensors")
+    }
+
+
+def test_a_run_may_overwrite_the_set_it_starts_from(folder, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(folder[0], out)
+    result = dcc_run("--out", str(out), "--overwrite", "--init", str(out / "set.safetensors"))
+    assert result.exit_code == 0, result.stderr
 
 
 def test_the_default_folder_has_a_readable_name(configure, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = configure({"data": "blobs-of:4,5", "aug": "dsa", "run.ipc": 3})
     assert str(default_folder(config)) == "runs/blobs-of_4_5-collective-dsa-convnet-ipc3-seed0"
-    prepare_folder(default_folder(config))
+    default_folder(config).mkdir(parents=True)
+    (default_folder(config) / "file").touch()
     assert str(default_folder(config)).endswith("-seed0-2")
 
 
@@ -218,8 +249,7 @@ def executed(out, watcher, **options):
     settings = Settings()
     small = {"run.outer_loops": 2, "run.inner_loops": 2, "run.network_steps": 0, "arch.width": 4, "score.nets": 1}
     settings.add(small | options, "test", Rank.OPTION)
-    prepare_folder(out)
-    return execute(resolve(registry, settings), registry, out, Display(quiet=True))
+    return execute(resolve(registry, settings), registry, RunFolder(out), Display(quiet=True))
 
 
 @pytest.mark.filterwarnings("ignore::dcc_core.errors.PluginWarning")
@@ -246,7 +276,10 @@ def test_a_loss_that_becomes_nan_ends_with_one_message(tmp_path):
     result = dcc_run("-o", "run.image_rate=1e300", "-o", "run.precision=float64", "--out", str(tmp_path / "out"))
     assert result.exit_code == 2
     error = result.stderr[result.stderr.index("Error: ") :]
-    assert re.match(r"Error: the (loss became|gradient of 'images' is).*outer loop \d, inner loop \d; a smaller", error)
+    assert re.match(r"Error: the (loss became|gradient or the update of 'images').*outer loop \d, inner loop \d", error)
+    assert "Traceback" not in result.stderr
+    assert load_set(tmp_path / "out" / "unfinished.safetensors").images.isfinite().all()
+    assert "Traceback" in (tmp_path / "out" / "run.log").read_text()
     assert f"what was done so far is in '{tmp_path / 'out'}'" in error
     assert (tmp_path / "out" / "metrics.jsonl").exists()
     assert (tmp_path / "out" / "config.toml").exists()

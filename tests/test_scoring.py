@@ -2,11 +2,14 @@
 
 import pytest
 import torch
+import toys
 from torch import nn
 
-from dcc_core import Augmentation, Batch, Randomness, Score, score
+import dcc_plugins.manifest
+from dcc_core import Augmentation, Batch, Randomness, Registry, Score, score
 from dcc_core.evaluate import Scorer, accuracy
 from dcc_core.protocols import PROTOCOLS
+from dcc_core.registry import Origin
 from dcc_core.report import summary
 from dcc_plugins.augmentation import DSA
 from dcc_plugins.networks import ConvNet
@@ -117,6 +120,8 @@ def test_the_dc_protocol_jitters_mnist_and_batch_norm_convnets(make_job):
 def test_the_dsa_protocol_augments_as_the_run_does(make_job):
     own = make_job({"aug": "dsa", "aug.strategy": "crop", "aug.crop": "0.25"})
     assert own.scorer(own.condense()).augmentation == DSA(strategy=("crop",), crop=0.25)
+    qualified = make_job({"aug": "builtin:dsa", "aug.crop": "0.25"})
+    assert qualified.scorer(qualified.condense()).augmentation == DSA(crop=0.25)
     other = make_job({"score.protocol": "dsa"})
     assert other.scorer(other.condense()).augmentation == DSA()
 
@@ -143,3 +148,14 @@ def test_spread_over_sets_and_networks_apart():
     assert found["std_over_sets"] == pytest.approx(0.2)
     assert found["std_over_networks"] == pytest.approx(0.1)
     assert summary(scores[:1])["std_over_sets"] is None
+
+
+def test_a_set_is_scored_without_the_plugin_of_its_loss(make_job):
+    s = make_job({"loss": "dm", "score.nets": 1}).condense()
+    assert s.provenance.config["loss"] == "dm"
+    without = Registry([dcc_plugins.manifest, OnlyData()], [Origin("builtin"), Origin("data")])
+    assert len(score(s, registry=without).accuracies) == 1
+
+
+class OnlyData:
+    dcc_datasets = staticmethod(toys.dcc_datasets)

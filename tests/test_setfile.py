@@ -14,9 +14,7 @@ from dcc_core.setfile import Provenance
 def make(soft=False, **fields):
     images = torch.rand(4, 3, 5, 6) * 1.4 - 0.2
     owners = torch.tensor([0, 0, 1, 1])
-    stored = {"images": images, "labels": owners}
-    if soft:
-        stored = {"images": images, "labels": torch.rand(4, 2), "owners": owners}
+    stored = {"images": images, "labels": torch.rand(4, 2) if soft else owners.clone(), "owners": owners}
     provenance = Provenance(
         method="collective+dsa",
         data="toy",
@@ -76,15 +74,21 @@ def rewritten(path, tensors=None, **changes):
         ({"format": 2}, {}, "has format 2; this version of dcc reads format 1"),
         ({"mean": "grey"}, {}, "damaged.*mean"),
         ({"seed": "x"}, {}, "damaged: seed: Input should be a valid integer"),
-        ({"class_names": ["a", "b", "c"]}, {}, "every class needs at least one image"),
-        ({"class_names": ["a"]}, {}, "every class needs at least one image"),
-        ({"mean": [0.5]}, {}, "expected floating point"),
+        ({"class_names": ["a", "b", "c"]}, {}, "every one of the 3 classes needs at least one image"),
+        ({"class_names": ["a"]}, {}, "every one of the 1 classes"),
+        ({"mean": [0.5]}, {}, "one number per channel"),
+        ({"std": [0.5, 0, 1]}, {}, "std positive"),
+        ({"mean": [0.5], "std": [0.5]}, {}, "expected floating point"),
         ({}, {"images": torch.zeros(4, 3, 5, 6, dtype=torch.uint8)}, "images are torch.uint8"),
-        ({}, {"images": torch.full((4, 3, 5, 6), torch.nan)}, "NaN or infinite"),
+        ({}, {"images": torch.full((4, 3, 5, 6), torch.nan)}, "images hold NaN or infinite"),
+        ({}, {"images": torch.zeros(3, 3, 5, 6)}, "images are"),
         ({}, {"labels": torch.tensor([0, 1])}, "labels have shape"),
-        ({}, {"labels": torch.tensor([1, 0, 0, 1])}, "sorted by class"),
-        ({}, {"labels": torch.tensor([-1, 0, 0, 1])}, "every class needs"),
-        ({}, {"labels": torch.rand(4, 2)}, "the class of each image is torch.float32"),
+        ({}, {"labels": torch.tensor([0, 0, 1, 2])}, "labels lie outside 0 to 1"),
+        ({}, {"labels": torch.full((4, 2), torch.inf)}, "labels hold NaN or infinite"),
+        ({}, {"owners": torch.tensor([1, 0, 0, 1])}, "ascending"),
+        ({}, {"owners": torch.tensor([-1, 0, 0, 1])}, "every one of the 2 classes"),
+        ({}, {"owners": torch.zeros(0, dtype=torch.int64)}, "every one of the 2 classes"),
+        ({}, {"owners": torch.rand(4)}, "owners are torch.float32"),
     ],
 )
 def test_files_that_contradict_themselves_are_refused(tmp_path, changes, tensors, message):

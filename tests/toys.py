@@ -20,6 +20,7 @@ from dcc_core import (
     Parametrisation,
     Part,
     RealData,
+    RunContext,
     Schedule,
     Selection,
     State,
@@ -131,7 +132,9 @@ class TrajectoryMatching(MatchingLoss):
 class Mixup(Augmentation):
     """Blend each image, and its label, with its mirror position in the batch (Zhang et al. 2018)."""
 
-    mixes_labels = True
+    @property
+    def mixes_labels(self):
+        return True
 
     def draw(self, n, shape, generator, *, per_batch=False):
         return {"share": torch.rand(n, generator=generator, dtype=torch.float64)}
@@ -168,19 +171,39 @@ class Linear(Architecture):
 @final
 @dataclass(frozen=True, kw_only=True)
 class Half(Parametrisation):
-    """Images stored at half their size and enlarged, two variants of each, with a shared brightness."""
+    """Two images in the top and bottom half of one, each squeezed to half its height; a shared brightness."""
 
-    def init(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    @property
+    def images_per_row(self):
+        return 2
+
+    def init(self, images: Tensor, labels: Tensor, run: RunContext) -> dict[str, Tensor]:
+        squeezed = F.avg_pool2d(images, (2, 1))
         return {
-            "images": F.avg_pool2d(images, 2).requires_grad_(),
-            "labels": labels,
+            "labels": labels[::2],
+            "images": torch.cat([squeezed[::2], squeezed[1::2]], dim=2).requires_grad_(),
             "shared_brightness": torch.zeros(1, dtype=images.dtype, device=images.device).requires_grad_(),
         }
 
     def decode(self, stored: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        large = F.interpolate(stored["images"], scale_factor=2) + stored["shared_brightness"]
-        pairs = torch.stack([large, -large], dim=1).flatten(0, 1)
-        return pairs, stored["labels"].repeat_interleave(2, dim=0)
+        halves = torch.stack(stored["images"].chunk(2, dim=2), dim=1).flatten(0, 1)
+        images = halves.repeat_interleave(2, dim=2) + stored["shared_brightness"]
+        return images, stored["labels"].repeat_interleave(2, dim=0)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Scaled(Parametrisation):
+    """One picture for all rows, random at first, times a number per row; the labels are the rows' order."""
+
+    def init(self, images: Tensor, labels: Tensor, run: RunContext) -> dict[str, Tensor]:
+        picture = torch.randn(images.shape[1:], generator=run.random.generator("picture"), dtype=run.dtype)
+        scale = labels.to(run.dtype) + 1
+        return {"shared_picture": picture.to(run.device).requires_grad_(), "scale": scale.requires_grad_()}
+
+    def decode(self, stored: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        scale = stored["scale"]
+        return scale.view(-1, 1, 1, 1) * stored["shared_picture"], scale.detach().round().long().clamp(1, 3) - 1
 
 
 @final
@@ -220,7 +243,10 @@ def dcc_datasets():
 
 @hookimpl
 def dcc_parametrisations():
-    return [Component(name="half", target="toys:Half", summary="half the size")]
+    return [
+        Component(name="half", target="toys:Half", summary="half the size"),
+        Component(name="scaled", target="toys:Scaled", summary="one picture, scaled"),
+    ]
 
 
 @hookimpl

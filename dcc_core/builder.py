@@ -1,0 +1,151 @@
+"""Builds components and option objects from settings, and gathers everything that is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from dcc_core.component import KINDS
+from dcc_core.errors import DccError, OptionError, did_you_mean
+from dcc_core.options import REQUIRED, Option, check, schema
+from dcc_core.registry import Registry
+from dcc_core.run_options import RunOptions, ScoreOptions
+from dcc_core.settings import Rank, Setting, Settings
+
+DEFAULT_NAMES = {
+    "data": "digits",
+    "loss": "collective",
+    "aug": "none",
+    "arch": "convnet",
+    "param": "identity",
+    "selection": "random",
+}
+BUILTIN = "builtin:"
+ENGINE_SECTIONS: dict[str, type] = {"run": RunOptions, "score": ScoreOptions}
+KIND_OF_KEY = {k.key: k.name for k in KINDS if k.key in DEFAULT_NAMES}
+
+
+class Builder:
+    """Builds components from settings and gathers everything that is wrong."""
+
+    def __init__(self, registry: Registry, settings: Settings) -> None:
+        self.registry = registry
+        self.settings = settings
+        self.problems: list[str] = []
+        self.entries: dict[str, Setting] = {}
+        self.names: dict[str, str] = {}
+        self.versions: dict[str, str] = {}
+
+    def stop_on_problems(self) -> None:
+        if self.problems:
+            raise OptionError(list(dict.fromkeys(self.problems)))
+
+    def check_names(self) -> None:
+        """Look up the names of all sections, without importing anything."""
+        sections = [*DEFAULT_NAMES, *ENGINE_SECTIONS, "recipe"]
+        for key, setting in self.settings.values.items():
+            section = key.partition(".")[0]
+            if key in ENGINE_SECTIONS:
+                self.problems.append(f"{key}: {setting.value!r} is not a table of options; write {key}.NAME")
+            elif section not in sections or (section == "recipe" and key != section):
+                hint = did_you_mean(section, sections)
+                self.problems.append(f"{key}: unknown section '{section}'.{hint} One of: {', '.join(sections)}")
+            elif key in DEFAULT_NAMES:
+                try:
+                    self.registry.find(KIND_OF_KEY[key], str(setting.value))
+                except DccError as error:
+                    self.problems.append(str(error))
+
+    def component(self, key: str) -> Any:
+        """The component of a section, by the name that the settings give, or the built-in default."""
+        return self._named(key, KIND_OF_KEY[key], Setting(BUILTIN + DEFAULT_NAMES[key], "default"))
+
+    def fill(self, cls: type, key: str, rank: Rank = Rank.DEFAULT) -> Any:
+        """An instance of an option class from the settings below `key`.
+
+        rank: of the layer that chose the class. Unknown options of lower layers were meant for another class
+        and are left out; those at or above it are errors.
+        """
+        options = schema(cls)
+        values = {name: self._value(f"{key}.{name}", option) for name, option in options.items()}
+        below = {k: s for k, s in self.settings.under(key).items() if k.split(".")[key.count(".") + 1] not in options}
+        for unknown, setting in below.items():
+            if setting.rank >= max(min(rank, Rank.OPTION), Rank.RECIPE):
+                word = unknown[len(key) + 1 :].partition(".")[0]
+                hint = did_you_mean(word, options) or f" Options: {', '.join(options) or 'none'}"
+                self.problems.append(f"{unknown}: unknown option.{hint}")
+        if any(v is REQUIRED for v in values.values()):
+            return None
+        try:
+            return cls(**values)
+        except (TypeError, ValueError) as error:
+            self.problems.append(f"{key}: {error}")
+            return None
+
+    def _value(self, key: str, option: Option) -> Any:
+        if option.kind:
+            return self._reference(key, option)
+        setting = self.settings.values.get(key)
+        for name in self.settings.under(key):
+            self.problems.append(f"{name}: unknown; {key} takes {option.expected}")
+        if setting is None:
+            if option.default is REQUIRED:
+                self.problems.append(f"{key}: required; {option.help}")
+                return REQUIRED
+            setting = Setting(option.default, "default")
+        try:
+            value = option.default if setting.origin == "default" else check(option, setting.value)
+        except ValueError as error:
+            self.problems.append(f"{key}: {error}")
+            return REQUIRED
+        self.entries[key] = replace(setting, value=value)
+        return value
+
+    def _reference(self, key: str, option: Option) -> Any:
+        """A component that is an option of another one."""
+        kind = str(option.kind)
+        setting = self.settings.values.get(key)
+        if setting is not None and str(setting.value).lower() == "none":
+            setting = replace(setting, value=None)
+        if setting is None and option.default is REQUIRED:
+            self.problems.append(f"{key}: required; {option.help}")
+            return REQUIRED
+        if setting is None and (option.default is None or not self.settings.under(key)):
+            self._record_default(key, kind, option.default)
+            return option.default
+        if setting is not None and setting.value is None:
+            self.entries[key] = setting
+            return None
+        name = self.registry.name_of(kind, type(option.default))
+        return self._named(key, kind, setting or Setting(name, "default"))
+
+    def _named(self, key: str, kind: str, default: Setting) -> Any:
+        setting = self.settings.values.get(key, default)
+        try:
+            found = self.registry.find(kind, str(setting.value))
+            cls = found.load()
+        except DccError as error:
+            self.problems.append(str(error))
+            return REQUIRED
+        name, origin = str(setting.value).removeprefix(BUILTIN), found.provided.origin
+        self.entries[key] = replace(setting, value=name)
+        self.names[key] = name
+        if origin.distribution:
+            self.versions[origin.distribution] = origin.version
+        if found.argument is not None:
+            first = next(iter(schema(cls)))
+            self.settings.add({f"{key}.{first}": found.argument}, setting.origin, setting.rank)
+        return self.fill(cls, key, setting.rank)
+
+    def _record_default(self, key: str, kind: str, value: object) -> None:
+        """Enter a default component and its options."""
+        if value is None:
+            self.entries[key] = Setting(None, "default")
+            return
+        self.entries[key] = Setting(self.registry.name_of(kind, type(value)), "default")
+        for name, option in schema(type(value)).items():
+            inner = getattr(value, name)
+            if option.kind:
+                self._record_default(f"{key}.{name}", option.kind, inner)
+            else:
+                self.entries[f"{key}.{name}"] = Setting(inner, "default")

@@ -1,0 +1,70 @@
+"""The synthetic set before its first step: real images, noise, or another set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from dcc_core.errors import DccError
+from dcc_core.setfile import CondensedSet
+from dcc_core.step import RunContext
+
+if TYPE_CHECKING:
+    from dcc_core.job import Job
+
+Rows = tuple[dict[str, Tensor], Tensor]
+
+
+def initial_rows(job: Job, run: RunContext) -> Rows:
+    """What is stored before the first step, and the class of each row: (N,) int64 on the CPU, ascending.
+
+    Raises DccError where a selection breaks its contract, or a set file does not fit.
+    """
+    if job.initial_set:
+        return _from_set(job, job.initial_set, run)
+    owners = torch.arange(run.num_classes).repeat_interleave(run.ipc)
+    n = run.ipc * run.parametrisation.images_per_row
+    if job.config.run.init == "noise":
+        labels = torch.arange(run.num_classes).repeat_interleave(n).to(run.device)
+        noise = torch.randn((len(labels), *run.data.shape), generator=run.random.generator("init"), dtype=run.dtype)
+        return run.parametrisation.init(noise.to(run.device), labels, run), owners
+    batch = run.real.batch(_selected(job, run, n))
+    return run.parametrisation.init(batch.images, batch.labels, run), owners
+
+
+def _from_set(job: Job, s: CondensedSet, run: RunContext) -> Rows:
+    """A set as initial images: as it is stored where the parametrisation is the same, else decoded."""
+    job.check_classes(s)
+    decoded = job.decoded(s)
+    rows = len(decoded.images) // run.parametrisation.images_per_row
+    owners = s.owners.repeat_interleave(rows // len(s.owners))
+    largest = int(torch.bincount(owners).max())
+    if largest != run.ipc:
+        raise DccError(
+            f"run.ipc: {run.ipc} images per class, but the set to start from has {largest}; add --ipc {largest}"
+        )
+    images = run.real.normalisation.normalise(job.normalisation_of(s).to_unit(decoded.images))
+    stored = run.parametrisation.init(images, decoded.labels, run)
+    same_space = (s.provenance.mean, s.provenance.std) == (run.data.mean, run.data.std)
+    if same_space and s.provenance.options("param") == job.own_parametrisation():
+        values = job.normalised(s)
+        stored = {name: values[name].requires_grad_(t.requires_grad) for name, t in stored.items()}
+    return stored, owners
+
+
+def _selected(job: Job, run: RunContext, n: int) -> Tensor:
+    """Indices of `n` training images of every class, as the selection picks them, class by class."""
+    chosen = list(job.config.selection.select(run.data, n, run))
+    name = job.config.names["selection"]
+    if len(chosen) != run.num_classes:
+        raise DccError(f"selection '{name}' picked {len(chosen)} classes of {run.num_classes}")
+    for label, indices in enumerate(chosen):
+        own = run.data.train.labels[indices]
+        if len(indices.unique()) != n or len(indices) != n or not (own == label).all():
+            raise DccError(
+                f"selection '{name}' must pick {n} different images of class "
+                f"'{run.data.class_names[label]}'; it picked {indices.tolist()[:10]}"
+            )
+    return torch.cat(chosen)
