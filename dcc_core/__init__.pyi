@@ -2,12 +2,9 @@ from .api import (
     Architecture as Architecture,
     Augmentation as Augmentation,
     Batch as Batch,
-    DataSource as DataSource,
-    ImageSet as ImageSet,
     MatchingLoss as MatchingLoss,
     Parametrisation as Parametrisation,
     Part as Part,
-    RealData as RealData,
     Schedule as Schedule,
     Selection as Selection,
     State as State,
@@ -15,6 +12,7 @@ from .api import (
 )
 from .combine import Warmup as Warmup
 from .component import Component as Component
+from .data import DataSource as DataSource, ImageSet as ImageSet, RealData as RealData
 from .errors import DccError as DccError
 from .evaluate import Score as Score
 from .hookspecs import hookimpl as hookimpl

@@ -10,15 +10,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from dcc_core.errors import DccError
-
 if TYPE_CHECKING:
+    from dcc_core.data import RealData
     from dcc_core.step import RunContext, Step
     from dcc_core.synthetic import Synthetic
 
@@ -168,100 +166,6 @@ class Architecture(ABC):
         Initial weights come from `generator` alone (see `dcc_core.seeded`). Raises DccError where the images
         are too small.
         """
-
-
-@dataclass(frozen=True)
-class ImageSet:
-    """Images (N, C, H, W) uint8 in 0..255 and labels (N,) int64 in 0..K-1."""
-
-    images: Tensor
-    labels: Tensor
-
-
-@dataclass(frozen=True)
-class RealData:
-    """A data set.
-
-    mean, std: per channel, of images scaled to 0..1. class_names: one per class, in label order.
-    traits: facts that components ask for: `mirror-changes-class` (digits, letters), `mnist`.
-    Raises DccError when shapes, types or labels do not fit together.
-    """
-
-    name: str
-    train: ImageSet
-    test: ImageSet
-    class_names: tuple[str, ...]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    validation: ImageSet | None = None
-    traits: frozenset[str] = frozenset()
-
-    def __post_init__(self) -> None:
-        parts = {"train": self.train, "test": self.test, "validation": self.validation}
-        for part, s in parts.items():
-            if s is not None:
-                self._check(part, s)
-        numbers = (len(self.mean), len(self.std)) == (self.channels, self.channels)
-        if not numbers or not all(0 < s < float("inf") for s in self.std):
-            raise DccError(
-                f"data '{self.name}': mean {self.mean} and std {self.std} must have one number "
-                f"per channel ({self.channels}), std positive"
-            )
-
-    @property
-    def num_classes(self) -> int:
-        return len(self.class_names)
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(C, H, W)."""
-        c, h, w = self.train.images.shape[1:]
-        return c, h, w
-
-    @property
-    def channels(self) -> int:
-        return self.shape[0]
-
-    def _check(self, part: str, s: ImageSet) -> None:
-        where = f"data '{self.name}', {part} part"
-        if not len(s.images):
-            raise DccError(f"{where}: it holds no images")
-        if s.images.dtype != torch.uint8 or s.images.ndim != 4:
-            raise DccError(
-                f"{where}: images are {s.images.dtype} of shape {tuple(s.images.shape)}; expected uint8 (N, C, H, W)"
-            )
-        if s.images.shape[1:] != self.train.images.shape[1:]:
-            raise DccError(
-                f"{where}: images are {tuple(s.images.shape[1:])}, the train part's {tuple(self.shape)}; "
-                "they must agree"
-            )
-        if s.labels.dtype != torch.int64 or s.labels.shape != s.images.shape[:1]:
-            raise DccError(
-                f"{where}: labels are {s.labels.dtype} of shape {tuple(s.labels.shape)}; "
-                f"expected int64 ({len(s.images)},)"
-            )
-        if not 0 <= int(s.labels.min()) <= int(s.labels.max()) < self.num_classes:
-            raise DccError(
-                f"{where}: labels span {int(s.labels.min())} to {int(s.labels.max())}; "
-                f"expected 0 to {self.num_classes - 1}"
-            )
-
-
-class DataSource(ABC):
-    """Loads a data set."""
-
-    kind: ClassVar[str] = "data"
-
-    def suggestions(self) -> Mapping[str, Any]:
-        """Option values that suit small data, by dotted key, e.g. {"run.outer_loops": 20, "arch.depth": 2}.
-
-        Never inner loops or network steps: they are the loss's.
-        """
-        return {}
-
-    @abstractmethod
-    def load(self, *, root: Path, download: bool, progress: bool) -> RealData:
-        """Read the data set from below `root`, downloading it there where that is allowed and needed."""
 
 
 class Parametrisation(ABC):

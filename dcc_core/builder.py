@@ -7,7 +7,7 @@ from typing import Any
 
 from dcc_core.component import KINDS
 from dcc_core.errors import DccError, OptionError, did_you_mean
-from dcc_core.options import REQUIRED, Option, check, schema
+from dcc_core.options import REQUIRED, Option, check, own_options, schema
 from dcc_core.registry import Registry
 from dcc_core.run_options import RunOptions, ScoreOptions
 from dcc_core.settings import Rank, Setting, Settings
@@ -133,7 +133,7 @@ class Builder:
         if origin.distribution:
             self.versions[origin.distribution] = origin.version
         if found.argument is not None:
-            first = next(iter(schema(cls)))
+            first = own_options(cls)[0]
             self.settings.add({f"{key}.{first}": found.argument}, setting.origin, setting.rank)
         return self.fill(cls, key, setting.rank)
 

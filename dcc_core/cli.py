@@ -202,7 +202,7 @@ def show(kind: str, name: str | None, as_json: bool) -> None:
     `dcc show run` and `dcc show score` show the engine's own.
     """
     registry = Registry.installed()
-    key, found = kind, None
+    key, found, chosen = kind, None, ""
     if kind in ENGINE_SECTIONS:
         cls = ENGINE_SECTIONS[kind]
     else:
@@ -215,6 +215,8 @@ def show(kind: str, name: str | None, as_json: bool) -> None:
             click.echo(found.read())
             return
         cls = found.load()
+        if found.argument is not None:
+            chosen = _described(cls, found.argument)
     rows = [
         {
             "option": f"{key}.{option.name}",
@@ -230,10 +232,22 @@ def show(kind: str, name: str | None, as_json: bool) -> None:
     if found:
         click.echo(f"{found.provided.component.name}: {found.provided.component.summary}")
         click.echo(f"{found.provided.kind.name} of plugin {found.provided.origin}\n\n{_doc(cls)}\n")
+    if chosen:
+        click.echo(f"{chosen}\n")
     if rows:
         _print_table("options", ["option", "value", "default", "help"], rows)
     else:
         click.echo("It takes no options.")
+
+
+def _described(cls: type, argument: str) -> str:
+    """What a family's argument chose, where the component can say."""
+    from dcc_core.data import DataSource
+
+    if not issubclass(cls, DataSource):
+        return ""
+    values: dict[str, Any] = {options.own_options(cls)[0]: argument}
+    return cls(**values).describe()
 
 
 def _doc(cls: type) -> str:

@@ -14,7 +14,7 @@ class Component:
     target: `package.module:Class`, imported on first use. For a recipe: `package:file.toml`, package data.
     summary: one line for the listing.
     family: one row stands for many names; what the user writes in the placeholder's stead becomes the value
-        of the class's first option.
+        of the first option that the class itself declares.
     """
 
     name: str

@@ -14,7 +14,8 @@ from dcc_core.run_options import RunOptions, ScoreOptions
 from dcc_core.settings import Rank, Setting, Settings
 
 if TYPE_CHECKING:
-    from dcc_core.api import Architecture, Augmentation, DataSource, MatchingLoss, Parametrisation, Schedule, Selection
+    from dcc_core.api import Architecture, Augmentation, MatchingLoss, Parametrisation, Schedule, Selection
+    from dcc_core.data import DataSource
 
 LOSS_DECIDES = ("run.inner_loops", "run.network_steps")
 

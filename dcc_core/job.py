@@ -12,10 +12,12 @@ import platformdirs
 import torch
 from torch import Tensor, nn
 
-from dcc_core.api import Augmentation, Batch, Parametrisation, RealData, State
+from dcc_core.api import Augmentation, Batch, Parametrisation, State
+from dcc_core.arrange import arranged
 from dcc_core.builder import BUILTIN
 from dcc_core.config import Config, resolve
 from dcc_core.criterion import CRITERIA
+from dcc_core.data import ImageSet, RealData
 from dcc_core.engine import Watch, optimise
 from dcc_core.errors import DccError
 from dcc_core.evaluate import Scorer
@@ -59,6 +61,7 @@ class Job:
         self.augmentation = config.aug.adapt(self.data.traits)
         self._check_ipc()
         self.build(Randomness(config.run.seed).generator("trial"))
+        self._scored_part()
         self.initial_set = None if config.run.init in ("real", "noise") else load_set(config.run.init)
 
     @property
@@ -159,7 +162,7 @@ class Job:
         trial = self.build(Randomness(self.config.run.seed).generator("trial"))
         protocol = PROTOCOLS[self.config.score.protocol or "dc"]
         protocol = protocol.suited(self.data, trial, self.config.names["arch"])
-        test = self.data.test
+        test = self._scored_part()
         return Scorer(
             protocol=protocol,
             augmentation=self._augmentation_of(protocol),
@@ -184,6 +187,13 @@ class Job:
         if "images" in stored:
             stored["images"] = self.normalisation_of(s).normalise(stored["images"])
         return stored
+
+    def _scored_part(self) -> ImageSet:
+        if self.config.score.part == "test":
+            return self.data.test
+        if self.data.validation is None:
+            raise DccError("score.part: there is no validation part; set one apart with -o data.validation=0.1")
+        return self.data.validation
 
     def _augmentation_of(self, protocol: Protocol) -> Augmentation:
         """The protocol's augmentation; where it is the run's, with the run's options."""
@@ -225,15 +235,15 @@ class Job:
         )
 
     def _placeless(self) -> dict[str, Any]:
-        """The configuration without what says where: devices and folders; the names of folders remain."""
+        """The configuration without what says where: of folders that a component's name holds, the last part."""
         table = {k: v for k, v in self.config.table().items() if k not in PLACES}
         if self.initial_set:
             table["run.init"] = f"set file {hashlib.sha256(self.initial_set.to_bytes()).hexdigest()[:16]}"
         for key, setting in self.config.entries.items():
-            if isinstance(setting.value, Path):
+            if isinstance(setting.value, Path) and key in table:
                 del table[key]
-                section = key.rpartition(".")[0]
-                table[section] = str(table[section]).replace(str(setting.value), setting.value.name)
+                component = key.rpartition(".")[0]
+                table[component] = str(table[component]).replace(str(setting.value), setting.value.name)
         return table
 
     def _check_ipc(self) -> None:
@@ -261,7 +271,8 @@ class Job:
 def _loaded(config: Config, progress: bool) -> RealData:
     root = config.run.data_root or Path(platformdirs.user_cache_dir("dcc"))
     try:
-        return config.data.load(root=root, download=True, progress=progress)
+        data = config.data.load(root=root, download=config.run.download, progress=progress)
+        return arranged(config.data, data)
     except DccError:
         raise
     except Exception as error:

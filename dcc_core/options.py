@@ -8,6 +8,7 @@ of a command is reported at once.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import types
 import typing
 from collections.abc import Mapping
@@ -58,6 +59,12 @@ def schema(cls: type) -> dict[str, Option]:
         words = " ".join(m for m in _metadata(hint) if isinstance(m, str))
         options[field.name] = Option(field.name, hint, default, words)
     return options
+
+
+def own_options(cls: type) -> list[str]:
+    """The options that the class itself declares; a family's argument is the first of them."""
+    names = {field.name for field in dataclasses.fields(cls)}
+    return [name for name in inspect.get_annotations(cls) if name in names]
 
 
 def check(option: Option, value: object) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from dcc_core.api import RealData
+from dcc_core.data import RealData
 
 
 @dataclass(frozen=True, kw_only=True)

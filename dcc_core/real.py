@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dcc_core.api import Batch, RealData
+from dcc_core.api import Batch
+from dcc_core.data import RealData
 from dcc_core.errors import DccError
 
 

@@ -31,6 +31,7 @@ class RunOptions:
     init: Annotated[str, "initial images: real (as `selection` picks them), noise, or the path of a set file"] = "real"
     device: Annotated[str, "auto, cpu, cuda, or cuda:N"] = "auto"
     precision: Annotated[Literal["float32", "float64"], "floating-point type of images and networks"] = "float32"
+    download: Annotated[bool, "fetch data sets that are not below data_root"] = True
     data_root: Annotated[Path | None, "folder for data sets; none: the user's cache folder"] = None
 
 
@@ -41,5 +42,8 @@ class ScoreOptions:
     protocol: Annotated[
         Literal["dc", "dsa"] | None, "scoring protocol; none: dsa where the run augments, dc otherwise"
     ] = None
+    part: Annotated[
+        Literal["test", "validation"], "images to score on; validation is for every choice before the last score"
+    ] = "test"
     nets: Annotated[int, "networks trained from scratch on each set", Ge(1)] = 20
     baseline: Annotated[bool, "score random real images beside the set, by the same protocol"] = True

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dcc_core.api import Augmentation, Batch, Parametrisation, RealData
+from dcc_core.api import Augmentation, Batch, Parametrisation
 from dcc_core.criterion import Criterion
+from dcc_core.data import RealData
 from dcc_core.gradients import WeightGradient
 from dcc_core.real import RealImages
 from dcc_core.rng import Randomness

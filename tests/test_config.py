@@ -110,7 +110,7 @@ def test_required_options_are_named(configure):
 
 def test_a_familys_argument_is_its_first_option(configure):
     config = configure({"data": "blobs-of:4,5"})
-    assert config.data.per_class == (4, 5)
+    assert config.data.counts == (4, 5)
     assert config.names["data"] == "blobs-of:4,5"
 
 

@@ -33,9 +33,9 @@ from dcc_core import (
 @final
 @dataclass(frozen=True, kw_only=True)
 class Blobs(DataSource):
-    """Noise around a class's own pattern; class k has `per_class[k]` training images."""
+    """Noise around a class's own pattern; class k has `counts[k]` training images."""
 
-    per_class: Annotated[tuple[int, ...], "training images of every class"] = (12, 9, 5)
+    counts: Annotated[tuple[int, ...], "training images of every class"] = (12, 9, 5)
     channels: Annotated[int, "channels"] = 2
     size: Annotated[int, "side of the square images"] = 8
     test: Annotated[int, "test images of every class"] = 6
@@ -46,18 +46,18 @@ class Blobs(DataSource):
     def load(self, *, root: Path, download: bool, progress: bool) -> RealData:
         generator = torch.Generator().manual_seed(7)
         shape = (self.channels, self.size, self.size)
-        patterns = torch.rand((len(self.per_class), *shape), generator=generator) * 200
+        patterns = torch.rand((len(self.counts), *shape), generator=generator) * 200
 
-        def images(counts: Sequence[int]) -> ImageSet:
-            labels = torch.tensor([k for k, n in enumerate(counts) for _ in range(n)])
+        def images(numbers: Sequence[int]) -> ImageSet:
+            labels = torch.tensor([k for k, n in enumerate(numbers) for _ in range(n)])
             noise = torch.rand((len(labels), *shape), generator=generator) * 55
             return ImageSet((patterns[labels] + noise).to(torch.uint8), labels)
 
         return RealData(
             name="blobs",
-            train=images(self.per_class),
-            test=images([self.test] * len(self.per_class)),
-            class_names=tuple(f"blob {k}" for k in range(len(self.per_class))),
+            train=images(self.counts),
+            test=images([self.test] * len(self.counts)),
+            class_names=tuple(f"blob {k}" for k in range(len(self.counts))),
             mean=(0.45,) * self.channels,
             std=(0.25,) * self.channels,
         )

@@ -39,15 +39,11 @@ class Digits(DataSource):
         train, test, y_train, y_test = train_test_split(
             digits.images, digits.target, test_size=450, random_state=0, stratify=digits.target
         )
-        train_set = _image_set(train, y_train)
-        unit = train_set.images.double() / 255
         return RealData(
             name="digits",
-            train=train_set,
+            train=_image_set(train, y_train),
             test=_image_set(test, y_test),
             class_names=tuple(str(d) for d in range(10)),
-            mean=(float(unit.mean()),),
-            std=(float(unit.std(correction=0)),),
             traits=frozenset({"mirror-changes-class"}),
         )
 

@@ -1,0 +1,102 @@
+"""Carries out the options that every data source has: classes, mirroring, limits, splits, statistics."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from dcc_core.data import DataSource, ImageSet, RealData
+from dcc_core.errors import DccError, did_you_mean
+from dcc_core.rng import Randomness
+
+log = logging.getLogger("dcc")
+
+
+def arranged(source: DataSource, data: RealData) -> RealData:
+    """The data as the source's options want them.
+
+    Raises DccError for classes that are unknown or without images, and where nothing would remain.
+    """
+    mirrored = set(_labels(source.mirrored, data, "data.mirrored"))
+    chosen = sorted(set(_labels(source.classes, data, "data.classes"))) if source.classes else range(data.num_classes)
+    chosen = _present(source, data, chosen)
+    if len(chosen) < 2:
+        raise DccError(f"data '{data.name}': {len(chosen)} class with images is left; at least two are needed")
+    random = Randomness(source.split_seed)
+    train, validation = _split(source, data.train, chosen, random)
+    parts = {
+        "train": _part(data.train, train, chosen, mirrored),
+        "test": _part(data.test, _of_classes(data.test, chosen), chosen, mirrored),
+        "validation": data.validation,
+    }
+    if source.validation:
+        parts["validation"] = _part(data.train, validation, chosen, mirrored)
+    elif data.validation:
+        parts["validation"] = _part(data.validation, _of_classes(data.validation, chosen), chosen, mirrored)
+    mean, std = _statistics(source, data)
+    names = tuple(data.class_names[k] for k in chosen)
+    return replace(data, **parts, class_names=names, mean=mean, std=std)
+
+
+def _statistics(source: DataSource, data: RealData) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Published mean and std, or empty: to be computed."""
+    if source.statistics == "published" and data.computed:
+        raise DccError(f"data.statistics: the field has no published mean and std for '{data.name}'; use computed")
+    if source.statistics == "computed" or data.computed:
+        return (), ()
+    return data.mean, data.std
+
+
+def _labels(words: Sequence[str], data: RealData, option: str) -> list[int]:
+    """Labels of classes given by name or, failing that, by index."""
+    found = []
+    for word in words:
+        if word in data.class_names:
+            found.append(data.class_names.index(word))
+        elif word.isdecimal() and int(word) < data.num_classes:
+            found.append(int(word))
+        else:
+            hint = did_you_mean(word, data.class_names) or f" Names: {', '.join(data.class_names[:10])}, ..."
+            raise DccError(f"{option}: '{word}' is no class of '{data.name}' (0 to {data.num_classes - 1}).{hint}")
+    return found
+
+
+def _present(source: DataSource, data: RealData, chosen: Sequence[int]) -> list[int]:
+    counts = torch.bincount(data.train.labels, minlength=data.num_classes)
+    missing = [data.class_names[k] for k in chosen if not counts[k]]
+    if missing:
+        listed = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+        if source.missing == "fail":
+            raise DccError(f"data '{data.name}': no training images of {listed}; -o data.missing=skip goes on without")
+        log.info(f"data '{data.name}': skipped {len(missing)} classes without training images: {listed}")
+    return [k for k in chosen if counts[k]]
+
+
+def _split(source: DataSource, s: ImageSet, chosen: Sequence[int], random: Randomness) -> tuple[Tensor, Tensor]:
+    """Indices of training and of validation images, in the data's order."""
+    train, validation = [], []
+    for label in chosen:
+        own = torch.nonzero(s.labels == label).squeeze(1)
+        own = own[torch.randperm(len(own), generator=random.generator("split", label))]
+        apart = min(max(1, round(source.validation * len(own))), len(own) - 1) if source.validation else 0
+        validation.append(own[:apart])
+        train.append(own[apart:][: source.per_class])
+    return torch.cat(train).sort().values, torch.cat(validation).sort().values
+
+
+def _of_classes(s: ImageSet, chosen: Sequence[int]) -> Tensor:
+    return torch.nonzero(torch.isin(s.labels, torch.tensor(list(chosen)))).squeeze(1)
+
+
+def _part(s: ImageSet, indices: Tensor, chosen: Sequence[int], mirrored: set[int]) -> ImageSet:
+    """Some images, labelled by their class's place among the chosen ones."""
+    whole = len(indices) == len(s.labels)
+    images, labels = (s.images, s.labels) if whole else (s.images[indices], s.labels[indices])
+    if mirrored:
+        flip = torch.isin(labels, torch.tensor(sorted(mirrored)))
+        images = torch.where(flip.view(-1, 1, 1, 1), images.flip(-1), images)
+    return ImageSet(images, torch.searchsorted(torch.tensor(list(chosen)), labels))

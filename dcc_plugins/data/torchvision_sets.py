@@ -1,0 +1,215 @@
+"""The field's benchmarks, through torchvision: downloads, checksums and formats are its own."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from abc import abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, final
+
+import numpy as np
+import torch
+from annotated_types import Ge
+from torchvision import datasets
+from torchvision.datasets.utils import check_integrity
+
+from dcc_core import DataSource, DccError, ImageSet, RealData
+
+DIGITS = tuple("0123456789")
+MIRROR_CHANGES_CLASS = frozenset({"mirror-changes-class"})
+Checksums = Iterable[tuple[Path, str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TorchvisionSource(DataSource):
+    """What these sources have in common. label: the name on the command line; home: where to get the files."""
+
+    label: ClassVar[str]
+    home: ClassVar[str]
+
+    def load(self, *, root: Path, download: bool, progress: bool) -> RealData:
+        with contextlib.redirect_stdout(sys.stderr):
+            try:
+                return self.read(root, download=False)
+            except RuntimeError as error:
+                if not download:
+                    raise self._missing(root, error) from error
+            try:
+                root.mkdir(parents=True, exist_ok=True)
+                return self.read(root, download=True)
+            except (OSError, RuntimeError) as error:
+                raise self._missing(root, error) from error
+
+    @abstractmethod
+    def read(self, root: Path, *, download: bool) -> RealData:
+        """Both parts. Raises RuntimeError where they are not there or their checksums differ."""
+
+    def checksums(self, root: Path) -> Checksums:
+        """The files that are read, where torchvision knows their md5."""
+        return ()
+
+    def _missing(self, root: Path, error: Exception) -> DccError:
+        damaged = [str(p) for p, md5 in self.checksums(root) if p.exists() and not check_integrity(str(p), md5)]
+        found = f"'{damaged[0]}' is truncated or damaged" if damaged else f"it is not below '{root}'"
+        reason = " ".join(str(error).split())
+        return DccError(
+            f"data '{self.label}': {found}, and it was not fetched ({type(error).__name__}: {reason}).\n"
+            f"  By hand: put {self.home} into '{root}', or name the folder that has it by --data-root"
+        )
+
+
+def _image_set(images: Any, labels: Any) -> ImageSet:
+    """uint8 (N, H, W), (N, H, W, 3) or (N, 3, H, W), with labels."""
+    x = torch.as_tensor(images)
+    if x.ndim == 3:
+        x = x.unsqueeze(1)
+    elif x.shape[-1] == 3:
+        x = x.permute(0, 3, 1, 2)
+    return ImageSet(x.contiguous(), torch.as_tensor(labels).long())
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Mnist(TorchvisionSource):
+    """MNIST (LeCun 1998): 60,000 + 10,000 grey digits, 28×28."""
+
+    label = "mnist"
+    home = "the four files *-ubyte of MNIST, as MNIST/raw/,"
+
+    def read(self, root: Path, *, download: bool) -> RealData:
+        train, test = (datasets.MNIST(str(root), train=part, download=download) for part in (True, False))
+        return RealData(
+            name=self.label,
+            train=_image_set(train.data, train.targets),
+            test=_image_set(test.data, test.targets),
+            class_names=DIGITS,
+            mean=(0.1307,),
+            std=(0.3081,),
+            traits=MIRROR_CHANGES_CLASS | {"mnist"},
+        )
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class FashionMnist(TorchvisionSource):
+    """Fashion-MNIST (Xiao et al. 2017): 60,000 + 10,000 grey articles of clothing, 28×28."""
+
+    label = "fashion-mnist"
+    home = "the four files *-ubyte of Fashion-MNIST, as FashionMNIST/raw/,"
+
+    def read(self, root: Path, *, download: bool) -> RealData:
+        train, test = (datasets.FashionMNIST(str(root), train=part, download=download) for part in (True, False))
+        return RealData(
+            name=self.label,
+            train=_image_set(train.data, train.targets),
+            test=_image_set(test.data, test.targets),
+            class_names=tuple(train.classes),
+            mean=(0.2861,),
+            std=(0.3530,),
+        )
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Svhn(TorchvisionSource):
+    """Street View House Numbers (Netzer et al. 2011): 73,257 + 26,032 digits, 32×32."""
+
+    label = "svhn"
+    home = "train_32x32.mat and test_32x32.mat (http://ufldl.stanford.edu/housenumbers)"
+
+    def read(self, root: Path, *, download: bool) -> RealData:
+        train, test = (datasets.SVHN(str(root), split=part, download=download) for part in ("train", "test"))
+        return RealData(
+            name=self.label,
+            train=_image_set(train.data, train.labels),
+            test=_image_set(test.data, test.labels),
+            class_names=DIGITS,
+            mean=(0.4377, 0.4438, 0.4728),
+            std=(0.1980, 0.2010, 0.1970),
+            traits=MIRROR_CHANGES_CLASS,
+        )
+
+    def checksums(self, root: Path) -> Checksums:
+        return [(root / name, md5) for _, name, md5 in (datasets.SVHN.split_list[p] for p in ("train", "test"))]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Cifar10(TorchvisionSource):
+    """CIFAR-10 (Krizhevsky 2009): 50,000 + 10,000 photographs, 32×32."""
+
+    label = "cifar10"
+    home = "cifar-10-python.tar.gz (https://www.cs.toronto.edu/~kriz/cifar.html), unpacked as cifar-10-batches-py/,"
+
+    def read(self, root: Path, *, download: bool) -> RealData:
+        train, test = (datasets.CIFAR10(str(root), train=part, download=download) for part in (True, False))
+        return RealData(
+            name=self.label,
+            train=_image_set(train.data, train.targets),
+            test=_image_set(test.data, test.targets),
+            class_names=tuple(train.classes),
+            mean=(0.4914, 0.4822, 0.4465),
+            std=(0.2023, 0.1994, 0.2010),
+        )
+
+    def checksums(self, root: Path) -> Checksums:
+        return _cifar_files(datasets.CIFAR10, root)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Cifar100(TorchvisionSource):
+    """CIFAR-100 (Krizhevsky 2009): 50,000 + 10,000 photographs of 100 classes, 32×32.
+
+    The field has two published statistics for it: these are its own; other tools use CIFAR-10's.
+    """
+
+    label = "cifar100"
+    home = "cifar-100-python.tar.gz (https://www.cs.toronto.edu/~kriz/cifar.html), unpacked as cifar-100-python/,"
+
+    def read(self, root: Path, *, download: bool) -> RealData:
+        train, test = (datasets.CIFAR100(str(root), train=part, download=download) for part in (True, False))
+        return RealData(
+            name=self.label,
+            train=_image_set(train.data, train.targets),
+            test=_image_set(test.data, test.targets),
+            class_names=tuple(train.classes),
+            mean=(0.5071, 0.4866, 0.4409),
+            std=(0.2673, 0.2564, 0.2762),
+        )
+
+    def checksums(self, root: Path) -> Checksums:
+        return _cifar_files(datasets.CIFAR100, root)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Gtsrb(TorchvisionSource):
+    """German traffic signs (Stallkamp et al. 2011): 26,640 + 12,630 photographs of 43 classes, made square."""
+
+    size: Annotated[int, "side that the images are resized to", Ge(1)] = 32
+
+    label = "gtsrb"
+    home = "GTSRB-Training_fixed.zip, GTSRB_Final_Test_Images.zip and GTSRB_Final_Test_GT.zip, unpacked in gtsrb/,"
+
+    def read(self, root: Path, *, download: bool) -> RealData:
+        train, test = (
+            self._resized(datasets.GTSRB(str(root), split=part, download=download)) for part in ("train", "test")
+        )
+        names = tuple(f"sign {k}" for k in range(43))
+        return RealData(name=self.label, train=train, test=test, class_names=names, traits=MIRROR_CHANGES_CLASS)
+
+    def _resized(self, images: datasets.GTSRB) -> ImageSet:
+        out = np.zeros((len(images), self.size, self.size, 3), np.uint8)
+        labels = np.zeros(len(images), np.int64)
+        for i, (image, label) in enumerate(images):
+            out[i] = np.asarray(image.convert("RGB").resize((self.size, self.size)))
+            labels[i] = label
+        return _image_set(out, labels)
+
+
+def _cifar_files(cls: Any, root: Path) -> Checksums:
+    return [(root / cls.base_folder / name, md5) for name, md5 in (*cls.train_list, *cls.test_list)]
