@@ -39,11 +39,8 @@ class Option:
     def expected(self) -> str:
         """What a value must be, in words: `a number > 0`, `one of mean, sum`, `an integer >= 1, or none`."""
         types = _alternatives(self.hint)
-        signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
-        found = [(sign, getattr(m, key, None)) for m in _metadata(self.hint) for key, sign in signs.items()]
-        bounds = [f"{sign} {bound:g}" for sign, bound in found if bound is not None]
         words = " or ".join(_words(t) for t in types if t is not type(None))
-        words = " ".join([words, " and ".join(bounds)]).strip()
+        words = f"{words} {_bounds(self.hint)}".strip()
         return f"{words}, or none" if type(None) in types else words
 
 
@@ -156,7 +153,16 @@ def _kind_of(hint: Any) -> str | None:
     return kind if kind in {k.name for k in KINDS} else None
 
 
+def _bounds(hint: Any) -> str:
+    """The range in a hint's metadata: `>= 0 and <= 1`, or the empty string."""
+    signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+    found = [(sign, getattr(m, key, None)) for m in _metadata(hint) for key, sign in signs.items()]
+    return " and ".join(f"{sign} {bound:g}" for sign, bound in found if bound is not None)
+
+
 def _words(hint: Any) -> str:
+    if typing.get_origin(hint) is typing.Annotated:
+        return f"{_words(typing.get_args(hint)[0])} {_bounds(hint)}".strip()
     names = {bool: "true or false", int: "an integer", float: "a finite number", str: "text", Path: "a path"}
     if hint is type(None):
         return "none"

@@ -255,6 +255,11 @@ def test_a_group_of_one_class_is_refused(tmp_path):
         load(write(tmp_path), "tractor")
 
 
+def test_a_group_without_any_image_is_named(tmp_path):
+    with pytest.raises(DccError, match=r"hold no images of snake\.n\.01"):
+        load(write(tmp_path), "snake")
+
+
 def test_classes_of_one_name_carry_their_id(tmp_path):
     names = load(write(tmp_path), "all").class_names
     assert len(set(names)) == 1000

@@ -20,6 +20,7 @@ class Sample:
     classes: Annotated[tuple[int, ...], "labels"] = ()
     parts: Annotated[tuple[Literal["crop", "flip"], ...], "operations"] = ("crop",)
     place: Annotated[Path | None, "folder"] = None
+    size: Annotated[tuple[Annotated[int, Ge(1)], ...] | None, "sides"] = None
 
 
 @pytest.mark.parametrize(
@@ -62,6 +63,7 @@ def test_values_are_read_by_their_type(name, given, expected):
         ("classes", "a,b", "'a,b' is not a list a,b,... of an integer."),
         ("parts", "flip,crp", "'flip,crp' is not a list a,b,... of one of crop, flip. Did you mean 'crop'?"),
         ("word", 3, "3 is not text."),
+        ("size", "0", "'0' is not a list a,b,... of an integer >= 1, or none."),
     ],
 )
 def test_wrong_values_say_what_was_expected(name, given, message):
@@ -72,7 +74,7 @@ def test_wrong_values_say_what_was_expected(name, given, message):
 
 def test_help_and_defaults_come_from_the_fields():
     options = schema(Sample)
-    assert list(options) == ["rate", "count", "flag", "word", "mode", "classes", "parts", "place"]
+    assert list(options) == ["rate", "count", "flag", "word", "mode", "classes", "parts", "place", "size"]
     assert options["rate"].help == "learning rate"
     assert options["parts"].default == ("crop",)
 

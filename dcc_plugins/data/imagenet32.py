@@ -63,6 +63,8 @@ class ImageNet32(DataSource):
             raise DccError(f"imagenet32: '{self.group}' is a single class ({choice.title}); at least two are needed")
         files = _files(root, self.resolution)
         train, val = _cut(files, choice.rows, self.resolution, root if self.cache else None)
+        if not len(train.images) or not len(val.images):
+            raise DccError(f"imagenet32: the files below '{root}' hold no images of {choice.title}")
         return RealData(name=f"imagenet32:{self.group}", train=train, test=val, class_names=_names(choice.rows))
 
 
