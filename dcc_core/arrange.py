@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from dcc_core.data import DataSource, ImageSet, RealData
+from dcc_core.data import DataSource, ImageSet, RealData, Statistics
 from dcc_core.errors import DccError, did_you_mean
 from dcc_core.rng import Randomness
 
@@ -37,24 +37,24 @@ def arranged(source: DataSource, data: RealData) -> RealData:
         parts["validation"] = _part(data.train, validation, chosen, mirrored)
     elif data.validation:
         parts["validation"] = _part(data.validation, _of_classes(data.validation, chosen), chosen, mirrored)
-    mean, std = _statistics(source, data)
+    mean, std = _statistics(source, data, unchanged=parts["train"].images is data.train.images)
     names = tuple(data.class_names[k] for k in chosen)
     return replace(data, **parts, class_names=names, mean=mean, std=std)
 
 
-def _statistics(source: DataSource, data: RealData) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Published mean and std, or empty: to be computed."""
+def _statistics(source: DataSource, data: RealData, *, unchanged: bool) -> Statistics:
+    """Mean and std to use; empty: to be computed of the training images that remain."""
     if source.statistics == "published" and data.computed:
         raise DccError(f"data.statistics: the field has no published mean and std for '{data.name}'; use computed")
-    if source.statistics == "computed" or data.computed:
+    if source.statistics == "computed" or (data.computed and not unchanged):
         return (), ()
     return data.mean, data.std
 
 
-def _labels(words: Sequence[str], data: RealData, option: str) -> list[int]:
+def _labels(words: Sequence[str | int], data: RealData, option: str) -> list[int]:
     """Labels of classes given by name or, failing that, by index."""
     found = []
-    for word in words:
+    for word in map(str, words):
         if word in data.class_names:
             found.append(data.class_names.index(word))
         elif word.isdecimal() and int(word) < data.num_classes:

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from dcc_core.errors import DccError
 
-CHUNK = 4096
+CHUNK = 2**22
+"""Numbers that the statistics are computed of at once; bounds their memory."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,9 @@ class RealData:
             object.__setattr__(self, "computed", True)
             object.__setattr__(self, "mean", mean)
             object.__setattr__(self, "std", std)
+        for name in self.class_names:
+            if not name.isprintable():
+                raise DccError(f"data '{self.name}': the class name {name!r} cannot be written as text")
         numbers = (len(self.mean), len(self.std)) == (self.channels, self.channels)
         if not numbers or not all(0 < s < float("inf") for s in self.std):
             raise DccError(
@@ -111,8 +115,8 @@ class DataSource(ABC):
 
     kind: ClassVar[str] = "data"
 
-    classes: Annotated[tuple[str, ...], "only these classes, by name or index"] = ()
-    mirrored: Annotated[tuple[str, ...], "classes whose images are mirrored, by name or index"] = ()
+    classes: Annotated[tuple[str | int, ...], "only these classes, by name or index"] = ()
+    mirrored: Annotated[tuple[str | int, ...], "classes whose images are mirrored, by name or index"] = ()
     per_class: Annotated[int | None, "training images of each class, at most", Ge(1)] = None
     validation: Annotated[float, "share of the training images set apart for validation", Ge(0), Lt(1)] = 0.0
     missing: Annotated[Literal["fail", "skip"], "what to do about classes without training images"] = "fail"
@@ -144,7 +148,7 @@ class DataSource(ABC):
 def channel_statistics(images: Tensor) -> Statistics:
     """Mean and std per channel of uint8 images (N, C, H, W), scaled to 0..1, in a few images' memory."""
     total, squares = torch.zeros(2, images.shape[1], dtype=torch.float64)
-    for chunk in images.split(CHUNK):
+    for chunk in images.split(max(1, CHUNK // images[0].numel())):
         unit = chunk.double() / 255
         total += unit.sum(dim=(0, 2, 3))
         squares += unit.square().sum(dim=(0, 2, 3))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dcc_core.api import Augmentation, Batch, Parametrisation, State
 from dcc_core.arrange import arranged
-from dcc_core.builder import BUILTIN
+from dcc_core.builder import BUILTIN, KIND_OF_KEY
 from dcc_core.config import Config, resolve
 from dcc_core.criterion import CRITERIA
 from dcc_core.data import ImageSet, RealData
@@ -243,7 +243,10 @@ class Job:
             if isinstance(setting.value, Path) and key in table:
                 del table[key]
                 component = key.rpartition(".")[0]
-                table[component] = str(table[component]).replace(str(setting.value), setting.value.name)
+                kind = KIND_OF_KEY[component]
+                found = self.registry.find(kind, str(table[component]))
+                if found.argument is not None:
+                    table[component] = found.provided.component.prefix + setting.value.resolve().name
         return table
 
     def _check_ipc(self) -> None:

@@ -73,6 +73,8 @@ def check(option: Option, value: object) -> Any:
     import pydantic
 
     read = _from_text(option.hint, value) if isinstance(value, str) else value
+    if isinstance(read, int | float) and any(typing.get_origin(t) is tuple for t in _alternatives(option.hint)):
+        read = (read,)
     if isinstance(read, bool) and bool not in _alternatives(option.hint):
         raise ValueError(_explain(option, value))
     try:

@@ -70,7 +70,8 @@ def run_report(
 def result_table(report: Mapping[str, Any]) -> Table:
     """The accuracies of a report for a terminal, in percent."""
     first = report["accuracy"]["condensed"]
-    table = Table(title=f"test accuracy, %: protocol {first['protocol']}, {first['architecture']}")
+    part = report["config"]["score.part"]["value"]
+    table = Table(title=f"{part} accuracy, %: protocol {first['protocol']}, {first['architecture']}")
     for column in ("set", "mean", "std", "over sets", "over networks"):
         table.add_column(column, justify="left" if column == "set" else "right")
     for subject in ("condensed", "random"):

@@ -6,6 +6,7 @@ import toys
 
 from dcc_core import DataSource, DccError, ImageSet, RealData
 from dcc_core.arrange import arranged
+from dcc_core.data import channel_statistics
 
 
 def load(**options):
@@ -120,6 +121,15 @@ def test_statistics_are_of_the_training_images_that_remain():
     assert data.mean == pytest.approx(unit.mean(dim=(0, 2, 3)).tolist())
     assert data.std == pytest.approx(unit.transpose(0, 1).flatten(1).std(dim=1, correction=0).tolist())
     assert data.computed
+
+
+def test_statistics_take_little_memory(monkeypatch):
+    """Chunk by chunk or whole, the numbers are the same."""
+    images = torch.randint(256, (9, 2, 5, 5), dtype=torch.uint8)
+    whole = channel_statistics(images)
+    monkeypatch.setattr("dcc_core.data.CHUNK", 60)
+    assert channel_statistics(images)[0] == pytest.approx(whole[0])
+    assert channel_statistics(images)[1] == pytest.approx(whole[1])
 
 
 def test_published_statistics_are_kept_unless_computed_ones_are_wanted():

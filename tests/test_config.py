@@ -114,6 +114,16 @@ def test_a_familys_argument_is_its_first_option(configure):
     assert config.names["data"] == "blobs-of:4,5"
 
 
+def test_numbers_of_a_file_serve_as_lists(registry, tmp_path):
+    file = tmp_path / "c.toml"
+    file.write_text('[data]\nname = "folder:x"\nclasses = [0, "cat"]\nsize = 8\n')
+    settings = Settings()
+    settings.add_file(file)
+    data = resolve(registry, settings).data
+    assert data.classes == (0, "cat")
+    assert data.size == (8,)
+
+
 def test_all_problems_are_reported_at_once(configure):
     found = problems(
         configure, run__ipc=0, run__image_rate=-1, score__protocl="dc", loss__distance="cosin", aug="dsa", aug__flp=1

@@ -195,6 +195,72 @@ def test_a_hostile_pickle_is_refused_and_nothing_runs(tmp_path, place, protocol)
     assert not bait.exists()
 
 
+class Raw:
+    """Pickles as a call of something by name, and then a state for what it made."""
+
+    def __init__(self, function, arguments, state=None):
+        self.parts = (function, arguments, state)
+
+    def __reduce__(self):
+        return self.parts
+
+
+def array_of(dtype, content):
+    made = Raw(np._core.multiarray._reconstruct, (np.ndarray, (0,), b"b"), (1, (1,), dtype, False, content))
+    return made
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [array_of(np.dtype("O"), b"12345678")] * 2,
+        array_of(np.dtype("V8"), b"12345678"),
+        array_of(np.dtype([("a", "O")]), b"12345678"),
+        array_of(np.dtype("u1"), [1, 2]),
+        Raw(np._core.multiarray._reconstruct, (np.ndarray, (0,), b"b"), "no state"),
+        Raw(np.dtype, ("u1", False, True), (3, "|", None, ("a",), {"a": (np.dtype("u1"), 0)}, 8, 8, 0)),
+        [True, 1.5],
+        ["1"],
+        None,
+    ],
+)
+def test_pickles_that_bend_what_is_allowed_are_refused(tmp_path, labels):
+    """Object arrays, types with fields, states that do not fit: no pointer is followed, no attribute is set."""
+    write(tmp_path, "pickle3")
+    content = {"data": np.zeros((2, 192), np.uint8), "labels": labels}
+    (tmp_path / "train_data_batch_2").write_bytes(pickle.dumps(content, 3))
+    with pytest.raises(DccError, match="train_data_batch_2' is truncated or damaged"):
+        load(tmp_path)
+
+
+def test_a_state_for_an_allowed_function_is_refused(tmp_path):
+    write(tmp_path, "pickle3")
+    build = b"\x80\x03cnumpy.core.multiarray\n_reconstruct\n}X\x01\x00\x00\x00aK\x01sb."
+    (tmp_path / "train_data_batch_2").write_bytes(build)
+    with pytest.raises(DccError, match="damaged: ValueError: a state where none belongs"):
+        load(tmp_path)
+
+
+def test_folders_that_contain_themselves_end(tmp_path):
+    write(tmp_path / "a")
+    (tmp_path / "a" / "loop").symlink_to(tmp_path)
+    (tmp_path / "loop").symlink_to(tmp_path / "a")
+    assert load(tmp_path).num_classes == 11
+
+
+def test_a_damaged_file_of_another_resolution_is_not_in_the_way(tmp_path):
+    write(tmp_path / "a", side=16)
+    write(tmp_path / "b", side=8)
+    damage(tmp_path / "a" / "train_data_batch_3.npz", "truncated")
+    assert load(tmp_path).shape == (3, 8, 8)
+
+
+def test_a_place_without_room_for_the_cache(tmp_path):
+    write(tmp_path)
+    (tmp_path / "dcc-cache").write_text("a file")
+    assert load(tmp_path).num_classes == 11
+
+
 def test_objects_in_an_npz_file_are_refused(tmp_path):
     write(tmp_path)
     bait = tmp_path / "executed"

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dcc_core import DccError
+from dcc_core import DccError, condense
 from dcc_core.arrange import arranged
 from dcc_plugins.data.folder import ImageFolder
 from dcc_plugins.data.npz import Npz
@@ -160,6 +160,55 @@ def test_large_images_are_read_by_several_threads_to_the_same_end(photos, monkey
     assert torch.equal(folder(photos).train.images, alone.train.images)
 
 
+def test_hidden_files_and_folders_are_passed_over(photos):
+    expected = folder(photos)
+    for place in (".git", "train/.ipynb_checkpoints", "val/.cache", "train/ant/.ipynb_checkpoints"):
+        save(photos / place / "0.png", pixels(1))
+    (photos / "train" / "ant" / "._0.png").write_bytes(b"metadata")
+    assert torch.equal(folder(photos).train.images, expected.train.images)
+    assert folder(photos).class_names == expected.class_names
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    for name in ("bus", "train"):
+        for i in range(3):
+            save(tmp_path / name / f"{i}.png", pixels(hash_of(name, i)))
+    assert folder(tmp_path).class_names == ("bus", "train")
+
+
+def test_a_single_image_of_a_class_is_for_training(photos):
+    save(photos / "train" / "dog" / "0.png", pixels(1))
+    data = folder(photos / "train")
+    assert torch.bincount(data.train.labels).tolist() == [5, 4, 3, 1]
+
+
+def test_pixels_whose_white_nobody_knows_are_refused(photos):
+    Image.fromarray(np.full((6, 5), 0.5, np.float32)).save(photos / "train" / "ant" / "x.tiff")
+    with pytest.raises(DccError, match=r"x.tiff' first: ValueError: floating-point pixels; expected 8 or 16 bits"):
+        folder(photos)
+    Image.fromarray(np.full((6, 5), 200, np.int32)).save(photos / "train" / "ant" / "x.tiff")
+    assert (folder(photos).train.images[6] == 200).all()
+
+
+def test_names_that_are_no_text_are_refused(tmp_path):
+    for name in ("a", "caf\udce9"):
+        for i in range(2):
+            save(tmp_path / "x.png", pixels(i))
+            (tmp_path / name).mkdir(exist_ok=True)
+            (tmp_path / "x.png").rename(tmp_path / name / f"{i}.png")
+    with pytest.raises(DccError, match="cannot be written as text"):
+        folder(tmp_path)
+
+
+@pytest.mark.parametrize("spelling", ["{}", "{}/", "{}//", "{}/../{name}", "{}/./"])
+def test_no_path_reaches_a_set_file(photos, spelling):
+    path = spelling.format(photos, name=photos.name)
+    options = {"outer_loops": 1, "inner_loops": 1, "options": {"arch.width": 2}}
+    provenance = condense(data=f"folder:{path}", **options).provenance
+    assert provenance.config["data"] == provenance.data == f"folder:{photos.name}"
+    assert str(photos.parent) not in str(provenance)
+
+
 def test_folders_that_hold_nothing_of_use(photos, tmp_path):
     for path, message in [
         (tmp_path / "missing", "is not a folder"),
@@ -232,7 +281,10 @@ def test_npz_without_a_test_part_is_split(tmp_path):
         ({"y_train": np.array([0, -1])}, "expected 2 whole numbers from 0"),
         ({"y_train": np.array([0.0, 1.0])}, "y_train of .* is float64"),
         ({"y_train": np.array([0])}, r"y_train of .* is int64 \(1,\); expected 2"),
-        ({"class_names": np.array(["a"])}, "has 1 class_names, and labels up to 1"),
+        ({"class_names": np.array(["a"])}, "expected at least 2 different texts"),
+        ({"class_names": np.array([b"a", b"b"])}, "expected at least 2 different texts"),
+        ({"class_names": np.array(["a", "a"])}, "expected at least 2 different texts"),
+        ({"y_train": np.array([0, 10**9])}, "labels up to 1000000000, and 2 training images"),
         ({"x_test": np.zeros((2, 4, 4, 3), np.uint8)}, "they must agree"),
     ],
 )

@@ -135,6 +135,12 @@ def test_gtsrb_is_resized(tmp_path):
     assert data.test.labels.tolist() == [7]
     assert load(sets.Gtsrb(size=16), tmp_path).shape == (3, 16, 16)
 
+    for file in (base / "GTSRB" / "Training" / "00007").iterdir():
+        file.unlink()
+    (base / "GTSRB" / "Training" / "00007").rmdir()
+    with pytest.raises(DccError, match="must hold all 43 folders"):
+        load(sets.Gtsrb(), tmp_path)
+
 
 @pytest.mark.parametrize("download", [False, True])
 @pytest.mark.parametrize(
@@ -152,6 +158,6 @@ def test_without_files_and_network_it_says_what_to_put_where(tmp_path, source, w
     root = tmp_path / "cache"
     with pytest.raises(DccError) as error:
         load(source, root, download)
-    for word in (*words, f"it is not below '{root}'", "--data-root"):
+    for word in (*words, f"it is not whole below '{root}'", "--data-root"):
         assert word in str(error.value)
     assert capfd.readouterr().out == ""

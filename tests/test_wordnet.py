@@ -54,6 +54,7 @@ def test_every_synset_has_the_leaves_that_wordnet_gives():
         *(("snake", 17), ("dog", 118), ("bird", 59), ("cat", 7), ("car", 10), ("truck.n.01", 8), ("all", 1000)),
         *(("n01674464", 11), ("n02958343", 10), ("car.n.01", 10), ("car.n.02", 2), ("entity", 1000), ("food", 26)),
         *(("food.n.02", 27), ("instrument", 28), ("musical instrument", 26), ("Aquatic Vertebrate", 16)),
+        *(("Automobile", 9), ("TRUCK", 9), ("All", 1000), ("cutlery", 4), ("Plane", 1), ("plane", 1)),
     ],
 )
 def test_words_senses_and_ids(word, count):

@@ -22,7 +22,7 @@ from dcc_plugins.data.splits import split
 log = logging.getLogger("dcc")
 
 TEST_FOLDERS = ("test", "val", "validation")
-GREY_MODES = frozenset({"1", "L", "LA", "I;16", "I", "F"})
+GREY_MODES = frozenset({"1", "L", "LA", "I;16", "I"})
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 LARGE = 128 * 128
 """Pixels above which decoding takes long enough for several threads to pay."""
@@ -45,7 +45,7 @@ class ImageFolder(DataSource):
         tuple[Annotated[int, Ge(1)], ...] | None,
         "height,width (or one side) that images are resized to; none: as they are, if all agree",
     ] = None
-    channels: Annotated[Literal[1, 3] | None, "1 grey, 3 colour; none: grey if all training images are"] = None
+    channels: Annotated[Literal[1, 3] | None, "1 grey, 3 colour; none: grey if all images are"] = None
     broken: Annotated[Literal["fail", "skip"], "what to do about images that cannot be read"] = "fail"
 
     def __post_init__(self) -> None:
@@ -85,24 +85,25 @@ class ImageFolder(DataSource):
 
     def _parts(self) -> tuple[Path, Path | None]:
         """The folders of training and of test images."""
-        if not self.path.is_dir():
-            raise DccError(f"folder: '{self.path}' is not a folder; expected one with a folder of images per class")
-        if not (self.path / "train").is_dir():
-            return self.path, None
-        found = [self.path / name for name in TEST_FOLDERS if (self.path / name).is_dir()]
-        return self.path / "train", found[0] if found else None
+        path = self.path.expanduser()
+        if not path.is_dir():
+            raise DccError(f"folder: '{path}' is not a folder; expected one with a folder of images per class")
+        if not _folders(path / "train"):
+            return path, None
+        found = [path / name for name in TEST_FOLDERS if _folders(path / name)]
+        return path / "train", found[0] if found else None
 
     def _listed(self, folder: Path, names: tuple[str, ...]) -> Files:
         """Image files with their labels, sorted by class and path."""
         label = {name: k for k, name in enumerate(names)}
-        strange = sorted({p.name for p in folder.iterdir() if p.is_dir()} - set(names))
+        strange = sorted(set(_folders(folder)) - set(names))
         if strange:
             raise DccError(f"folder: '{folder}' has a class '{strange[0]}' that the training images lack")
         files = [
             (path, label[name])
             for name in names
             for path in sorted((folder / name).rglob("*"))
-            if path.suffix.casefold() in IMG_EXTENSIONS and path.is_file()
+            if path.suffix.casefold() in IMG_EXTENSIONS and path.is_file() and not _hidden(path, folder)
         ]
         if not files:
             endings = ", ".join(IMG_EXTENSIONS)
@@ -145,8 +146,17 @@ class _Kind(NamedTuple):
     grey: bool
 
 
+def _folders(path: Path) -> list[str]:
+    """Names of the folders in a folder, sorted, without the hidden ones; none where there is no such folder."""
+    return sorted(p.name for p in path.iterdir() if p.is_dir() and p.name[0] != ".") if path.is_dir() else []
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    return any(part[0] == "." for part in path.relative_to(folder).parts)
+
+
 def _class_names(folder: Path) -> tuple[str, ...]:
-    names = tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")))
+    names = tuple(_folders(folder))
     if not names:
         raise DccError(f"folder: '{folder}' is empty; expected a folder of images per class")
     return names
@@ -180,9 +190,18 @@ def _reason(error: Exception) -> str:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit grey scaled to 8 bits; transparency laid over white; other images as they are."""
+    """16-bit grey scaled to 8 bits; transparency laid over white; other images as they are.
+
+    Raises ValueError for numbers beyond 16 bits and for floating point, whose white nobody knows.
+    """
+    if image.mode == "F":
+        raise ValueError("floating-point pixels; expected 8 or 16 bits")
     if image.mode.startswith("I"):
-        return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
+        grey = np.asarray(image)
+        if grey.min() < 0 or grey.max() > 65535:
+            raise ValueError("pixels beyond 16 bits; expected 8 or 16 bits")
+        small = image.mode == "I" and grey.max() < 256
+        return Image.fromarray((grey if small else grey >> 8).astype(np.uint8))
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image.convert("RGBA"))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import logging
 import os
 import pickle
+import re
 import zipfile
-import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal, final
@@ -26,6 +28,7 @@ log = logging.getLogger("dcc")
 TRAIN = tuple(f"train_data_batch_{i}" for i in range(1, 11))
 VAL = ("val_data",)
 ROWS = 2048
+CACHE_FORMAT = 1
 HOME = "https://image-net.org/download-images.php"
 
 
@@ -81,19 +84,27 @@ def _files(root: Path, side: int) -> tuple[list[Path], list[Path]]:
     Raises DccError that says what is missing and where to put it.
     """
     found: dict[str, list[Path]] = {name: [] for name in (*TRAIN, *VAL)}
+    seen: set[str] = set()
     if root.is_dir():
         for folder, folders, names in os.walk(root, followlinks=True):
-            folders.sort()
+            folders[:] = [] if os.path.realpath(folder) in seen else sorted(folders)
+            if os.path.realpath(folder) in seen:
+                continue
+            seen.add(os.path.realpath(folder))
             for name in sorted(names):
                 if name.removesuffix(".npz") in found:
                     found[name.removesuffix(".npz")].append(Path(folder) / name)
-    fitting = {name: [p for p in paths if _side(p) in (side, None)] for name, paths in found.items()}
-    chosen = {name: sorted(paths, key=lambda p: p.suffix != ".npz")[0] for name, paths in fitting.items() if paths}
+    sides = {p: _side(p, root) for paths in found.values() for p in paths}
+    fitting = {name: [p for p in paths if sides[p] in (side, None)] for name, paths in found.items()}
+    best = functools.partial(min, key=lambda p: (sides[p] is None, p.suffix != ".npz", str(p)))
+    chosen = {name: best(paths) for name, paths in fitting.items() if paths}
     missing = [name for name in (*TRAIN, *VAL) if name not in chosen]
     if not missing:
         return [chosen[n] for n in TRAIN], [chosen[n] for n in VAL]
-    sides = sorted({s for paths in found.values() for p in paths if (s := _side(p)) not in (None, side)})
-    also = f" (there are images of {', '.join(map(str, sides))} pixels: -o data.resolution={sides[0]})" if sides else ""
+    others = sorted({s for s in sides.values() if s not in (None, side)})
+    also = (
+        f" (there are images of {', '.join(map(str, others))} pixels: -o data.resolution={others[0]})" if others else ""
+    )
     raise DccError(
         f"imagenet32: '{root}' lacks {', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''} of "
         f"{side}×{side} images{also}.\n  Download Imagenet{side}_train_npz.zip and Imagenet{side}_val_npz.zip from "
@@ -101,16 +112,19 @@ def _files(root: Path, side: int) -> tuple[list[Path], list[Path]]:
     )
 
 
-def _side(path: Path) -> int | None:
-    """The images' side by an npz file's header; by the folder's name for a pickle; None where neither says."""
+def _side(path: Path, root: Path) -> int | None:
+    """The images' side by an npz file's header; by the nearest folder's name for a pickle; None where neither says."""
     if path.suffix == ".npz":
         try:
             with zipfile.ZipFile(path) as archive, archive.open("data.npy") as member:
                 return round((_header(member)[0][1] / 3) ** 0.5)
-        except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile):
+        except Exception:
             return None
-    named = [s for s in (8, 16, 32, 64) if f"imagenet{s}_" in str(path).casefold()]
-    return named[0] if len(named) == 1 else None
+    for folder in reversed(path.relative_to(root).parts[:-1]):
+        named = [s for s in (8, 16, 32, 64) if re.search(rf"imagenet{s}(?!\d)", folder.casefold())]
+        if len(named) == 1:
+            return named[0]
+    return None
 
 
 def _cut(
@@ -120,7 +134,7 @@ def _cut(
     if root is None:
         return _chosen(files[0], rows, side), _chosen(files[1], rows, side)
     stamps = [(str(p.relative_to(root)), p.stat().st_size, p.stat().st_mtime_ns) for part in files for p in part]
-    key = hashlib.sha256(repr((stamps, rows, side)).encode()).hexdigest()[:24]
+    key = hashlib.sha256(repr((CACHE_FORMAT, stamps, rows, side)).encode()).hexdigest()[:24]
     path = root / "dcc-cache" / f"imagenet{side}-{key}.safetensors"
     try:
         kept = load_file(path)
@@ -135,8 +149,10 @@ def _cut(
         save_file(tensors, temporary)
         temporary.replace(path)
     except (OSError, SafetensorError) as error:
-        temporary.unlink(missing_ok=True)
         log.info(f"imagenet32: the cut is not kept for the next start: {error}")
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
     return train, test
 
 
@@ -175,20 +191,7 @@ def _chunks(path: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         yield from _npz_chunks(path) if path.suffix == ".npz" else _pickle_chunks(path)
     except DccError:
         raise
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        EOFError,
-        IndexError,
-        AttributeError,
-        zlib.error,
-        zipfile.BadZipFile,
-        pickle.UnpicklingError,
-        UnicodeDecodeError,
-        MemoryError,
-    ) as error:
+    except Exception as error:
         raise DccError(
             f"imagenet32: '{path}' is truncated or damaged: {type(error).__name__}: {error}. Download it again"
         ) from error
@@ -221,15 +224,18 @@ def _pickle_chunks(path: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """A batch of the pickle release."""
     with open(path, "rb") as file:
         batch = _ArraysOnly(file).load()
-    data, labels = _array(batch["data"]), np.asarray(_array(batch["labels"]))
+    if not isinstance(batch, dict):
+        raise ValueError(f"expected a dictionary, got {type(batch).__name__}")
+    data, labels = _numbers(batch.pop("data")), _numbers(batch.pop("labels"))
     for start in range(0, max(len(data), len(labels)), ROWS):
         yield data[start : start + ROWS], labels[start : start + ROWS]
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Reads dictionaries, lists, numbers and numpy arrays; refuses everything else, so that nothing is executed.
+    """Reads dictionaries, lists, numbers and arrays of numbers; refuses everything else: nothing is executed.
 
-    Arrays become views of the bytes in the pickle, by code of ours in the place of numpy's.
+    What a pickle names is looked up in `KNOWN` and never imported. What stands for it there builds plain arrays,
+    views of the bytes in the pickle, and takes no other state.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -240,32 +246,103 @@ class _ArraysOnly(pickle.Unpickler):
         known = KNOWN.get((module.replace("numpy._core", "numpy.core"), name))
         if known is None:
             raise DccError(f"imagenet32: '{self._path}' is refused: it would run {module}.{name}; nothing was executed")
-        return known
+        return known()
+
+
+class _Sealed:
+    """Takes no state from a pickle."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state: Any) -> None:
+        raise ValueError("a state where none belongs")
+
+
+class _ArrayType(_Sealed):
+    """`numpy.ndarray`, which pickles name but do not call."""
+
+    __slots__ = ()
+
+
+class _NumberType:
+    """A type of numbers, made from its code; its state says the byte order."""
+
+    CODES = frozenset({"u1", "i4", "i8", "f4", "f8"})
+    __slots__ = ("dtype",)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, order, subtype, names, fields = state[:5]
+        if order not in ("<", ">", "|", "=") or (subtype, names, fields) != (None, None, None):
+            raise ValueError(f"arrays of {order}, {names}")
+        self.dtype = self.dtype.newbyteorder(order)
+
+
+class _MakeNumberType(_Sealed):
+    __slots__ = ()
+
+    def __call__(self, code: str, *_: Any) -> _NumberType:
+        if code not in _NumberType.CODES:
+            raise ValueError(f"arrays of type {code!r}")
+        made = _NumberType()
+        made.dtype = np.dtype(code)
+        return made
 
 
 class _Pickled:
-    """An array that the unpickler builds in two steps: made empty, then given its state."""
+    """An array that a pickle makes empty first, and then gives its state."""
 
-    array: np.ndarray
+    __slots__ = ("array",)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        _, shape, dtype, fortran, content = state
-        self.array = _view(content, dtype, shape, "F" if fortran else "C")
+        _, shape, number, fortran, content = state
+        self.array = _view(content, number, shape, "F" if fortran else "C")
 
 
-def _view(content: bytes, dtype: np.dtype, shape: tuple[int, ...], order: Literal["C", "F"] = "C") -> np.ndarray:
-    return np.frombuffer(content, dtype).reshape(shape, order=order)
+class _Reconstruct(_Sealed):
+    __slots__ = ()
+
+    def __call__(self, *_: Any) -> _Pickled:
+        return _Pickled()
 
 
-def _array(value: Any) -> Any:
-    return value.array if isinstance(value, _Pickled) else value
+class _FromBuffer(_Sealed):
+    __slots__ = ()
+
+    def __call__(self, content: bytes, number: _NumberType, shape: tuple[int, ...], order: str) -> _Pickled:
+        made = _Pickled()
+        made.array = _view(content, number, shape, order)
+        return made
 
 
-KNOWN: dict[tuple[str, str], Any] = {
-    ("numpy.core.multiarray", "_reconstruct"): lambda *_: _Pickled(),
-    ("numpy.core.numeric", "_frombuffer"): _view,
-    ("numpy", "ndarray"): _Pickled,
-    ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): lambda text, _: text.encode("latin1"),
+class _Latin1(_Sealed):
+    """Pickles of protocol 2 hold bytes as text."""
+
+    __slots__ = ()
+
+    def __call__(self, text: str, _: Any) -> bytes:
+        return text.encode("latin1")
+
+
+def _view(content: bytes, number: _NumberType, shape: tuple[int, ...], order: str) -> np.ndarray:
+    if not isinstance(content, bytes | bytearray) or not isinstance(number, _NumberType):
+        raise ValueError("an array that is not made of bytes")
+    return np.frombuffer(content, number.dtype).reshape(shape, order="F" if order == "F" else "C")
+
+
+def _numbers(value: Any) -> np.ndarray:
+    """An unpickled array, or a list of whole numbers, as an array."""
+    if isinstance(value, _Pickled):
+        return value.array
+    if isinstance(value, list) and all(type(v) is int for v in value):
+        return np.array(value)
+    raise ValueError(f"expected numbers, got {type(value).__name__}")
+
+
+KNOWN: dict[tuple[str, str], Callable[[], Any]] = {
+    ("numpy.core.multiarray", "_reconstruct"): _Reconstruct,
+    ("numpy.core.numeric", "_frombuffer"): _FromBuffer,
+    ("numpy", "ndarray"): _ArrayType,
+    ("numpy", "dtype"): _MakeNumberType,
+    ("_codecs", "encode"): _Latin1,
 }
-"""What a pickled array names, and what stands for it here. Pickles of protocol 2 hold bytes as Latin-1 text."""
+"""What a pickled array names, and what stands for it here; made anew for every pickle."""

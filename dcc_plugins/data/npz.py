@@ -38,9 +38,11 @@ class Npz(DataSource):
             kept, apart = split(train.labels, self.split_seed)
             train, test = (ImageSet(train.images[i], train.labels[i]) for i in (kept, apart))
         classes = int(max(train.labels.max(), test.labels.max())) + 1
-        names = tuple(str(n) for n in arrays.get("class_names", range(classes)))
-        if len(names) < classes:
-            raise DccError(f"npz: '{self.path}' has {len(names)} class_names, and labels up to {classes - 1}")
+        if classes > len(train.labels):
+            raise DccError(
+                f"npz: '{self.path}' has labels up to {classes - 1}, and {len(train.labels)} training images"
+            )
+        names = self._names(arrays.get("class_names"), classes)
         return RealData(name=f"npz:{self.path.stem}", train=train, test=test, class_names=names)
 
     def _arrays(self) -> dict[str, np.ndarray]:
@@ -52,6 +54,16 @@ class Npz(DataSource):
                 f"npz: '{self.path}' cannot be read: {type(error).__name__}: {error}. Expected an npz file of "
                 f"{', '.join(ARRAYS)}, none of objects"
             ) from error
+
+    def _names(self, given: np.ndarray | None, classes: int) -> tuple[str, ...]:
+        if given is None:
+            return tuple(str(k) for k in range(classes))
+        if given.dtype.kind != "U" or given.ndim != 1 or not classes <= len(given) == len(set(given.tolist())):
+            raise DccError(
+                f"npz: class_names of '{self.path}' are {given.dtype} {given.shape}; expected at least {classes} "
+                "different texts"
+            )
+        return tuple(given.tolist())
 
     def _part(self, arrays: dict[str, np.ndarray], part: str) -> ImageSet:
         missing = [name for name in (f"x_{part}", f"y_{part}") if name not in arrays]

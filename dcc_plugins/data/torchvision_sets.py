@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import sys
 from abc import abstractmethod
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ from torchvision.datasets.utils import check_integrity
 
 from dcc_core import DataSource, DccError, ImageSet, RealData
 
+SIGNS = 43
 DIGITS = tuple("0123456789")
 MIRROR_CHANGES_CLASS = frozenset({"mirror-changes-class"})
 Checksums = Iterable[tuple[Path, str]]
@@ -31,16 +33,20 @@ class TorchvisionSource(DataSource):
     home: ClassVar[str]
 
     def load(self, *, root: Path, download: bool, progress: bool) -> RealData:
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(sys.stderr), contextlib.ExitStack() as stack:
+            if not progress:
+                stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
             try:
                 return self.read(root, download=False)
-            except RuntimeError as error:
-                if not download:
+            except DccError:
+                raise
+            except Exception as error:
+                if not download or not isinstance(error, RuntimeError):
                     raise self._missing(root, error) from error
             try:
                 root.mkdir(parents=True, exist_ok=True)
                 return self.read(root, download=True)
-            except (OSError, RuntimeError) as error:
+            except Exception as error:
                 raise self._missing(root, error) from error
 
     @abstractmethod
@@ -53,7 +59,7 @@ class TorchvisionSource(DataSource):
 
     def _missing(self, root: Path, error: Exception) -> DccError:
         damaged = [str(p) for p, md5 in self.checksums(root) if p.exists() and not check_integrity(str(p), md5)]
-        found = f"'{damaged[0]}' is truncated or damaged" if damaged else f"it is not below '{root}'"
+        found = f"'{damaged[0]}' is truncated or damaged" if damaged else f"it is not whole below '{root}'"
         reason = " ".join(str(error).split())
         return DccError(
             f"data '{self.label}': {found}, and it was not fetched ({type(error).__name__}: {reason}).\n"
@@ -199,7 +205,9 @@ class Gtsrb(TorchvisionSource):
         train, test = (
             self._resized(datasets.GTSRB(str(root), split=part, download=download)) for part in ("train", "test")
         )
-        names = tuple(f"sign {k}" for k in range(43))
+        if len(train.labels.unique()) != SIGNS:
+            raise DccError(f"data 'gtsrb': '{root}/gtsrb/GTSRB/Training' must hold all {SIGNS} folders, 00000 to 00042")
+        names = tuple(f"sign {k}" for k in range(SIGNS))
         return RealData(name=self.label, train=train, test=test, class_names=names, traits=MIRROR_CHANGES_CLASS)
 
     def _resized(self, images: datasets.GTSRB) -> ImageSet:

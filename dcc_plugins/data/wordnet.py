@@ -79,11 +79,11 @@ class WordNet:
         A word means its lowest sense among the synsets here. Raises DccError for a word that is unknown, or that
         names two classes.
         """
-        if word in GROUPS:
-            rows = tuple(sorted(self._row[w] for w in GROUPS[word].split()))
+        if _folded(word) in GROUPS:
+            rows = tuple(sorted(self._row[w] for w in GROUPS[_folded(word)].split()))
             others = [row for _, row in self._named[_folded(word)]]
-            return Choice(f"{word}: the paper's list", rows, tuple(self._line(row) for row in others))
-        if word == "all":
+            return Choice(f"{_folded(word)}: the paper's list", rows, tuple(self._line(row) for row in others))
+        if _folded(word) == "all":
             return Choice("all classes", tuple(range(CLASSES)))
         if word in self._row:
             return self._choice(self._row[word])
@@ -96,14 +96,16 @@ class WordNet:
 
     def _sense_of(self, word: str) -> Choice:
         found = sorted(self._named.get(_folded(word), []))
-        exact = [(number, row) for number, row in found if self.name(row) == word.replace(" ", "_")]
-        classes = [row for _, row in (exact or found) if row < CLASSES and _folded(self.name(row)) == _folded(word)]
-        if len(classes) > 1:
-            listed = "\n".join(f"  {self._line(row)}" for row in classes)
-            raise DccError(f"imagenet32: '{word}' names {len(classes)} classes; write the id of one:\n{listed}")
         if not found:
             raise self._unknown(word, word)
-        row = exact[0][1] if exact else found[0][1]
+        row = found[0][1]
+        classes = [r for _, r in found if r < CLASSES and _folded(self.name(r)) == _folded(word)]
+        if len(classes) > 1:  # crane, maillot; Cardigan and cardigan differ by case alone
+            exact = [r for r in classes if self.name(r) == re.sub(r"[\s-]+", "_", word)]
+            if len(exact) != 1:
+                listed = "\n".join(f"  {self._line(r)}" for r in classes)
+                raise DccError(f"imagenet32: '{word}' names {len(classes)} classes; write the id of one:\n{listed}")
+            row = exact[0]
         return self._choice(row, [r for _, r in found if r != row])
 
     def _choice(self, row: int, others: Sequence[int] = ()) -> Choice:
