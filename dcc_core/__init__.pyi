@@ -2,6 +2,7 @@ from .api import (
     Architecture as Architecture,
     Augmentation as Augmentation,
     Batch as Batch,
+    Classifier as Classifier,
     MatchingLoss as MatchingLoss,
     Parametrisation as Parametrisation,
     Part as Part,

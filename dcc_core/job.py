@@ -60,8 +60,8 @@ class Job:
         self.real = RealImages(self.data, self.device, self.dtype)
         self.augmentation = config.aug.adapt(self.data.traits)
         self._check_ipc()
-        self.build(Randomness(config.run.seed).generator("trial"))
         self._scored_part()
+        self.build(Randomness(config.run.seed).generator("trial"))  # a network that does not fit is told now
         self.initial_set = None if config.run.init in ("real", "noise") else load_set(config.run.init)
 
     @property

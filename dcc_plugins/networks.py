@@ -51,7 +51,7 @@ class ConvNet(Architecture):
 
 
 class ConvNetModule(nn.Module):
-    """A `ConvNet` for maps of a size (H, W)."""
+    """A `ConvNet` as a `dcc_core.Classifier`, for maps of a size (H, W)."""
 
     def __init__(
         self, options: ConvNet, channels: int, classes: int, maps: tuple[int, int], depth: int, pad: int
