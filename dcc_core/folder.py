@@ -72,7 +72,7 @@ class RunFolder:
                 target.close()
 
     def begin(self) -> None:
-        """Remove the files of an earlier run and open this one's."""
+        """Remove the files of an earlier run and open this one's; from here on every log line is written at once."""
         with self._guarded():
             for pattern in WRITTEN:
                 for old in self.path.glob(pattern):
@@ -80,6 +80,8 @@ class RunFolder:
             target = logging.FileHandler(self.path / "run.log", encoding="utf-8")
         target.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         self._log.setTarget(target)
+        self._log.flushLevel = logging.NOTSET
+        self._log.flush()
         self.begun = True
 
     def record(self, message: str, error: BaseException) -> None:

@@ -260,6 +260,20 @@ def test_observers_follow_a_run_and_cannot_end_it(tmp_path):
     assert watcher.told == [names, (0, 0), (0, 1), ("condensed", 1), ("random", 1)]
 
 
+def test_the_log_is_written_while_the_run_goes_on(tmp_path):
+    """A run that is killed must leave the log that it had."""
+    seen = []
+
+    class Reader:
+        @hookimpl
+        def dcc_step_finished(self, report):
+            seen.append((tmp_path / "out" / "run.log").read_text())
+
+    executed(tmp_path / "out", Reader())
+    assert len(seen) == 4
+    assert all("1347 training images" in text for text in seen)
+
+
 def test_an_interrupted_run_keeps_its_images(tmp_path):
     """Ctrl-C, as an observer that raises it: the images of the last step, the metrics and the log stay."""
     out = tmp_path / "out"

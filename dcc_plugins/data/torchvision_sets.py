@@ -77,45 +77,92 @@ def _image_set(images: Any, labels: Any) -> ImageSet:
     return ImageSet(x.contiguous(), torch.as_tensor(labels).long())
 
 
+@dataclass(frozen=True, kw_only=True)
+class TwoParts(TorchvisionSource):
+    """Sources whose torchvision class takes `train=True` or `False`; what they differ in are facts.
+
+    names: of the classes, where torchvision's are not the field's. mean, std: as the field publishes them.
+    """
+
+    dataset: ClassVar[Any]
+    names: ClassVar[tuple[str, ...] | None] = None
+    mean: ClassVar[tuple[float, ...]]
+    std: ClassVar[tuple[float, ...]]
+    traits: ClassVar[frozenset[str]] = frozenset()
+
+    def read(self, root: Path, *, download: bool) -> RealData:
+        train, test = (self.dataset(str(root), train=part, download=download) for part in (True, False))
+        return RealData(
+            name=self.label,
+            train=_image_set(train.data, train.targets),
+            test=_image_set(test.data, test.targets),
+            class_names=self.names or tuple(train.classes),
+            mean=self.mean,
+            std=self.std,
+            traits=self.traits,
+        )
+
+
 @final
 @dataclass(frozen=True, kw_only=True)
-class Mnist(TorchvisionSource):
+class Mnist(TwoParts):
     """MNIST (LeCun 1998): 60,000 + 10,000 grey digits, 28×28."""
 
     label = "mnist"
     home = "the four files *-ubyte of MNIST, as MNIST/raw/,"
-
-    def read(self, root: Path, *, download: bool) -> RealData:
-        train, test = (datasets.MNIST(str(root), train=part, download=download) for part in (True, False))
-        return RealData(
-            name=self.label,
-            train=_image_set(train.data, train.targets),
-            test=_image_set(test.data, test.targets),
-            class_names=DIGITS,
-            mean=(0.1307,),
-            std=(0.3081,),
-            traits=MIRROR_CHANGES_CLASS | {"mnist"},
-        )
+    dataset = datasets.MNIST
+    names = DIGITS
+    mean = (0.1307,)
+    std = (0.3081,)
+    traits = MIRROR_CHANGES_CLASS | {"mnist"}
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class FashionMnist(TorchvisionSource):
+class FashionMnist(TwoParts):
     """Fashion-MNIST (Xiao et al. 2017): 60,000 + 10,000 grey articles of clothing, 28×28."""
 
     label = "fashion-mnist"
     home = "the four files *-ubyte of Fashion-MNIST, as FashionMNIST/raw/,"
+    dataset = datasets.FashionMNIST
+    mean = (0.2861,)
+    std = (0.3530,)
 
-    def read(self, root: Path, *, download: bool) -> RealData:
-        train, test = (datasets.FashionMNIST(str(root), train=part, download=download) for part in (True, False))
-        return RealData(
-            name=self.label,
-            train=_image_set(train.data, train.targets),
-            test=_image_set(test.data, test.targets),
-            class_names=tuple(train.classes),
-            mean=(0.2861,),
-            std=(0.3530,),
-        )
+
+@dataclass(frozen=True, kw_only=True)
+class Cifar(TwoParts):
+    """The two CIFAR sets."""
+
+    def checksums(self, root: Path) -> Checksums:
+        files = (*self.dataset.train_list, *self.dataset.test_list)
+        return [(root / self.dataset.base_folder / name, md5) for name, md5 in files]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Cifar10(Cifar):
+    """CIFAR-10 (Krizhevsky 2009): 50,000 + 10,000 photographs, 32×32."""
+
+    label = "cifar10"
+    home = "cifar-10-python.tar.gz (https://www.cs.toronto.edu/~kriz/cifar.html), unpacked as cifar-10-batches-py/,"
+    dataset = datasets.CIFAR10
+    mean = (0.4914, 0.4822, 0.4465)
+    std = (0.2023, 0.1994, 0.2010)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Cifar100(Cifar):
+    """CIFAR-100 (Krizhevsky 2009): 50,000 + 10,000 photographs of 100 classes, 32×32.
+
+    The field has two published statistics for it: these are its own; other tools use CIFAR-10's.
+    """
+
+    label = "cifar100"
+    home = "cifar-100-python.tar.gz (https://www.cs.toronto.edu/~kriz/cifar.html), unpacked as cifar-100-python/,"
+    dataset = datasets.CIFAR100
+    mean = (0.5071, 0.4866, 0.4409)
+    std = (0.2673, 0.2564, 0.2762)
 
 
 @final
@@ -144,55 +191,6 @@ class Svhn(TorchvisionSource):
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Cifar10(TorchvisionSource):
-    """CIFAR-10 (Krizhevsky 2009): 50,000 + 10,000 photographs, 32×32."""
-
-    label = "cifar10"
-    home = "cifar-10-python.tar.gz (https://www.cs.toronto.edu/~kriz/cifar.html), unpacked as cifar-10-batches-py/,"
-
-    def read(self, root: Path, *, download: bool) -> RealData:
-        train, test = (datasets.CIFAR10(str(root), train=part, download=download) for part in (True, False))
-        return RealData(
-            name=self.label,
-            train=_image_set(train.data, train.targets),
-            test=_image_set(test.data, test.targets),
-            class_names=tuple(train.classes),
-            mean=(0.4914, 0.4822, 0.4465),
-            std=(0.2023, 0.1994, 0.2010),
-        )
-
-    def checksums(self, root: Path) -> Checksums:
-        return _cifar_files(datasets.CIFAR10, root)
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Cifar100(TorchvisionSource):
-    """CIFAR-100 (Krizhevsky 2009): 50,000 + 10,000 photographs of 100 classes, 32×32.
-
-    The field has two published statistics for it: these are its own; other tools use CIFAR-10's.
-    """
-
-    label = "cifar100"
-    home = "cifar-100-python.tar.gz (https://www.cs.toronto.edu/~kriz/cifar.html), unpacked as cifar-100-python/,"
-
-    def read(self, root: Path, *, download: bool) -> RealData:
-        train, test = (datasets.CIFAR100(str(root), train=part, download=download) for part in (True, False))
-        return RealData(
-            name=self.label,
-            train=_image_set(train.data, train.targets),
-            test=_image_set(test.data, test.targets),
-            class_names=tuple(train.classes),
-            mean=(0.5071, 0.4866, 0.4409),
-            std=(0.2673, 0.2564, 0.2762),
-        )
-
-    def checksums(self, root: Path) -> Checksums:
-        return _cifar_files(datasets.CIFAR100, root)
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
 class Gtsrb(TorchvisionSource):
     """German traffic signs (Stallkamp et al. 2011): 26,640 + 12,630 photographs of 43 classes, made square."""
 
@@ -217,7 +215,3 @@ class Gtsrb(TorchvisionSource):
             out[i] = np.asarray(image.convert("RGB").resize((self.size, self.size)))
             labels[i] = label
         return _image_set(out, labels)
-
-
-def _cifar_files(cls: Any, root: Path) -> Checksums:
-    return [(root / cls.base_folder / name, md5) for name, md5 in (*cls.train_list, *cls.test_list)]
