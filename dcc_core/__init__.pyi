@@ -18,7 +18,7 @@ from .errors import DccError as DccError
 from .evaluate import Score as Score
 from .hookspecs import hookimpl as hookimpl
 from .observe import RunInfo as RunInfo, ScoreReport as ScoreReport, StepReport as StepReport
-from .python import condense as condense, score as score
+from .python import condense as condense, score as score, score_across as score_across
 from .real import Normalisation as Normalisation, RealImages as RealImages
 from .registry import Registry as Registry
 from .rng import Randomness as Randomness, seeded as seeded

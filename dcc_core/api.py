@@ -159,6 +159,10 @@ class Architecture(ABC):
 
     kind: ClassVar[str] = "architecture"
 
+    def describe(self) -> str:
+        """What a family's argument chose, for `dcc show architecture FAMILY/NAME`."""
+        return ""
+
     @abstractmethod
     def build(self, *, channels: int, classes: int, size: tuple[int, int], generator: torch.Generator) -> nn.Module:
         """A freshly initialised `Classifier` on the CPU for images (channels, *size).

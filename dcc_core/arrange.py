@@ -1,10 +1,11 @@
-"""Carries out the options that every data source has: classes, mirroring, limits, splits, statistics."""
+"""Loads data and carries out the options that every source has: classes, mirroring, limits, splits, statistics."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -14,6 +15,16 @@ from dcc_core.errors import DccError, did_you_mean
 from dcc_core.rng import Randomness
 
 log = logging.getLogger("dcc")
+
+
+def load(source: DataSource, name: str, *, root: Path, download: bool, progress: bool) -> RealData:
+    """What a source loads, as its options want it. Raises DccError that names the source where that fails."""
+    try:
+        return arranged(source, source.load(root=root, download=download, progress=progress))
+    except DccError:
+        raise
+    except Exception as error:
+        raise DccError(f"data '{name}' cannot be loaded: {type(error).__name__}: {error}") from error
 
 
 def arranged(source: DataSource, data: RealData) -> RealData:

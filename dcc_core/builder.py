@@ -7,7 +7,7 @@ from typing import Any
 
 from dcc_core.component import KINDS
 from dcc_core.errors import DccError, OptionError, did_you_mean
-from dcc_core.options import REQUIRED, Option, check, own_options, schema
+from dcc_core.options import REQUIRED, Option, check, literal, own_options, schema
 from dcc_core.registry import Registry
 from dcc_core.run_options import RunOptions, ScoreOptions
 from dcc_core.settings import Rank, Setting, Settings
@@ -56,9 +56,46 @@ class Builder:
                 except DccError as error:
                     self.problems.append(str(error))
 
+    def check_networks(self, words: tuple[str, ...]) -> None:
+        """Look up the names in `score.arch`, without importing anything."""
+        for name, *_ in _named_groups(words):
+            try:
+                self.registry.find("architecture", name)
+            except DccError as error:
+                self.problems.append(f"score.arch: {error}")
+
     def component(self, key: str) -> Any:
         """The component of a section, by the name that the settings give, or the built-in default."""
         return self._named(key, KIND_OF_KEY[key], Setting(BUILTIN + DEFAULT_NAMES[key], "default"))
+
+    def networks(self, words: tuple[str, ...], own: Any) -> dict[str, Any]:
+        """The architectures of `score.arch` by what was written for each; without any, the run's own.
+
+        A name may be followed by options: `convnet, resnet18, norm=batch` are two. The run's own name without
+        options is the run's network, with its options.
+        """
+        own_name = self.names.get("arch", "")
+        networks: dict[str, Any] = {}
+        for name, *pairs in _named_groups(words) or [[own_name]]:
+            label = ",".join([name.removeprefix(BUILTIN), *pairs])
+            if label in networks:
+                self.problems.append(f"score.arch: '{label}' is named twice")
+            networks[label] = own if label == own_name else self._apart(f"score.arch '{label}'", name, pairs)
+        return networks
+
+    def _apart(self, key: str, name: str, pairs: list[str]) -> Any:
+        """An architecture with options of its own, whatever the settings say of the run's."""
+        settings = Settings()
+        try:
+            settings.add({"arch": name}, key, Rank.OPTION)
+            settings.add_options([f"arch.{pair}" for pair in pairs])
+        except OptionError as error:
+            self.problems += [f"{key}: {problem}" for problem in error.problems]
+        builder = Builder(self.registry, settings)
+        architecture = builder.component("arch")
+        self.problems += [f"{key}: {problem}" for problem in builder.problems]
+        self.versions |= builder.versions
+        return architecture
 
     def fill(self, cls: type, key: str, rank: Rank = Rank.DEFAULT) -> Any:
         """An instance of an option class from the settings below `key`.
@@ -67,13 +104,19 @@ class Builder:
         and are left out; those at or above it are errors.
         """
         options = schema(cls)
-        values = {name: self._value(f"{key}.{name}", option) for name, option in options.items()}
-        below = {k: s for k, s in self.settings.under(key).items() if k.split(".")[key.count(".") + 1] not in options}
-        for unknown, setting in below.items():
-            if setting.rank >= max(min(rank, Rank.OPTION), Rank.RECIPE):
+        named = {name: option for name, option in options.items() if not option.open}
+        values = {name: self._value(f"{key}.{name}", option) for name, option in named.items()}
+        others = {k: s for k, s in self.settings.under(key).items() if k.split(".")[key.count(".") + 1] not in named}
+        others = {k: s for k, s in others.items() if s.rank >= max(min(rank, Rank.OPTION), Rank.RECIPE)}
+        if named == options:
+            for unknown in others:
                 word = unknown[len(key) + 1 :].partition(".")[0]
                 hint = did_you_mean(word, options) or f" Options: {', '.join(options) or 'none'}"
                 self.problems.append(f"{unknown}: unknown option.{hint}")
+        else:
+            (open_,) = set(options) - set(named)
+            values[open_] = {k[len(key) + 1 :]: literal(s.value) for k, s in others.items()}
+            self.entries |= {k: replace(s, value=literal(s.value)) for k, s in others.items()}
         if any(v is REQUIRED for v in values.values()):
             return None
         try:
@@ -147,5 +190,18 @@ class Builder:
             inner = getattr(value, name)
             if option.kind:
                 self._record_default(f"{key}.{name}", option.kind, inner)
+            elif option.open:
+                self.entries |= {f"{key}.{k}": Setting(v, "default") for k, v in inner.items()}
             else:
                 self.entries[f"{key}.{name}"] = Setting(inner, "default")
+
+
+def _named_groups(words: tuple[str, ...]) -> list[list[str]]:
+    """Names with the options that follow each: `a, b, x=1` is [[a], [b, x=1]]."""
+    groups: list[list[str]] = []
+    for word in filter(None, (w.strip() for w in ",".join(words).split(","))):
+        if "=" in word and groups:
+            groups[-1].append(word)
+        else:
+            groups.append([word])
+    return groups

@@ -15,12 +15,15 @@ class Component:
     summary: one line for the listing.
     family: one row stands for many names; what the user writes in the placeholder's stead becomes the value
         of the first option that the class itself declares.
+    members: for a family, `package.module:function`: its function lists what may stand in the placeholder's stead.
+        Imported only to list names by a pattern, and to help where a name is unknown.
     """
 
     name: str
     target: str
     summary: str
     family: bool = False
+    members: str = ""
 
     @property
     def prefix(self) -> str:

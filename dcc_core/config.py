@@ -26,6 +26,7 @@ class Config:
 
     entries: every option's dotted key with its value and origin, in a readable order.
     names: the chosen component's name by section, e.g. {"loss": "collective"}; without `builtin:`.
+    networks: what sets are scored on, by what `score.arch` says of each.
     schedule: inner loops and network steps, the loss's unless given. versions: of the distributions used.
     """
 
@@ -37,6 +38,7 @@ class Config:
     arch: Architecture
     param: Parametrisation
     selection: Selection
+    networks: dict[str, Architecture]
     schedule: Schedule
     names: dict[str, str]
     entries: dict[str, Setting]
@@ -56,8 +58,9 @@ def resolve(registry: Registry, settings: Settings) -> Config:
     settings.add_recipe(registry)
     builder = Builder(registry, settings)
     builder.check_names()
-    for key, cls in ENGINE_SECTIONS.items():
-        builder.fill(cls, key)
+    engine = {key: builder.fill(cls, key) for key, cls in ENGINE_SECTIONS.items()}
+    if engine["score"]:
+        builder.check_networks(engine["score"].arch)
     builder.stop_on_problems()
 
     data = builder.component("data")
@@ -65,6 +68,7 @@ def resolve(registry: Registry, settings: Settings) -> Config:
     settings.add(_suggestions(data, builder.names["data"]), f"suggested by {builder.names['data']}", Rank.SUGGESTION)
     built = {key: builder.component(key) for key in DEFAULT_NAMES if key != "data"}
     run, score = (builder.fill(cls, key) for key, cls in ENGINE_SECTIONS.items())
+    networks = builder.networks(score.arch, built["arch"]) if score else {}
     builder.stop_on_problems()
 
     from dcc_core.api import Schedule
@@ -82,6 +86,7 @@ def resolve(registry: Registry, settings: Settings) -> Config:
         score=replace(score, protocol=entries["score.protocol"].value),
         data=data,
         **built,
+        networks=networks,
         schedule=Schedule(entries["run.inner_loops"].value, entries["run.network_steps"].value),
         names=names,
         entries=entries,

@@ -12,6 +12,7 @@ from torch import nn
 from dcc_core.api import Batch, MatchingLoss, State
 from dcc_core.errors import DccError
 from dcc_core.observe import StepReport
+from dcc_core.plain import missing_derivative
 from dcc_core.step import RunContext, Step
 from dcc_core.synthetic import Synthetic
 from dcc_core.training import train_epoch
@@ -49,9 +50,14 @@ def update(step: Step, loss: MatchingLoss, state: State) -> float:
     synthetic = step.synthetic
     synthetic.zero_gradients()
     total = torch.zeros((), dtype=step.run.dtype, device=step.run.device)
-    for term in loss.terms(step, state):
-        total += term.value.detach()
-        torch.autograd.backward(term.value, inputs=synthetic.leaves())
+    try:
+        for term in loss.terms(step, state):
+            total += term.value.detach()
+            torch.autograd.backward(term.value, inputs=synthetic.leaves())
+    except RuntimeError as error:
+        if missing := missing_derivative(error):
+            raise missing from error
+        raise
     value = total.item()
     try:
         if not math.isfinite(value):

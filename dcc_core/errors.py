@@ -31,7 +31,7 @@ class PluginWarning(UserWarning):
     """A plugin was left out, or two plugins claim one name. Fatal only where that name is asked for."""
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """The suggestion ` Did you mean 'x'?` for a mistyped word, or the empty string."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
     return f" Did you mean '{close[0]}'?" if close else ""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dcc_core.criterion import Criterion
+from dcc_core.plain import PlainOperations, refuse_hidden_errors
 
 PIXELS_CPU = 32 * 32 * 32
 """Pixels of a micro-batch on a CPU: 32 images of 32 x 32, whose activations stay in the cache."""
@@ -25,12 +26,14 @@ class WeightGradient:
     """The gradient, with respect to a network's weights, of a weighted sum of its losses on images.
 
     g = d/d(theta) sum_i w_i L(x_i, y_i; theta), as a list in the order of the network's parameters.
-    The network must treat images one by one (no batch statistics).
+    The network must treat images one by one (no batch statistics). suspicious: look into the graph for functions
+    that cannot be differentiated twice, which costs some time.
     """
 
-    def __init__(self, network: nn.Module, criterion: Criterion) -> None:
+    def __init__(self, network: nn.Module, criterion: Criterion, *, suspicious: bool = False) -> None:
         self._network = network
         self._criterion = criterion
+        self._suspicious = suspicious
         self.parameters = [p for p in network.parameters() if p.requires_grad]
 
     def value(self, images: Tensor, labels: Tensor, weights: Tensor) -> list[Tensor]:
@@ -54,12 +57,15 @@ class WeightGradient:
 
     def _of(self, images: Tensor, labels: Tensor, weights: Tensor, *, graph: bool) -> list[Tensor]:
         with torch.enable_grad():
-            loss = (self._criterion(self._network(images), labels) * weights).sum()
-            return list(
-                torch.autograd.grad(
-                    loss, self.parameters, create_graph=graph, allow_unused=True, materialize_grads=True
-                )
+            with PlainOperations():
+                logits = self._network(images)
+            loss = (self._criterion(logits, labels) * weights).sum()
+            gradient = torch.autograd.grad(
+                loss, self.parameters, create_graph=graph, allow_unused=True, materialize_grads=True
             )
+        if graph and self._suspicious:
+            refuse_hidden_errors(gradient)
+        return list(gradient)
 
 
 class _Recomputed(torch.autograd.Function):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +14,12 @@ import platformdirs
 import torch
 from torch import Tensor, nn
 
-from dcc_core.api import Augmentation, Batch, Parametrisation, State
-from dcc_core.arrange import arranged
+from dcc_core.api import Architecture, Augmentation, Batch, Parametrisation, State
+from dcc_core.arrange import load
 from dcc_core.builder import BUILTIN, KIND_OF_KEY
 from dcc_core.config import Config, resolve
 from dcc_core.criterion import CRITERIA
-from dcc_core.data import ImageSet, RealData
+from dcc_core.data import ImageSet
 from dcc_core.engine import Watch, optimise
 from dcc_core.errors import DccError
 from dcc_core.evaluate import Scorer
@@ -31,6 +33,9 @@ from dcc_core.setfile import CondensedSet, Provenance, load_set
 from dcc_core.settings import Rank, Settings
 from dcc_core.step import RunContext
 from dcc_core.synthetic import Synthetic
+from dcc_core.trial import tried
+
+log = logging.getLogger("dcc")
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 PLACES = ("run.device", "run.data_root")
@@ -56,12 +61,13 @@ class Job:
         self.registry = registry
         self.device = _device(config.run.device)
         self.dtype = DTYPES[config.run.precision]
-        self.data = _loaded(config, progress)
+        root = config.run.data_root or Path(platformdirs.user_cache_dir("dcc"))
+        self.data = load(config.data, config.names["data"], root=root, download=config.run.download, progress=progress)
         self.real = RealImages(self.data, self.device, self.dtype)
         self.augmentation = config.aug.adapt(self.data.traits)
         self._check_ipc()
         self._scored_part()
-        self.build(Randomness(config.run.seed).generator("trial"))  # a network that does not fit is told now
+        self._try_networks()
         self.initial_set = None if config.run.init in ("real", "noise") else load_set(config.run.init)
 
     @property
@@ -75,10 +81,10 @@ class Job:
         """Versions of the distributions that the configuration uses, and of torch."""
         return self.config.versions | {"torch": torch.__version__}
 
-    def build(self, generator: torch.Generator) -> nn.Module:
-        """A fresh network on the device."""
+    def build(self, generator: torch.Generator, architecture: Architecture | None = None) -> nn.Module:
+        """A fresh network on the device: the run's, unless another is asked for."""
         channels, height, width = self.data.shape
-        network = self.config.arch.build(
+        network = (architecture or self.config.arch).build(
             channels=channels, classes=self.data.num_classes, size=(height, width), generator=generator
         )
         return network.to(self.device, self.dtype)
@@ -156,22 +162,42 @@ class Job:
         unit = self.normalisation_of(s).to_unit(self.decoded(s).images)
         return grid_png(unit, s.owners.repeat_interleave(len(unit) // len(s.owners)), s.class_names)
 
-    def scorer(self, s: CondensedSet) -> Scorer:
-        """How to score a set: by the configured protocol, on the data's test images."""
+    def scorer(self, s: CondensedSet, network: str = "") -> Scorer:
+        """How to score a set: by the configured protocol, on the data's test images.
+
+        network: one of `Config.networks`; by default the run's own.
+        """
         self.check_classes(s)
-        trial = self.build(Randomness(self.config.run.seed).generator("trial"))
+        label = network or self.config.names["arch"]
+        architecture = self.config.networks[network] if network else self.config.arch
         protocol = PROTOCOLS[self.config.score.protocol or "dc"]
-        protocol = protocol.suited(self.data, trial, self.config.names["arch"])
+        protocol = protocol.suited(self.data, self._trial_network(architecture), label.partition(",")[0])
         test = self._scored_part()
         return Scorer(
             protocol=protocol,
             augmentation=self._augmentation_of(protocol),
-            build=self.build,
-            architecture=self.config.names["arch"],
+            build=functools.partial(self.build, architecture=architecture),
+            architecture=label,
             test=Batch(self.normalisation_of(s).from_bytes(test.images.to(self.device)), test.labels.to(self.device)),
             num_classes=self.data.num_classes,
             random=self._random(s.provenance.set).at("score"),
         )
+
+    def _trial_network(self, architecture: Architecture) -> nn.Module:
+        return self.build(Randomness(self.config.run.seed).generator("trial"), architecture)
+
+    def _try_networks(self) -> None:
+        """Networks that do not fit the data are told now. Says what matching will do otherwise than training."""
+        images = self.real.batch(torch.arange(min(2, len(self.data.train.labels)))).images
+        plain = tried(self._trial_network(self.config.arch), self.config.names["arch"], images, self.data.num_classes)
+        if plain:
+            log.info(
+                f"{self.config.names['arch']}: matching uses the plain form of {', '.join(sorted(plain))}, "
+                "whose usual form cannot be differentiated twice"
+            )
+        for label, architecture in self.config.networks.items():
+            if architecture is not self.config.arch:
+                tried(self._trial_network(architecture), label, images, self.data.num_classes)
 
     def _random(self, set_index: int) -> Randomness:
         return Randomness(self.config.run.seed, ("set", set_index))
@@ -269,17 +295,6 @@ class Job:
                 f"the set holds {_describe(*found)} ('{p.data}'); data '{self.data.name}' holds "
                 f"{_describe(*expected)}: they must agree"
             )
-
-
-def _loaded(config: Config, progress: bool) -> RealData:
-    root = config.run.data_root or Path(platformdirs.user_cache_dir("dcc"))
-    try:
-        data = config.data.load(root=root, download=config.run.download, progress=progress)
-        return arranged(config.data, data)
-    except DccError:
-        raise
-    except Exception as error:
-        raise DccError(f"data '{config.names['data']}' cannot be loaded: {type(error).__name__}: {error}") from error
 
 
 def _describe(names: tuple[str, ...], shape: tuple[int, ...]) -> str:

@@ -1,12 +1,13 @@
 """Options: a component's constructor is its schema.
 
 A component is a frozen, keyword-only dataclass; each field is an option, with its type, its default and, in
-`Annotated`, its help and its range. Values are checked by pydantic, one at a time, so that every wrong option
-of a command is reported at once.
+`Annotated`, its help and its range. A field of type `Mapping` is open: it takes the options that no other field
+names. Values are checked by pydantic, one at a time, so that every wrong option of a command is reported at once.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import inspect
 import types
@@ -34,6 +35,11 @@ class Option:
     def kind(self) -> str | None:
         """The kind of component this option refers to, for an option that takes a component."""
         return next((k for t in _alternatives(self.hint) if (k := _kind_of(t))), None)
+
+    @property
+    def open(self) -> bool:
+        """Whether this is a field of type `Mapping`: it takes every option that the class does not name."""
+        return any(typing.get_origin(t) is Mapping for t in _alternatives(self.hint))
 
     @property
     def expected(self) -> str:
@@ -84,6 +90,21 @@ def check(option: Option, value: object) -> Any:
         raise ValueError(_explain(option, value)) from None
     except pydantic.errors.PydanticUserError as error:
         raise ValueError(f"an option cannot have the type {option.hint}") from error
+
+
+def literal(value: object) -> Any:
+    """A value without a declared type: text means none, true, false, a number, a list a,b,... of these, or itself."""
+    if not isinstance(value, str):
+        return tuple(map(literal, value)) if isinstance(value, list) else value
+    if "," in value:
+        return tuple(literal(part.strip()) for part in value.split(",") if part.strip())
+    words = {"none": None, "true": True, "false": False}
+    if value.lower() in words:
+        return words[value.lower()]
+    for number in (int, float):
+        with contextlib.suppress(ValueError):
+            return number(value)
+    return value
 
 
 def plain(value: object) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ def condense(
     Raises DccError (OptionError) for wrong names and values.
     """
     registry = registry or Registry.installed()
-    return Job(_config(registry, {}, choices, options), registry).condense(set_index, watch)
+    return Job(_config(registry, Settings(), choices, options), registry).condense(set_index, watch)
 
 
 def score(
@@ -52,19 +52,51 @@ def score(
     `nets=20, protocol="dsa", arch="convnet"`. The same choices give the accuracies of the run that made it.
     Raises DccError where the set does not fit the data.
     """
-    registry = registry or Registry.installed()
-    s = condensed if isinstance(condensed, CondensedSet) else load_set(condensed)
-    own = s.provenance.options("data", "arch", "param", "aug", "score")
-    own |= {k: v for k, v in s.provenance.config.items() if k in ("run.seed", "run.precision")}
-    job = Job(_config(registry, own, choices, options), registry)
+    s = _set(condensed)
+    job = _job_of(s, registry, choices, options)
     return job.scorer(s).score(job.decoded(s), job.config.score.nets)
 
 
-def _config(
-    registry: Registry, own: Mapping[str, Any], choices: Mapping[str, Any], options: Mapping[str, Any] | None
-) -> Config:
+def score_across(
+    condensed: CondensedSet | str | Path,
+    architectures: Sequence[str],
+    *,
+    options: Mapping[str, Any] | None = None,
+    registry: Registry | None = None,
+    **choices: Any,
+) -> dict[str, Score]:
+    """`score` on several architectures, by name: `["convnet", "resnet18,norm=batch", "timm/vit_tiny_patch16_224"]`.
+
+    The set's own architecture has the options it was condensed with. Raises DccError as `score` does.
+    """
+    s = _set(condensed)
+    job = _job_of(s, registry, choices, {**(options or {}), "score.arch": list(architectures)})
+    return {n: job.scorer(s, n).score(job.decoded(s), job.config.score.nets) for n in job.config.networks}
+
+
+def own_settings(s: CondensedSet) -> Settings:
+    """What a set's provenance says about scoring it."""
+    own = s.provenance.options("data", "arch", "param", "aug", "score")
+    own |= {k: v for k, v in s.provenance.config.items() if k in ("run.seed", "run.precision")}
     settings = Settings()
     settings.add(own, "set file", Rank.FILE)
+    return settings
+
+
+def _set(condensed: CondensedSet | str | Path) -> CondensedSet:
+    return condensed if isinstance(condensed, CondensedSet) else load_set(condensed)
+
+
+def _job_of(
+    s: CondensedSet, registry: Registry | None, choices: Mapping[str, Any], options: Mapping[str, Any] | None
+) -> Job:
+    registry = registry or Registry.installed()
+    return Job(_config(registry, own_settings(s), choices, options), registry)
+
+
+def _config(
+    registry: Registry, settings: Settings, choices: Mapping[str, Any], options: Mapping[str, Any] | None
+) -> Config:
     settings.add(options or {}, "options", Rank.OPTION)
     settings.add({_key_of(name): value for name, value in choices.items()}, "argument", Rank.FLAG)
     return resolve(registry, settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -51,6 +52,23 @@ class Provided:
     def qualified(self) -> str:
         return f"{self.origin.provider}:{self.component.name}"
 
+    def members(self) -> list[str]:
+        """The names that a family stands for, prefix included, where it can list them; imports its plugin."""
+        target = self.component.members
+        if not target:
+            return []
+        try:
+            return [self.component.prefix + str(member) for member in _imported(target)()]
+        except Exception as error:
+            raise self.fault(target, error) from error
+
+    def fault(self, target: str, error: Exception) -> DccError:
+        """What to tell users where something of this component's does not load."""
+        return DccError(
+            f"{self.kind.name} '{self.component.name}' of plugin {self.origin} does not load from "
+            f"'{target}': {type(error).__name__}: {error}"
+        )
+
 
 @dataclass(frozen=True)
 class Found:
@@ -64,32 +82,25 @@ class Found:
 
         Raises DccError naming the plugin when its module does not import or the target is something else.
         """
-        kind = self.provided.kind.name
-        module_name, _, attribute = self.provided.component.target.partition(":")
+        kind, target = self.provided.kind.name, self.provided.component.target
         try:
-            cls = getattr(importlib.import_module(module_name), attribute)
+            cls = _imported(target)
             if not dataclasses.is_dataclass(cls) or getattr(cls, "kind", None) != kind:
                 raise TypeError(f"{cls!r} is not a dataclass of kind {kind}")
             if "name" in cls.__dataclass_fields__:
                 raise TypeError("an option may not be called 'name': in a configuration that is the component's")
         except Exception as error:
-            raise self._fault(error) from error
+            raise self.provided.fault(target, error) from error
         return cls
 
     def read(self) -> str:
         """The text of a recipe's file. Raises DccError naming the plugin when it cannot be read."""
-        package, _, file = self.provided.component.target.partition(":")
+        target = self.provided.component.target
+        package, _, file = target.partition(":")
         try:
             return resources.files(package).joinpath(file).read_text(encoding="utf-8")
         except Exception as error:
-            raise self._fault(error) from error
-
-    def _fault(self, error: Exception) -> DccError:
-        component, origin = self.provided.component, self.provided.origin
-        return DccError(
-            f"{self.provided.kind.name} '{component.name}' of plugin {origin} does not load from "
-            f"'{component.target}': {type(error).__name__}: {error}"
-        )
+            raise self.provided.fault(target, error) from error
 
 
 class Registry:
@@ -240,7 +251,7 @@ class Registry:
                 )
 
     def _unknown(self, kind: Kind, name: str, rows: list[Provided]) -> str:
-        lines = [f"no {kind.name} named '{name}'.{did_you_mean(name, [r.component.name for r in rows])}"]
+        lines = [f"no {kind.name} named '{name}'.{_hint(name, rows)}"]
         by_origin: dict[Origin, list[str]] = {}
         for row in rows:
             by_origin.setdefault(row.origin, []).append(row.component.name)
@@ -266,6 +277,22 @@ def _match(row: Provided, name: str) -> Found | None:
     if name.startswith(component.prefix) and len(name) > len(component.prefix):
         return Found(row, name[len(component.prefix) :])
     return None
+
+
+def _hint(name: str, rows: list[Provided]) -> str:
+    """A did-you-mean over the rows' names and, where none is very close, over their families' members."""
+    plain = [r.component.name for r in rows]
+    if very_close := did_you_mean(name, plain, cutoff=0.85):
+        return very_close
+    members = [member for row in rows for member in row.members()]
+    same = [m for m in members if re.split("[:/]", m, maxsplit=1)[-1] == name]
+    return f" Did you mean '{same[0]}'?" if same else did_you_mean(name, [*plain, *members])
+
+
+def _imported(target: str) -> Any:
+    """The object that `package.module:name` stands for."""
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 def _checked(row: object) -> Component:

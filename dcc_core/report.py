@@ -1,4 +1,4 @@
-"""The report of a run: what was asked for, what came out, what it cost."""
+"""The report of a run or an evaluation: what was asked for, what came out, what it cost."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 import torch
 from rich.table import Table
 
-from dcc_core.config import Config
 from dcc_core.evaluate import Score
+from dcc_core.job import Job
 from dcc_core.options import plain
 
 FORMAT = 1
 
 
 def summary(scores: Sequence[Score]) -> dict[str, Any]:
-    """Scores of several sets in one: accuracies in 0..1, spread over all, over sets, and over networks.
+    """Scores of several sets on one architecture in one.
 
-    A single set has no spread over sets (none).
+    Accuracies in 0..1, spread over all, over sets, and over networks; a single set has no spread over sets (none).
     """
     every = [a for s in scores for a in s.accuracies]
     return {
@@ -32,37 +32,39 @@ def summary(scores: Sequence[Score]) -> dict[str, Any]:
         "protocol": scores[0].protocol,
         "version": scores[0].version,
         "architecture": scores[0].architecture,
+        "seconds": round(sum(s.seconds for s in scores), 3),
     }
 
 
-def run_report(
-    config: Config,
-    *,
-    method: str,
-    out: str,
-    files: Sequence[str],
-    scores: Mapping[str, Sequence[Score]],
-    seconds: Mapping[str, float],
-    device: torch.device,
-    versions: Mapping[str, str],
+def report_of(
+    job: Job, method: str, scores: Mapping[str, Sequence[Score]], seconds: Mapping[str, float]
 ) -> dict[str, Any]:
-    """The content of `report.json`. scores: by subject, `condensed` and `random`."""
-    accuracy: dict[str, Any] = {subject: summary(s) for subject, s in scores.items()}
-    if "random" in accuracy:
-        accuracy["gain"] = accuracy["condensed"]["mean"] - accuracy["random"]["mean"]
+    """The content of `report.json`, but for what only a run has.
+
+    method: in a word, as set files have it. scores: by subject, `condensed` and `random`. In the report,
+    `by_architecture` holds for every network what `accuracy` holds for the first.
+    """
+    by_architecture: dict[str, dict[str, Any]] = {}
+    for label in job.config.networks:
+        row: dict[str, Any] = {
+            subject: summary([s for s in many if s.architecture == label]) for subject, many in scores.items()
+        }
+        if "random" in row:
+            row["gain"] = row["condensed"]["mean"] - row["random"]["mean"]
+        by_architecture[label] = row
     return {
         "format": FORMAT,
         "method": method,
-        "out": out,
-        "files": list(files),
-        "accuracy": accuracy,
+        "accuracy": next(iter(by_architecture.values())),
+        "by_architecture": by_architecture,
         "scores": {subject: [s.as_dict() for s in many] for subject, many in scores.items()},
         "seconds": {phase: round(s, 3) for phase, s in seconds.items()},
-        "device": str(device),
+        "device": str(job.device),
         "threads": torch.get_num_threads(),
-        "versions": dict(versions),
+        "versions": job.versions,
         "config": {
-            key: {"value": plain(setting.value), "origin": setting.origin} for key, setting in config.entries.items()
+            key: {"value": plain(setting.value), "origin": setting.origin}
+            for key, setting in job.config.entries.items()
         },
     }
 
@@ -70,16 +72,30 @@ def run_report(
 def result_table(report: Mapping[str, Any]) -> Table:
     """The accuracies of a report for a terminal, in percent."""
     first = report["accuracy"]["condensed"]
-    part = report["config"]["score.part"]["value"]
-    table = Table(title=f"{part} accuracy, %: protocol {first['protocol']}, {first['architecture']}")
-    for column in ("set", "mean", "std", "over sets", "over networks"):
+    names = {"condensed": report["method"], "random": "random real images"}
+    subjects = {subject: name for subject, name in names.items() if subject in report["accuracy"]}
+    title = f"{report['config']['score.part']['value']} accuracy, %: protocol {first['protocol']}"
+    if len(report["by_architecture"]) == 1:
+        columns = ("mean", "std", "over sets", "over networks")
+        keys = ("mean", "std", "std_over_sets", "std_over_networks")
+        title += f", {first['architecture']}"
+        rows = {s: [_percent(report["accuracy"][s][k]) for k in keys] for s in subjects}
+    else:
+        columns = tuple(report["by_architecture"])
+        rows = {s: [_mean_and_std(r[s]) for r in report["by_architecture"].values()] for s in subjects}
+    table = Table(title=title)
+    for column in ("set", *columns):
         table.add_column(column, justify="left" if column == "set" else "right")
-    for subject in ("condensed", "random"):
-        if subject in report["accuracy"]:
-            row = report["accuracy"][subject]
-            keys = ("mean", "std", "std_over_sets", "std_over_networks")
-            name = report["method"] if subject == "condensed" else "random real images"
-            table.add_row(name, *("–" if row[k] is None else f"{100 * row[k]:.1f}" for k in keys))
+    for subject, cells in rows.items():
+        table.add_row(subjects[subject], *cells)
     phases = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in report["seconds"].items())
     table.caption = f"{first['sets']} set(s) × {first['networks']} network(s); {phases}"
     return table
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}"
+
+
+def _mean_and_std(row: Mapping[str, Any]) -> str:
+    return f"{_percent(row['mean'])} ± {_percent(row['std'])}"

@@ -15,9 +15,10 @@ from dcc_core.errors import DccError
 from dcc_core.evaluate import Score
 from dcc_core.folder import UNFINISHED, RunFolder
 from dcc_core.job import Job, Start
-from dcc_core.observe import RunInfo, ScoreReport, StepReport
+from dcc_core.observe import RunInfo, StepReport
 from dcc_core.registry import Registry
-from dcc_core.report import run_report
+from dcc_core.report import report_of
+from dcc_core.scoring import Scoring
 from dcc_core.setfile import CondensedSet, load_set
 from dcc_core.settings import as_toml
 
@@ -67,24 +68,16 @@ class _Run:
             self.folder.write(name, condensed.to_bytes())
             self.folder.write(picture, self.job.grid(condensed))
             condensed = load_set(self.folder.path / name)
-            with self._clock("score"):
-                scored = {"condensed": self._score("condensed", condensed)}
-            if self.config.score.baseline:
-                with self._clock("baseline"):
-                    scored["random"] = self._score("random", self.job.random_set(condensed))
-            self.folder.write(name, condensed.with_scores(scored["condensed"].as_dict()).to_bytes())
-            for subject, score in scored.items():
-                scores.setdefault(subject, []).append(score)
+            scoring = Scoring(self.job, self.registry, self.display, self.folder.metric)
+            scored = scoring.of(condensed)
+            self.folder.write(name, condensed.with_scores(*(s.as_dict() for s in scored["condensed"])).to_bytes())
+            for subject, many in scored.items():
+                scores.setdefault(subject, []).extend(many)
+            for phase, seconds in scoring.seconds.items():
+                self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
             files += [name, picture]
-        report = run_report(
-            self.config,
-            method=self.job.method,
-            out=str(self.folder.path),
-            files=files,
-            scores=scores,
-            seconds=self.seconds,
-            device=self.job.device,
-            versions=self.job.versions,
+        report = {"out": str(self.folder.path), "files": files} | report_of(
+            self.job, self.job.method, scores, self.seconds
         )
         self.folder.write("report.json", json.dumps(report, indent=2).encode())
         return report
@@ -131,15 +124,6 @@ class _Run:
                 self.registry.notify("dcc_step_finished", report=report)
 
             return self.job.condense(index, watch, start)
-
-    def _score(self, subject: str, s: CondensedSet) -> Score:
-        scorer, nets = self.job.scorer(s), self.config.score.nets
-        with self.display.track(f"scoring {subject}", nets) as progress:
-            score = scorer.score(self.job.decoded(s), nets, lambda done: progress(done, "networks"))
-        log.info(f"set {s.provenance.set}, {subject}: {100 * score.mean:.1f} % ± {100 * score.std:.1f}")
-        self.folder.metric({"set": s.provenance.set, "subject": subject} | score.as_dict())
-        self.registry.notify("dcc_evaluated", report=ScoreReport(set=s.provenance.set, subject=subject, score=score))
-        return score
 
     @contextlib.contextmanager
     def _clock(self, phase: str) -> Iterator[None]:

@@ -26,7 +26,11 @@ class RunOptions:
     network_rate: Annotated[float, "learning rate of the network, eta", Gt(0)] = 0.01
     real_batch: Annotated[int, "real images per class in a matching step", Ge(1)] = 256
     network_batch: Annotated[int, "batch size of the network's training on the synthetic set", Ge(1)] = 256
-    norm_batch: Annotated[int, "real images per class that set BatchNorm statistics before a step", Ge(1)] = 16
+    norm_batch: Annotated[
+        int,
+        "real images per class that set BatchNorm statistics before a step; 0: they stay as training left them",
+        Ge(0),
+    ] = 16
     criterion: Annotated[Literal["cross-entropy", "hinge"], "training criterion of the network"] = "cross-entropy"
     init: Annotated[str, "initial images: real (as `selection` picks them), noise, or the path of a set file"] = "real"
     device: Annotated[str, "auto, cpu, cuda, or cuda:N"] = "auto"
@@ -39,6 +43,9 @@ class RunOptions:
 class ScoreOptions:
     """How to score a set. The defaults are the paper's (section 4.1)."""
 
+    arch: Annotated[
+        tuple[str, ...], "networks to score on, e.g. convnet,resnet18,norm=batch; without any: the run's"
+    ] = ()
     protocol: Annotated[
         Literal["dc", "dsa"] | None, "scoring protocol; none: dsa where the run augments, dc otherwise"
     ] = None

@@ -107,8 +107,8 @@ class Step:
         Built on first use; a loss that never asks for it never pays for it. Leave its weights as they are.
         """
         network = self._network()
-        statistics = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-        if statistics:
+        statistics = [m for m in network.modules() if "running_var" in dict(m.named_buffers(recurse=False))]
+        if statistics and self.run.norm_batch:
             self._set_statistics(network, statistics)
         return network.eval()
 
@@ -178,7 +178,7 @@ class Step:
 
     @cached_property
     def _gradient(self) -> WeightGradient:
-        return WeightGradient(self.network, self.run.criterion)
+        return WeightGradient(self.network, self.run.criterion, suspicious=self.outer == self.inner == 0)
 
     def _real_groups(self) -> Iterator[tuple[Batch, Tensor]]:
         """Augmented real batches of all classes of this process, several classes at a time, with owners."""
@@ -200,14 +200,14 @@ class Step:
         return (weights.double() / counts.clamp(min=1))[owners].to(self.run.device, self.run.dtype)
 
     def _set_statistics(self, network: nn.Module, layers: Sequence[nn.Module]) -> None:
-        """One train-mode forward of real images, so that BatchNorm's running statistics fit the network."""
+        """One train-mode forward of real images, so that running statistics (BatchNorm's) fit the network."""
         n = self.run.norm_batch
         images = torch.cat(
             [self.run.real.draw(k, n, self._random.generator("batch-norm", k)).images for k in range(self.num_classes)]
         )
         network.eval()
         for layer in layers:
-            layer.train()
+            layer.training = True  # not train(): a dropout inside the layer stays off
         with torch.no_grad():
             network(images)
 

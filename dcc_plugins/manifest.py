@@ -54,9 +54,40 @@ def dcc_architectures() -> list[Component]:
     return [
         Component(
             name="convnet",
-            target="dcc_plugins.networks:ConvNet",
+            target="dcc_plugins.networks.convnet:ConvNet",
             summary="blocks of convolution, norm, activation and pooling: the paper's network",
-        )
+        ),
+        Component(
+            name="lenet", target="dcc_plugins.networks.small:LeNet", summary="two 5x5 convolutions, three linear"
+        ),
+        Component(name="alexnet", target="dcc_plugins.networks.small:AlexNet", summary="five convolutions, one linear"),
+        Component(name="vgg11", target="dcc_plugins.networks.vgg:VGG11", summary="eight convolutions, one linear"),
+        Component(name="vgg13", target="dcc_plugins.networks.vgg:VGG13", summary="ten convolutions, one linear"),
+        Component(name="vgg16", target="dcc_plugins.networks.vgg:VGG16", summary="thirteen convolutions, one linear"),
+        Component(name="vgg19", target="dcc_plugins.networks.vgg:VGG19", summary="sixteen convolutions, one linear"),
+        Component(
+            name="resnet18",
+            target="dcc_plugins.networks.resnet:ResNet18",
+            summary="four stages of two residual blocks, for small images",
+        ),
+        Component(
+            name="resnet34",
+            target="dcc_plugins.networks.resnet:ResNet34",
+            summary="four stages of 3, 4, 6 and 3 residual blocks, for small images",
+        ),
+        Component(
+            name="resnet18-ap",
+            target="dcc_plugins.networks.resnet:ResNet18AP",
+            summary="resnet18 with average pooling in place of strides and of the global average",
+        ),
+        Component(name="mlp", target="dcc_plugins.networks.small:MLP", summary="two hidden layers of 128"),
+        Component(
+            name="timm/<model>",
+            target="dcc_plugins.networks.timm_models:TimmModel",
+            summary="any classifier of timm, with random initial weights",
+            family=True,
+            members="dcc_plugins.networks.timm_models:names",
+        ),
     ]
 
 
@@ -103,6 +134,7 @@ def dcc_datasets() -> list[Component]:
             target="dcc_plugins.data.imagenet32:ImageNet32",
             summary="downsampled ImageNet: automobile, terrier, fish, lizard, truck, insect, or any synset",
             family=True,
+            members="dcc_plugins.data.wordnet:names",
         ),
         Component(
             name="folder:PATH",

@@ -1,14 +1,19 @@
-"""ConvNet: the layers that the paper's field agrees on, seeded, and twice differentiable."""
+"""The field's networks: the layers that its tables agree on, seeded, and twice differentiable."""
 
 import pytest
 import torch
+from torch import nn
 
 from dcc_core import DccError
-from dcc_plugins.networks import ConvNet, default_depth
+from dcc_plugins.networks.convnet import default_depth
+from dcc_plugins.networks.in_timm import NETWORKS
+
+BY_TITLE = {cls.title: cls for cls in NETWORKS}
+COLOUR, GREY = (3, (32, 32)), (1, (28, 28))
 
 
-def build(options=None, channels=3, classes=10, size=(32, 32), seed=0):
-    network = ConvNet(**(options or {}))
+def build(options=None, channels=3, classes=10, size=(32, 32), seed=0, title="convnet"):
+    network = BY_TITLE[title](**(options or {}))
     generator = torch.Generator().manual_seed(seed)
     return network.build(channels=channels, classes=classes, size=size, generator=generator)
 
@@ -74,6 +79,203 @@ def test_initialisation_depends_on_its_generator_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_images_too_small_are_refused_with_the_smallest_size():
-    with pytest.raises(DccError, match="depth 3 needs images of at least 8×8 pixels; these are 4×4"):
-        build({"depth": 3}, size=(4, 4))
+def traced(network, channels, size):
+    """Convolutions as (out, in, kernel, side of their maps), linear layers as (out, in), in order of work."""
+    seen = []
+
+    def look(layer, _, output):
+        o, i, *kernel = layer.weight.shape
+        seen.append((o, i, kernel[0], output.shape[-1]) if kernel else (o, i))
+
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.register_forward_hook(look)
+    logits = network(torch.zeros(2, channels, *size))
+    assert logits.shape == (2, 10)
+    return seen
+
+
+def vgg(plan, channels):
+    """The convolutions that a plan such as `64 M 128 M` describes, for maps of 32."""
+    layers, side, inputs = [], 32, channels
+    for word in plan.split():
+        if word == "M":
+            side //= 2
+        else:
+            layers.append((int(word), inputs, 3, side))
+            inputs = int(word)
+    return [*layers, (10, 512)]
+
+
+def resnet(blocks, channels, sides, head):
+    """Stem, then per block two 3×3 convolutions and, where the width changes, a 1×1 shortcut."""
+    layers, inputs = [(64, channels, 3, sides[0])], 64
+    for width, count, side in zip((64, 128, 256, 512), blocks, sides, strict=True):
+        for block in range(count):
+            layers += [(width, inputs, 3, side), (width, width, 3, side)]
+            if block == 0 and width != inputs:
+                layers.append((width, inputs, 1, side))
+            inputs = width
+    return [*layers, (10, head)]
+
+
+def described(title, channels, size):
+    """The layers of the field's descriptions."""
+    grey = channels == 1
+    plans = {
+        "vgg11": "64 M 128 M 256 256 M 512 512 M 512 512 M",
+        "vgg13": "64 64 M 128 128 M 256 256 M 512 512 M 512 512 M",
+        "vgg16": "64 64 M 128 128 M 256 256 256 M 512 512 512 M 512 512 512 M",
+        "vgg19": "64 64 M 128 128 M 256 256 256 256 M 512 512 512 512 M 512 512 512 512 M",
+    }
+    sides = (28, 14, 7, 4) if grey else (32, 16, 8, 4)
+    match title:
+        case "convnet":
+            return [(128, channels, 3, 32), (128, 128, 3, 16), (128, 128, 3, 8), (10, 128 * 4 * 4)]
+        case "lenet":
+            return [(6, channels, 5, 28), (16, 6, 5, 10), (120, 400), (84, 120), (10, 84)]
+        case "alexnet":
+            return [
+                *((128, channels, 5, 32), (192, 128, 5, 16)),
+                *((256, 192, 3, 8), (192, 256, 3, 8), (192, 192, 3, 8), (10, 192 * 16)),
+            ]
+        case "mlp":
+            return [(128, channels * size[0] * size[1]), (128, 128), (10, 128)]
+        case "resnet18":
+            return resnet((2, 2, 2, 2), channels, sides, 512)
+        case "resnet34":
+            return resnet((3, 4, 6, 3), channels, sides, 512)
+        case _:
+            return vgg(plans[title], channels)
+
+
+def parameters(layers, norms):
+    """Weights of these layers; biases of all but a ResNet's convolutions; two per channel of a norm."""
+    total = 0
+    for layer in layers:
+        out, inputs, kernel = (*layer[:3], 1) if len(layer) == 2 else layer[:3]
+        total += out * inputs * kernel**2
+        total += out if len(layer) == 2 or norms != "no bias" else 0
+        total += 2 * out if len(layer) == 4 and norms else 0
+    return total
+
+
+NORMS = {"lenet": "", "alexnet": "", "mlp": "", "resnet18": "no bias", "resnet34": "no bias"}
+
+
+@pytest.mark.parametrize(("channels", "size"), [COLOUR, GREY], ids=["colour", "grey"])
+@pytest.mark.parametrize("title", [t for t in BY_TITLE if t != "resnet18-ap"])
+def test_the_layers_are_those_of_the_fields_tables(title, channels, size):
+    network = build(channels=channels, size=size, title=title)
+    expected = described(title, channels, size)
+    assert traced(network, channels, size) == expected
+    assert sum(p.numel() for p in network.parameters()) == parameters(expected, NORMS.get(title, "all"))
+
+
+@pytest.mark.parametrize(
+    ("channels", "size", "sides", "last"), [(*COLOUR, (32, 16, 8, 4), 4), (*GREY, (28, 14, 7, 3), 3)]
+)
+def test_resnet18_ap_averages_where_resnet18_strides(channels, size, sides, last):
+    """Convolutions keep the side, a 2×2 average follows the first of a stage, and no global average ends it."""
+    network = build(channels=channels, size=size, title="resnet18-ap")
+    expected = []
+    for out, inputs, kernel, side in resnet((2, 2, 2, 2), channels, sides, 0)[:-1]:
+        entering = inputs != out and inputs != channels
+        expected.append((out, inputs, kernel, sides[sides.index(side) - 1] if entering else side))
+    assert traced(network, channels, size) == [*expected, (10, 512 * last * last)]
+    assert not any(m.stride != (1, 1) for m in network.modules() if isinstance(m, nn.Conv2d))
+
+
+def test_counts_that_are_known():
+    """Published parameter counts of the field's networks at 32×32 in colour."""
+    known = {"convnet": 320_010, "lenet": 62_006, "alexnet": 1_872_202, "vgg11": 9_231_114, "resnet18": 11_173_962}
+    assert {t: sum(p.numel() for p in build(title=t).parameters()) for t in known} == known
+
+
+@pytest.mark.parametrize("title", ["vgg11", "resnet18", "resnet34", "resnet18-ap"])
+def test_norms_by_option(title):
+    def norms(options):
+        modules = build(options, title=title).modules()
+        return {type(m) for m in modules if isinstance(m, nn.GroupNorm | nn.BatchNorm2d)}
+
+    assert norms({}) == {nn.GroupNorm}
+    assert norms({"norm": "batch"}) == {nn.BatchNorm2d}
+    assert norms({"norm": "none"}) == set()
+
+
+OBLONG = ("convnet", "lenet", "alexnet", "vgg11", "resnet18", "mlp")
+
+
+@pytest.mark.parametrize(
+    ("title", "size"), [*((t, (32, 32)) for t in BY_TITLE), *((t, (48, 40)) for t in OBLONG)], ids=str
+)
+def test_every_network_keeps_the_contract(title, size):
+    """Any size; the head on the features gives the logits; twice differentiable in every image; seeded."""
+    network, again = (build(channels=2, size=size, title=title, seed=3).double().eval() for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), again.parameters(), strict=True))
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(2, 2, *size, generator=generator, dtype=torch.float64).requires_grad_()
+    logits, features = network(images), network.embed(images)
+    assert features.shape == (2, network.num_features)
+    assert torch.allclose(network.head(features), logits)
+    gradient = torch.autograd.grad(logits.logsumexp(dim=1).sum(), list(network.parameters()), create_graph=True)
+    (second,) = torch.autograd.grad(sum(g.square().sum() for g in gradient), images)
+    assert torch.isfinite(second).all()
+    assert (second.abs().amax(dim=(1, 2, 3)) > 0).all()
+
+
+SMALLEST = {"convnet": 2, "lenet": 16, "alexnet": 8, "vgg11": 32, "resnet18": 9, "resnet18-ap": 16}
+
+
+@pytest.mark.parametrize(("title", "side"), SMALLEST.items())
+def test_images_too_small_are_refused_with_the_smallest_size(title, side):
+    below = side - 1
+    with pytest.raises(
+        DccError, match=f"{title} needs images of at least {side}×{side} pixels; these are {below}×{below}"
+    ):
+        build(size=(below, below), title=title)
+    network = build(size=(side, side), title=title)
+    images = torch.randn(8, 3, side, side, generator=torch.Generator().manual_seed(0))
+    assert network.embed(images).std(dim=0).max() > 0
+
+
+def test_what_else_to_do_about_small_images():
+    with pytest.raises(DccError, match=r"at least 32×32 pixels; these are 8×8\. Give a smaller -o arch\.depth"):
+        build({"depth": 5}, size=(8, 8))
+    with pytest.raises(DccError, match=r"Smaller ones take -o arch\.norm=batch"):
+        build(size=(8, 8), title="resnet18")
+    assert build({"norm": "batch"}, size=(8, 8), title="resnet18")(torch.zeros(2, 3, 8, 8)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("title", list(BY_TITLE))
+def test_timm_knows_them_too(title):
+    """Under `dcc_`, with the options of the architecture and timm's methods, seeded as timm's models are."""
+    import timm
+
+    name = f"dcc_{title.replace('-', '_')}"
+    assert timm.is_model(name)
+    torch.manual_seed(0)
+    model = timm.create_model(name, num_classes=7, in_chans=1)
+    torch.manual_seed(0)
+    again = timm.create_model(name, num_classes=7, in_chans=1)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
+    images = torch.randn(2, 1, 32, 32)
+    maps = model.forward_features(images)
+    assert torch.equal(model.forward_head(maps), model(images))
+    assert torch.equal(model.get_classifier()(model.forward_head(maps, pre_logits=True)), model(images))
+    model.reset_classifier(3)
+    assert (model(images).shape, model.num_classes) == ((2, 3), 3)
+    model.reset_classifier(0)
+    assert model(images).shape == (2, model.num_features)
+
+
+def test_timms_arguments_reach_the_networks():
+    import timm
+
+    model = timm.create_model("dcc_convnet", num_classes=10, in_chans=1, img_size=28, norm="batch", width=16)
+    assert model(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+    assert [m.num_features for m in model.modules() if isinstance(m, nn.BatchNorm2d)] == [16, 16, 16]
+    with pytest.raises(TypeError, match="widht"):
+        timm.create_model("dcc_convnet", widht=16)
+    with pytest.raises(DccError, match="dcc_convnet has no pretrained weights"):
+        timm.create_model("dcc_convnet", pretrained=True)

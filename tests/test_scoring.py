@@ -12,7 +12,7 @@ from dcc_core.protocols import PROTOCOLS
 from dcc_core.registry import Origin
 from dcc_core.report import summary
 from dcc_plugins.augmentation import DSA
-from dcc_plugins.networks import ConvNet
+from dcc_plugins.networks.convnet import ConvNet
 
 
 class Recorder(Augmentation):

@@ -138,6 +138,13 @@ def wordnet() -> WordNet:
     return WordNet(wnids, names, table["parents"], table["glosses"])
 
 
+def names() -> list[str]:
+    """What `imagenet32:` takes, as patterns list it: the paper's groups, `all`, and every synset in its notation."""
+    groups = [*GROUPS, "terrier", "fish", "lizard", "insect", "all"]
+    table = wordnet()
+    return [*groups, *(table.synset(row) for row in range(len(table.wnids)))]
+
+
 def _sense(name: str) -> tuple[str, int]:
     """`car#2` is the second sense of car; no number is the first."""
     word, _, number = name.partition("#")

@@ -1,0 +1,102 @@
+"""The flags that commands share: the parts of a run by name, and the engine's options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dcc_core import options
+from dcc_core.builder import DEFAULT_NAMES, ENGINE_SECTIONS
+from dcc_core.settings import Rank, Settings
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A flag, the dotted key that it sets, and its help where that is not the option's own."""
+
+    name: str
+    key: str
+    help: str = ""
+    repeatable: bool = False
+
+
+RUN_FLAGS = (
+    Flag("--data", "data", "data source"),
+    Flag("--loss", "loss", "matching loss"),
+    Flag("--aug", "aug", "augmentation, Siamese in matching"),
+    Flag("--arch", "arch", "network architecture"),
+    Flag("--param", "param", "parametrisation of the synthetic images"),
+    Flag("--recipe", "recipe", "named settings, e.g. paper or official"),
+    Flag("--ipc", "run.ipc"),
+    Flag("--seed", "run.seed"),
+    Flag("--sets", "run.sets"),
+    Flag("--outer-loops", "run.outer_loops"),
+    Flag("--inner-loops", "run.inner_loops"),
+    Flag("--network-steps", "run.network_steps"),
+    Flag("--init", "run.init"),
+    Flag("--protocol", "score.protocol"),
+    Flag("--eval-arch", "score.arch", "network to score on, with options: resnet18,norm=batch; repeatable", True),
+    Flag("--eval-nets", "score.nets"),
+    Flag("--device", "run.device"),
+    Flag("--data-root", "run.data_root"),
+)
+EVAL_FLAGS = (
+    Flag("--arch", "score.arch", "network to score on, with options: resnet18,norm=batch; repeatable", True),
+    Flag("--data", "data", "data source; needed where the set was made of your own files"),
+    Flag("--protocol", "score.protocol"),
+    Flag("--nets", "score.nets"),
+    Flag("--seed", "run.seed"),
+    Flag("--device", "run.device"),
+    Flag("--data-root", "run.data_root"),
+)
+
+
+def with_flags(flags: tuple[Flag, ...], *, defaults: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add flags to a command, then `--config` and `-o`. defaults: show the options' own in the help."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        command = click.option(
+            "-o", "pairs", multiple=True, metavar="KEY=VALUE", help="any option, e.g. -o loss.distance=cosine"
+        )(command)
+        command = click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML file of options")(
+            command
+        )
+        for flag in reversed(flags):
+            words, default, metavar = _help(flag)
+            shown = f"  [default: {default}]" if defaults and default else ""
+            command = click.option(flag.name, metavar=metavar, multiple=flag.repeatable, help=words + shown)(command)
+        return command
+
+    return decorate
+
+
+def add_flags(
+    settings: Settings,
+    flags: tuple[Flag, ...],
+    values: Mapping[str, str | tuple[str, ...] | None],
+    config_file: Path | None,
+    pairs: tuple[str, ...],
+) -> Settings:
+    """Lay a configuration file, `-o` and flags over settings. Raises DccError where they cannot be read."""
+    if config_file:
+        settings.add_file(config_file)
+    settings.add_options(pairs)
+    for flag in flags:
+        value = values[flag.name.removeprefix("--").replace("-", "_")]
+        if value not in (None, ()):
+            settings.add({flag.key: value}, flag.name, Rank.FLAG)
+    return settings
+
+
+def _help(flag: Flag) -> tuple[str, Any, str]:
+    """Help, default and metavar of a flag."""
+    section, _, name = flag.key.partition(".")
+    if not name:
+        return flag.help, DEFAULT_NAMES.get(section), "NAME"
+    option = options.schema(ENGINE_SECTIONS[section])[name]
+    metavar = "N" if option.expected.startswith("an integer") else "NAME" if flag.repeatable else "TEXT"
+    return flag.help or option.help, option.default, metavar

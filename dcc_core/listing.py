@@ -1,0 +1,157 @@
+"""The commands that show what there is: `dcc plugins` and `dcc show`."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from dcc_core import options
+from dcc_core.builder import ENGINE_SECTIONS
+from dcc_core.errors import DccError
+from dcc_core.registry import Provided, Registry, kind_named
+
+
+@click.command()
+@click.option("--kind", help="only components of this kind")
+@click.option("--match", metavar="PATTERN", help="only these names, those of families too, e.g. 'timm/*vit*'")
+@click.option("--json", "as_json", is_flag=True, help="print JSON")
+def plugins(kind: str | None, match: str | None, as_json: bool) -> None:
+    """List every component with its kind, provider and version, and the plugins that are broken."""
+    registry = Registry.installed()
+    wanted = kind_named(kind).name if kind else None
+    rows = [
+        {
+            "kind": row.kind.name,
+            "name": name,
+            "provider": row.origin.provider,
+            "distribution": row.origin.distribution,
+            "version": row.origin.version,
+            "summary": row.component.summary,
+            "conflict": (row.kind.name, row.component.name) in registry.conflicts(),
+        }
+        for row in registry.components(wanted)
+        for name in _names(row, match)
+    ]
+    if match and not rows:
+        raise DccError(f"no component's name matches '{match}'; * stands for anything: '*{match.strip('*')}*'")
+    broken = [
+        {
+            "provider": b.origin.provider,
+            "distribution": b.origin.distribution,
+            "version": b.origin.version,
+            "reason": b.reason,
+        }
+        for b in registry.broken
+    ]
+    if as_json:
+        click.echo(json.dumps({"components": rows, "broken": broken}))
+        return
+    for row in rows:
+        if row["conflict"]:
+            row["name"] = f"{row['provider']}:{row['name']}"
+    _print_table("components", ["kind", "name", "provider", "version", "summary"], rows)
+    if broken:
+        _print_table("not loaded", ["provider", "distribution", "version", "reason"], broken)
+
+
+@click.command()
+@click.argument("kind")
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="print JSON")
+def show(kind: str, name: str | None, as_json: bool) -> None:
+    """Show the options of a component, e.g. `dcc show loss collective`.
+
+    `dcc show run` and `dcc show score` show the engine's own.
+    """
+    registry = Registry.installed()
+    key, found, chosen = kind, None, ""
+    if kind in ENGINE_SECTIONS:
+        cls = ENGINE_SECTIONS[kind]
+    else:
+        k = kind_named(kind)
+        if name is None:
+            known = ", ".join(row.component.name for row in registry.components(k.name))
+            raise DccError(f"which {k.name}? One of: {known}")
+        key, found = k.key, registry.find(k.name, name)
+        if k.name == "recipe":
+            click.echo(found.read())
+            return
+        cls = found.load()
+        if found.argument is not None:
+            chosen = _described(cls, found.argument)
+    rows = [
+        {
+            "option": f"{key}.{'*' if option.open else option.name}",
+            "value": "any" if option.open else option.expected,
+            "default": "–" if option.open else _default_text(registry, option),
+            "help": option.help,
+        }
+        for option in options.schema(cls).values()
+    ]
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    if found:
+        click.echo(f"{found.provided.component.name}: {found.provided.component.summary}")
+        click.echo(f"{found.provided.kind.name} of plugin {found.provided.origin}\n\n{_doc(cls)}\n")
+    if chosen:
+        click.echo(f"{chosen}\n")
+    if rows:
+        _print_table("options", ["option", "value", "default", "help"], rows)
+    else:
+        click.echo("It takes no options.")
+
+
+def _names(row: Provided, match: str | None) -> Iterator[str]:
+    """A row's name; with a pattern, those that match of its name and, for a family, of all that it stands for."""
+    names = [row.component.name, *(row.members() if match else ())]
+    yield from (name for name in names if match is None or fnmatch.fnmatchcase(name, match))
+
+
+def _described(cls: type, argument: str) -> str:
+    """What a family's argument chose, where the component can say."""
+    from dcc_core.api import Architecture
+    from dcc_core.data import DataSource
+
+    if not issubclass(cls, DataSource | Architecture):
+        return ""
+    values: dict[str, Any] = {options.own_options(cls)[0]: argument}
+    try:
+        return cls(**values).describe()
+    except ValueError as error:
+        raise DccError(str(error)) from error
+
+
+def _doc(cls: type) -> str:
+    import inspect
+
+    return inspect.getdoc(cls) or ""
+
+
+def _default_text(registry: Registry, option: options.Option) -> str:
+    if option.default is options.REQUIRED:
+        return "required"
+    if option.kind and option.default is not None:
+        return registry.name_of(option.kind, type(option.default)) or type(option.default).__name__
+    value = options.plain(option.default)
+    if value is None:
+        return "none"
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _print_table(title: str, columns: list[str], rows: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from dcc_core.display import print_table
+
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(str(row[c])) for c in columns))
+    print_table(table)

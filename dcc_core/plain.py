@@ -1,0 +1,82 @@
+"""Operations in a form that can be differentiated twice, as matching gradients needs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+from torch.autograd.graph import Node
+from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
+
+from dcc_core.errors import DccError
+
+
+class PlainOperations(TorchFunctionMode):
+    """While active, operations whose usual form has no second derivative run in one that has.
+
+    used: the names of those that were asked for.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used: set[str] = set()
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        plain = PLAIN.get(func, func)
+        if plain is not func:
+            self.used.add(func.__name__)
+        return plain(*args, **(kwargs or {}))
+
+
+def _attention(*args: Any, **kwargs: Any) -> Tensor:
+    with sdpa_kernel(SDPBackend.MATH):
+        return F.scaled_dot_product_attention(*args, **kwargs)
+
+
+def _hardsigmoid(x: Tensor, inplace: bool = False) -> Tensor:
+    return F.relu6(x + 3) / 6
+
+
+PLAIN: dict[Callable[..., Any], Callable[..., Any]] = {
+    F.scaled_dot_product_attention: _attention,
+    F.hardsigmoid: _hardsigmoid,
+}
+
+
+def missing_derivative(error: RuntimeError) -> DccError | None:
+    """What to tell users of an error of torch's, where it is a second derivative that is missing."""
+    match = re.search(r"derivative for '?(?:aten::)?(\w+)'? is not implemented", str(error))
+    return _missing(f"operation '{match[1]}'") if match else None
+
+
+def refuse_hidden_errors(gradients: Sequence[Tensor]) -> None:
+    """Raise DccError where a gradient comes out of a function that is marked `once_differentiable`.
+
+    Asked for the derivative with respect to some tensors only, torch leaves such functions out without a word.
+    """
+    seen: set[Node] = set()
+    ahead = [g.grad_fn for g in gradients]
+    while ahead:
+        node = ahead.pop()
+        if node is not None and node not in seen:
+            if node.name() == "torch::autograd::Error":
+                raise _missing("a custom operation, marked once_differentiable,")
+            seen.add(node)
+            ahead += [before for before, _ in node.next_functions]
+
+
+def _missing(operation: str) -> DccError:
+    return DccError(
+        f"the network cannot be differentiated twice, as matching gradients needs: {operation} has no derivative. "
+        "Choose another --arch, or a loss that matches no gradients"
+    )

@@ -1,0 +1,37 @@
+"""One look at a network before the work begins."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from dcc_core.errors import DccError
+from dcc_core.plain import PlainOperations
+
+
+def tried(network: nn.Module, name: str, images: Tensor, classes: int) -> set[str]:
+    """Run a network as matching does, on a few images (B, C, H, W).
+
+    Returns the operations that matching replaces by their plain form. Raises DccError where the network does not
+    keep the contract of `Classifier`: logits (B, classes), features (B, D).
+    """
+    network.eval()
+    try:
+        with torch.no_grad(), PlainOperations() as plain:
+            logits = network(images)
+            features = network.embed(images)  # pyright: ignore[reportCallIssue]
+    except Exception as error:
+        size = "×".join(map(str, images.shape[1:]))
+        raise DccError(
+            f"architecture '{name}' cannot be used on {size} images: {type(error).__name__}: {error}"
+        ) from error
+    for what, found, expected in (
+        ("logits", logits, (len(images), classes)),
+        ("features", features, (len(images), features.shape[-1])),
+    ):
+        if found.shape != expected:
+            raise DccError(
+                f"architecture '{name}' gives {what} of shape {tuple(found.shape)} for {len(images)} images of "
+                f"{classes} classes; expected {expected}"
+            )
+    return plain.used

@@ -1,0 +1,1 @@
+"""Networks: the paper's and the field's, and those of timm."""
