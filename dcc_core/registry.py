@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
 import re
@@ -284,7 +285,10 @@ def _hint(name: str, rows: list[Provided]) -> str:
     plain = [r.component.name for r in rows]
     if very_close := did_you_mean(name, plain, cutoff=0.85):
         return very_close
-    members = [member for row in rows for member in row.members()]
+    members: list[str] = []
+    for row in rows:
+        with contextlib.suppress(DccError):  # a family that cannot list its names is not what was asked for
+            members += row.members()
     same = [m for m in members if re.split("[:/]", m, maxsplit=1)[-1] == name]
     return f" Did you mean '{same[0]}'?" if same else did_you_mean(name, [*plain, *members])
 

@@ -11,10 +11,13 @@ from click.testing import CliRunner
 
 from dcc_core.cli import cli, run
 
+EVAL_FLAGS = shlex.split("""
+file --arch --data --protocol --nets --seed --device --data-root --config -o --json --quiet
+""")
 HEAVY = ("torch", "kornia", "timm", "torchvision", "sklearn")
 FLAGS = shlex.split("""
 --data --loss --aug --arch --param --recipe --ipc --seed --sets --outer-loops --inner-loops --network-steps
---init --protocol --eval-nets --device --data-root --config -o --out --overwrite --json --quiet
+--init --protocol --eval-arch --eval-nets --device --data-root --config -o --out --overwrite --json --quiet
 """)
 
 
@@ -30,6 +33,8 @@ def invoke(command, *arguments):
         ["--version"],
         ["plugins"],
         ["run", "--loss", "colective"],
+        ["run", "--arch", "convnett"],
+        ["plugins", "--kind", "loss", "--match", "c*"],
         ["run", "-o", "run.ipc=0"],
         ["run", "--config", "missing.toml"],
     ],
@@ -49,7 +54,9 @@ def test_light_commands_import_nothing_heavy(arguments):
 def test_the_surface_is_frozen():
     flags = [o for p in run.params for o in p.opts]
     assert flags == FLAGS
-    assert sorted(cli.commands) == ["plugins", "run", "show"]
+    assert sorted(cli.commands) == ["eval", "plugins", "run", "show"]
+    assert [o for p in cli.commands["eval"].params for o in p.opts] == EVAL_FLAGS
+    assert [o for p in cli.commands["plugins"].params for o in p.opts] == ["--kind", "--match", "--json"]
 
 
 def test_dcc_run_is_the_command_run_of_dcc():
@@ -90,7 +97,7 @@ def test_dcc_run_is_the_command_run_of_dcc():
         (["--config", "missing.toml"], "Error: --config 'missing.toml' cannot be read"),
         (["--device", "gpu"], "Error: run.device: 'gpu' cannot be used"),
         (["--init", "missing.safetensors"], "Error: set file 'missing.safetensors' cannot be read"),
-        (["-o", "arch.depth=5"], "Error: convnet of depth 5 needs images of at least 32×32 pixels; these are 8×8"),
+        (["-o", "arch.depth=5"], "Error: convnet needs images of at least 32×32 pixels; these are 8×8"),
         (["-o", "loss.warmup=simple", "-o", "loss.warmup_inner=10"], "Error: loss.warmup_inner=10 with warmup=simple"),
         (["--recipe", "papr"], "Error: no recipe named 'papr'. Did you mean 'paper'?"),
         (["--ipc", "0", "--seed", "x", "-o", "rum.x=1"], "Error: 3 options are wrong\n  rum.x: unknown section 'rum'."),
@@ -148,6 +155,32 @@ def test_plugins_lists_every_component():
     losses = invoke(cli, "plugins", "--kind", "loss").stdout
     assert "class-wise" in losses
     assert "dsa" not in losses
+
+
+def listed(*words):
+    return [r["name"] for r in json.loads(invoke(cli, "plugins", *words, "--json").stdout)["components"]]
+
+
+def test_a_pattern_lists_what_families_stand_for():
+    assert listed("--kind", "loss", "--match", "coll*") == ["collective", "collective-bare"]
+    assert "timm/<model>" in listed("--kind", "architecture")
+    vits = listed("--kind", "architecture", "--match", "timm/*vit*")
+    assert "timm/vit_tiny_patch16_224" in vits
+    assert len(vits) > 50
+    assert all("vit" in name for name in vits)
+    assert "imagenet32:insect" in listed("--kind", "data", "--match", "imagenet32:*")
+    result = invoke(cli, "plugins", "--match", "resnt")
+    assert result.exit_code == 2
+    assert "no component's name matches 'resnt'; * stands for anything: '*resnt*'" in result.stderr
+
+
+def test_show_describes_a_familys_member():
+    text = invoke(cli, "show", "architecture", "timm/resnet10t").stdout
+    assert "5.4 million parameters" in text
+    assert "any argument of the model" in text
+    result = invoke(cli, "show", "architecture", "timm/resnt10t")
+    assert result.exit_code == 2
+    assert "has no model 'resnt10t'" in result.stderr
 
 
 def test_show_gives_types_defaults_and_help():

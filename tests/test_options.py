@@ -1,13 +1,14 @@
 """Options: types, ranges, text from a command line, and messages."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
 from annotated_types import Ge, Gt
 
-from dcc_core.options import check, flatten, plain, schema
+from dcc_core.options import check, flatten, literal, plain, schema
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,3 +87,33 @@ def test_flatten_reads_a_tables_name_as_its_value():
 
 def test_plain_values_are_json():
     assert plain((Path("a"), (1, 2))) == ["a", [1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("3", 3),
+        ("0.1", 0.1),
+        ("1e-3", 0.001),
+        ("true", True),
+        ("False", False),
+        ("none", None),
+        ("gelu", "gelu"),
+        ("2,2,6", (2, 2, 6)),
+        ("a, 1", ("a", 1)),
+        ([1, "b"], (1, "b")),
+        (4.5, 4.5),
+    ],
+)
+def test_values_without_a_type_are_read_as_they_look(text, value):
+    assert literal(text) == value
+    assert type(literal(text)) is type(value)
+
+
+def test_a_mapping_is_open():
+    @dataclass(frozen=True, kw_only=True)
+    class Open:
+        size: Annotated[int, "side"] = 1
+        more: Annotated[Mapping[str, object], "anything"] = field(default_factory=dict)
+
+    assert {name: option.open for name, option in schema(Open).items()} == {"size": False, "more": True}

@@ -108,6 +108,39 @@ def test_families_take_what_follows_their_prefix():
             registry.find("loss", unknown)
 
 
+def members():
+    return ["resnet50", "vit"]
+
+
+def imported():
+    raise AssertionError("members were imported for a name that is close to a plain one")
+
+
+def test_a_familys_members_help_where_a_name_is_unknown():
+    family = row("net/<model>", family=True, members="test_registry:members")
+    registry = registry_of(a=plugin(row("resnet18"), family))
+    for name, hint in {"resnet50": "net/resnet50", "resnet81": "resnet18", "vot": "resnet18"}.items():
+        with pytest.raises(DccError) as caught:
+            registry.find("loss", name)
+        assert (f"Did you mean '{hint}'?" in str(caught.value)) == (name != "vot")
+    assert [m for r in registry.components("loss") for m in r.members()] == ["net/resnet50", "net/vit"]
+
+
+def test_members_are_imported_only_where_no_plain_name_is_very_close():
+    registry = registry_of(a=plugin(row("plain"), row("net/<model>", family=True, members="test_registry:imported")))
+    with pytest.raises(DccError, match=r"no loss named 'plainn'\. Did you mean 'plain'\?"):
+        registry.find("loss", "plainn")
+
+
+def test_members_that_do_not_load_are_fatal_only_where_they_are_listed():
+    registry = registry_of(a=plugin(row("net/<model>", family=True, members="no_such_module:names")))
+    with pytest.raises(DccError, match=r"no loss named .resnet50."):
+        registry.find("loss", "resnet50")
+    (provided,) = registry.components("loss")
+    with pytest.raises(DccError, match=r"'net/<model>' of plugin a .* does not load from 'no_such_module:names'"):
+        provided.members()
+
+
 @pytest.mark.parametrize(
     ("target", "reason"),
     [

@@ -99,7 +99,7 @@ def test_json_is_the_last_line_of_stdout_and_alone(folder):
 def test_plain_lines_where_there_is_no_terminal(folder):
     stderr = folder[1].stderr
     assert re.search(r"condensing set 1/2 4/4 outer 2/2 loss \d", stderr)
-    assert "scoring random 1/1 networks" in stderr
+    assert "scoring random on convnet 1/1 networks" in stderr
     assert "\x1b" not in stderr
 
 
