@@ -7,7 +7,7 @@ from typing import Any
 
 from dcc_core.component import KINDS
 from dcc_core.errors import DccError, OptionError, did_you_mean
-from dcc_core.options import REQUIRED, Option, check, literal, own_options, schema
+from dcc_core.options import LITERALS, REQUIRED, Option, check, is_literal, literal, own_options, schema
 from dcc_core.registry import Registry
 from dcc_core.run_options import RunOptions, ScoreOptions
 from dcc_core.settings import Rank, Setting, Settings
@@ -62,7 +62,9 @@ class Builder:
             try:
                 self.registry.find("architecture", name)
             except DccError as error:
-                self.problems.append(f"score.arch: {error}")
+                number = not isinstance(literal(name), str)
+                hint = "; options that are lists cannot stand here" if number else ""
+                self.problems.append(f"score.arch: '{name}' is no name{hint}" if number else f"score.arch: {error}")
 
     def component(self, key: str) -> Any:
         """The component of a section, by the name that the settings give, or the built-in default."""
@@ -115,8 +117,10 @@ class Builder:
                 self.problems.append(f"{unknown}: unknown option.{hint}")
         else:
             (open_,) = set(options) - set(named)
-            values[open_] = {k[len(key) + 1 :]: literal(s.value) for k, s in others.items()}
-            self.entries |= {k: replace(s, value=literal(s.value)) for k, s in others.items()}
+            read = {k: replace(s, value=literal(s.value)) for k, s in others.items()}
+            self.problems += [f"{k}: {s.value!r} is not {LITERALS}" for k, s in read.items() if not is_literal(s.value)]
+            values[open_] = {k[len(key) + 1 :]: s.value for k, s in read.items()}
+            self.entries |= read
         if any(v is REQUIRED for v in values.values()):
             return None
         try:

@@ -58,6 +58,7 @@ def _show_warning(message: Warning | str, category: type[Warning], filename: str
 
 @click.command(cls=_Command, name="run", context_settings=HELP)
 @with_flags(RUN_FLAGS, defaults=True)
+@click.option("--dry-run", is_flag=True, help="say what the run would take in time, memory and disk; write nothing")
 @click.option("--out", type=click.Path(path_type=Path), help="folder for the results  [default: runs/<name>]")
 @click.option("--overwrite", is_flag=True, help="replace the results of an earlier run in --out")
 @click.option("--json", "as_json", is_flag=True, help="print the report as JSON, the last line of stdout")
@@ -65,6 +66,7 @@ def _show_warning(message: Warning | str, category: type[Warning], filename: str
 def run(
     config_file: Path | None,
     pairs: tuple[str, ...],
+    dry_run: bool,
     out: Path | None,
     overwrite: bool,
     as_json: bool,
@@ -80,6 +82,14 @@ def run(
     config = resolve(registry, add_flags(Settings(), RUN_FLAGS, flags, config_file, pairs))
 
     from dcc_core.display import Display, print_table
+
+    if dry_run:
+        from dcc_core.forecast import forecast
+
+        expected = forecast(config, registry, Display(quiet=quiet))
+        click.echo(json.dumps(expected.as_dict()) if as_json else f"it would take {expected.words()}")
+        return
+
     from dcc_core.folder import RunFolder, default_folder
     from dcc_core.report import result_table
     from dcc_core.run import execute
@@ -119,7 +129,7 @@ def evaluate(
     from dcc_core.setfile import load_set
 
     s = load_set(file)
-    config = resolve(registry, add_flags(own_settings(s), EVAL_FLAGS, flags, config_file, pairs))
+    config = resolve(registry, add_flags(own_settings(s, registry), EVAL_FLAGS, flags, config_file, pairs))
     report = {"set": str(file)} | evaluated(s, config, registry, Display(quiet=quiet))
     if as_json:
         click.echo(json.dumps(report))

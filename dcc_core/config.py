@@ -44,6 +44,15 @@ class Config:
     entries: dict[str, Setting]
     versions: dict[str, str]
 
+    def within_budget(self, outer_loops: int) -> Config:
+        """This configuration with the number of outer loops that its budget allows, in the budget's stead."""
+        decided = {
+            "run.outer_loops": Setting(outer_loops, f"budget {self.run.budget}"),
+            "run.budget": Setting(None, "spent on outer_loops"),
+        }
+        run = replace(self.run, outer_loops=outer_loops, budget=None)
+        return replace(self, run=run, entries=self.entries | decided)
+
     def table(self) -> dict[str, Any]:
         """Dotted keys and plain values."""
         return {key: plain(s.value) for key, s in self.entries.items()}
@@ -74,6 +83,9 @@ def resolve(registry: Registry, settings: Settings) -> Config:
     from dcc_core.api import Schedule
 
     names, entries = builder.names, builder.entries
+    if run.budget is not None and entries["run.outer_loops"].rank >= Rank.FILE:
+        origin = entries["run.outer_loops"].origin
+        raise DccError(f"run.budget: {run.budget} decides the outer loops, but {origin} gives them too; leave one out")
     own = built["loss"].schedule(run.ipc)
     decided = {
         "run.inner_loops": Setting(own.inner_loops, f"loss {names['loss']}"),

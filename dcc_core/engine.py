@@ -34,7 +34,7 @@ def optimise(
     Raises DccError at the first number that is not finite; the set then holds the last good step.
     """
     for outer in range(run.outer_loops):
-        network = _Network(run, outer)
+        network = Network(run, outer)
         for inner in range(run.inner_loops):
             step = Step(run, synthetic, outer=outer, inner=inner, network=network.matching)
             value = update(step, loss, state)
@@ -71,7 +71,7 @@ def update(step: Step, loss: MatchingLoss, state: State) -> float:
     return value
 
 
-class _Network:
+class Network:
     """The network of one outer loop: built on first use, trained between the inner steps."""
 
     def __init__(self, run: RunContext, outer: int) -> None:

@@ -27,6 +27,13 @@ class OptionError(DccError):
         super().__init__(message)
 
 
+def unexpected(error: BaseException) -> DccError:
+    """An error that nobody foresaw, in a form that can be shown; one of ours as it is."""
+    if isinstance(error, DccError):
+        return error
+    return DccError(f"{type(error).__name__}: {error}\n  DCC_DEBUG=1 shows where")
+
+
 class PluginWarning(UserWarning):
     """A plugin was left out, or two plugins claim one name. Fatal only where that name is asked for."""
 

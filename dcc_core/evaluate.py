@@ -82,30 +82,34 @@ class Scorer:
             seconds=time.perf_counter() - start,
         )
 
-    def _trained(self, data: Batch, random: Randomness) -> nn.Module:
-        network = self.build(random.generator("network"))
-        p = self.protocol
-        rate = p.rate
-        optimiser = self._optimiser(network, rate)
-        for epoch in range(p.epochs):
-            train_epoch(
-                network,
-                data,
-                optimiser,
-                batch_size=p.batch,
-                num_classes=self.num_classes,
-                criterion=cross_entropy,
-                augmentation=self.augmentation,
-                random=random.at("epoch", epoch),
-            )
-            if epoch == p.decay_after:
-                rate *= p.decay
-                optimiser = self._optimiser(network, rate)
-        return network
+    def epoch(self, network: nn.Module, data: Batch, optimiser: torch.optim.Optimizer, random: Randomness) -> None:
+        """One epoch of a scoring network's training."""
+        train_epoch(
+            network,
+            data,
+            optimiser,
+            batch_size=self.protocol.batch,
+            num_classes=self.num_classes,
+            criterion=cross_entropy,
+            augmentation=self.augmentation,
+            random=random,
+        )
 
-    def _optimiser(self, network: nn.Module, rate: float) -> torch.optim.Optimizer:
+    def optimiser(self, network: nn.Module, rate: float) -> torch.optim.Optimizer:
+        """The protocol's optimiser, without momentum yet."""
         p = self.protocol
         return torch.optim.SGD(network.parameters(), lr=rate, momentum=p.momentum, weight_decay=p.weight_decay)
+
+    def _trained(self, data: Batch, random: Randomness) -> nn.Module:
+        network = self.build(random.generator("network"))
+        rate = self.protocol.rate
+        optimiser = self.optimiser(network, rate)
+        for epoch in range(self.protocol.epochs):
+            self.epoch(network, data, optimiser, random.at("epoch", epoch))
+            if epoch == self.protocol.decay_after:
+                rate *= self.protocol.decay
+                optimiser = self.optimiser(network, rate)
+        return network
 
 
 def accuracy(network: nn.Module, test: Batch) -> float:

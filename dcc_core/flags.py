@@ -35,6 +35,7 @@ RUN_FLAGS = (
     Flag("--seed", "run.seed"),
     Flag("--sets", "run.sets"),
     Flag("--outer-loops", "run.outer_loops"),
+    Flag("--budget", "run.budget"),
     Flag("--inner-loops", "run.inner_loops"),
     Flag("--network-steps", "run.network_steps"),
     Flag("--init", "run.init"),
@@ -67,7 +68,7 @@ def with_flags(flags: tuple[Flag, ...], *, defaults: bool) -> Callable[[Callable
         )
         for flag in reversed(flags):
             words, default, metavar = _help(flag)
-            shown = f"  [default: {default}]" if defaults and default else ""
+            shown = f"  [default: {default}]" if defaults and default not in (None, ()) else ""
             command = click.option(flag.name, metavar=metavar, multiple=flag.repeatable, help=words + shown)(command)
         return command
 

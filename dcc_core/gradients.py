@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,13 +27,16 @@ class WeightGradient:
     """The gradient, with respect to a network's weights, of a weighted sum of its losses on images.
 
     g = d/d(theta) sum_i w_i L(x_i, y_i; theta), as a list in the order of the network's parameters.
-    The network must treat images one by one (no batch statistics). suspicious: look into the graph for functions
-    that cannot be differentiated twice, which costs some time.
+    The network must treat images one by one (no batch statistics). plain: run operations without a second derivative
+    in a form that has one; suspicious: look into the graph for functions that have none. Both cost some time.
     """
 
-    def __init__(self, network: nn.Module, criterion: Criterion, *, suspicious: bool = False) -> None:
+    def __init__(
+        self, network: nn.Module, criterion: Criterion, *, plain: bool = True, suspicious: bool = False
+    ) -> None:
         self._network = network
         self._criterion = criterion
+        self._plain = plain
         self._suspicious = suspicious
         self.parameters = [p for p in network.parameters() if p.requires_grad]
 
@@ -57,7 +61,7 @@ class WeightGradient:
 
     def _of(self, images: Tensor, labels: Tensor, weights: Tensor, *, graph: bool) -> list[Tensor]:
         with torch.enable_grad():
-            with PlainOperations():
+            with PlainOperations() if self._plain else contextlib.nullcontext():
                 logits = self._network(images)
             loss = (self._criterion(logits, labels) * weights).sum()
             gradient = torch.autograd.grad(

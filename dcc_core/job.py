@@ -56,7 +56,7 @@ class Job:
     Raises DccError where the data, the device, the network and the number of images do not fit together.
     """
 
-    def __init__(self, config: Config, registry: Registry, *, progress: bool = False) -> None:
+    def __init__(self, config: Config, registry: Registry, *, progress: bool = False, matching: bool = True) -> None:
         self.config = config
         self.registry = registry
         self.device = _device(config.run.device)
@@ -67,7 +67,8 @@ class Job:
         self.augmentation = config.aug.adapt(self.data.traits)
         self._check_ipc()
         self._scored_part()
-        self._try_networks()
+        self._plain: set[str] = set()
+        self._try_networks(matching)
         self.initial_set = None if config.run.init in ("real", "noise") else load_set(config.run.init)
 
     @property
@@ -105,11 +106,13 @@ class Job:
             ipc=run.ipc,
             real_batch=run.real_batch,
             norm_batch=run.norm_batch,
+            norm_momentum=run.norm_momentum,
             outer_loops=run.outer_loops,
             inner_loops=self.config.schedule.inner_loops,
             network_steps=self.config.schedule.network_steps,
             network_rate=run.network_rate,
             network_batch=run.network_batch,
+            plain_operations=bool(self._plain),
         )
 
     def start(self, set_index: int = 0) -> Start:
@@ -186,17 +189,19 @@ class Job:
     def _trial_network(self, architecture: Architecture) -> nn.Module:
         return self.build(Randomness(self.config.run.seed).generator("trial"), architecture)
 
-    def _try_networks(self) -> None:
+    def _try_networks(self, matching: bool) -> None:
         """Networks that do not fit the data are told now. Says what matching will do otherwise than training."""
         images = self.real.batch(torch.arange(min(2, len(self.data.train.labels)))).images
-        plain = tried(self._trial_network(self.config.arch), self.config.names["arch"], images, self.data.num_classes)
-        if plain:
+        name = self.config.names["arch"]
+        if matching:
+            self._plain = tried(self._trial_network(self.config.arch), name, images, self.data.num_classes)
+        if self._plain:
             log.info(
-                f"{self.config.names['arch']}: matching uses the plain form of {', '.join(sorted(plain))}, "
+                f"{name}: matching uses the plain form of {', '.join(sorted(self._plain))}, "
                 "whose usual form cannot be differentiated twice"
             )
         for label, architecture in self.config.networks.items():
-            if architecture is not self.config.arch:
+            if architecture is not self.config.arch or not matching:
                 tried(self._trial_network(architecture), label, images, self.data.num_classes)
 
     def _random(self, set_index: int) -> Randomness:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ import click
 
 from dcc_core import options
 from dcc_core.builder import ENGINE_SECTIONS
-from dcc_core.errors import DccError
+from dcc_core.errors import DccError, PluginWarning
 from dcc_core.registry import Provided, Registry, kind_named
 
 
@@ -108,7 +109,11 @@ def show(kind: str, name: str | None, as_json: bool) -> None:
 
 def _names(row: Provided, match: str | None) -> Iterator[str]:
     """A row's name; with a pattern, those that match of its name and, for a family, of all that it stands for."""
-    names = [row.component.name, *(row.members() if match else ())]
+    names = [row.component.name]
+    try:
+        names += row.members() if match else []
+    except DccError as error:
+        warnings.warn(str(error), PluginWarning, stacklevel=2)
     yield from (name for name in names if match is None or fnmatch.fnmatchcase(name, match))
 
 

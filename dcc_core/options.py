@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import inspect
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -105,6 +106,16 @@ def literal(value: object) -> Any:
         with contextlib.suppress(ValueError):
             return number(value)
     return value
+
+
+LITERALS = "a finite number, true, false, none, a word, or a list of these without none"
+
+
+def is_literal(value: object) -> bool:
+    """Whether a value without a declared type can be written to a configuration and read back."""
+    if isinstance(value, tuple):
+        return all(v is not None and not isinstance(v, tuple) and is_literal(v) for v in value)
+    return value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value))
 
 
 def plain(value: object) -> Any:

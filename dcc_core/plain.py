@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -24,6 +25,15 @@ class PlainOperations(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.used: set[str] = set()
+        self._attention = contextlib.ExitStack()
+
+    def __enter__(self) -> PlainOperations:
+        self._attention.enter_context(sdpa_kernel(SDPBackend.MATH))
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        self._attention.close()
 
     def __torch_function__(
         self,
@@ -32,25 +42,18 @@ class PlainOperations(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        plain = PLAIN.get(func, func)
-        if plain is not func:
+        if func in ATTENTION or func in PLAIN:
             self.used.add(func.__name__)
-        return plain(*args, **(kwargs or {}))
-
-
-def _attention(*args: Any, **kwargs: Any) -> Tensor:
-    with sdpa_kernel(SDPBackend.MATH):
-        return F.scaled_dot_product_attention(*args, **kwargs)
+        return PLAIN.get(func, func)(*args, **(kwargs or {}))
 
 
 def _hardsigmoid(x: Tensor, inplace: bool = False) -> Tensor:
     return F.relu6(x + 3) / 6
 
 
-PLAIN: dict[Callable[..., Any], Callable[..., Any]] = {
-    F.scaled_dot_product_attention: _attention,
-    F.hardsigmoid: _hardsigmoid,
-}
+ATTENTION = (F.scaled_dot_product_attention, F.multi_head_attention_forward)
+"""Functions that torch runs in their plain form while it is told so."""
+PLAIN: dict[Callable[..., Any], Callable[..., Any]] = {F.hardsigmoid: _hardsigmoid}
 
 
 def missing_derivative(error: RuntimeError) -> DccError | None:

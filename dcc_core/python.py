@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dcc_core.builder import KIND_OF_KEY
+from dcc_core.builder import DEFAULT_NAMES, KIND_OF_KEY
 from dcc_core.config import Config, resolve
 from dcc_core.engine import Watch
 from dcc_core.errors import DccError
@@ -17,6 +18,8 @@ from dcc_core.registry import Registry
 from dcc_core.run_options import RunOptions, ScoreOptions
 from dcc_core.setfile import CondensedSet, load_set
 from dcc_core.settings import Rank, Settings
+
+log = logging.getLogger("dcc")
 
 
 def condense(
@@ -74,12 +77,20 @@ def score_across(
     return {n: job.scorer(s, n).score(job.decoded(s), job.config.score.nets) for n in job.config.networks}
 
 
-def own_settings(s: CondensedSet) -> Settings:
-    """What a set's provenance says about scoring it."""
-    own = s.provenance.options("data", "arch", "param", "aug", "score")
+def own_settings(s: CondensedSet, registry: Registry) -> Settings:
+    """What a set's provenance says about scoring it, but for an architecture and an augmentation not installed here."""
+    own = s.provenance.options("data", "param", "score")
+    for key in ("arch", "aug"):
+        options = s.provenance.options(key)
+        try:
+            registry.find(KIND_OF_KEY[key], str(options.get(key, DEFAULT_NAMES[key])))
+        except DccError:
+            log.warning(f"the set was made with {KIND_OF_KEY[key]} '{options[key]}', which is not installed here")
+        else:
+            own |= options
     own |= {k: v for k, v in s.provenance.config.items() if k in ("run.seed", "run.precision")}
     settings = Settings()
-    settings.add(own, "set file", Rank.FILE)
+    settings.add(own, "set file", Rank.RECIPE)
     return settings
 
 
@@ -91,7 +102,7 @@ def _job_of(
     s: CondensedSet, registry: Registry | None, choices: Mapping[str, Any], options: Mapping[str, Any] | None
 ) -> Job:
     registry = registry or Registry.installed()
-    return Job(_config(registry, own_settings(s), choices, options), registry)
+    return Job(_config(registry, own_settings(s, registry), choices, options), registry)
 
 
 def _config(

@@ -41,7 +41,7 @@ def seeded(generator: torch.Generator, device: torch.device | str = "cpu") -> It
     The global generators are restored afterwards. `generator` moves on by one draw, so that two blocks with the
     same one differ.
     """
-    seed = int(torch.randint(2**62, (), generator=generator))
+    seed = int(torch.randint(2**62, (), generator=generator, device="cpu"))
     cuda = [torch.device(device)] if torch.device(device).type == "cuda" else []
     with torch.random.fork_rng(devices=cuda):
         torch.default_generator.manual_seed(seed)

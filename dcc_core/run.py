@@ -11,9 +11,10 @@ from typing import Any
 
 from dcc_core.config import Config
 from dcc_core.display import Display
-from dcc_core.errors import DccError
+from dcc_core.errors import DccError, unexpected
 from dcc_core.evaluate import Score
 from dcc_core.folder import UNFINISHED, RunFolder
+from dcc_core.forecast import planned
 from dcc_core.job import Job, Start
 from dcc_core.observe import RunInfo, StepReport
 from dcc_core.registry import Registry
@@ -39,9 +40,7 @@ def execute(config: Config, registry: Registry, folder: RunFolder, display: Disp
             if isinstance(error, KeyboardInterrupt):
                 folder.record("interrupted", error)
                 raise KeyboardInterrupt(kept) from error
-            message = str(error)
-            if not isinstance(error, DccError):
-                message = f"{type(error).__name__}: {error}\n  DCC_DEBUG=1 shows where"
+            message = str(unexpected(error))
             folder.record(message, error)
             raise DccError(f"{message}\n  {kept}".rstrip()) from error
 
@@ -57,7 +56,11 @@ class _Run:
     def go(self) -> dict[str, Any]:
         with self._clock("load"):
             self.job = Job(self.config, self.registry, progress=self.display.shows)
+        with self._clock("probe"):
+            expected = planned(self.job, self.seconds["load"])
+        self.config = self.job.config
         self._announce()
+        log.info(f"it will take {expected.words()}")
         scores: dict[str, list[Score]] = {}
         files = ["config.toml", "run.log", "metrics.jsonl", "report.json"]
         for index in range(self.config.run.sets):

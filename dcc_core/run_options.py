@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +17,7 @@ class RunOptions:
     seed: Annotated[int, "seed of every random number", Ge(0)] = 0
     sets: Annotated[int, "synthetic sets to learn, each from its own initial images", Ge(1)] = 5
     outer_loops: Annotated[int, "network initialisations, K_o", Ge(1)] = 1000
+    budget: Annotated[str | None, "time for the whole run, e.g. 10m or 1h30m; it decides the outer loops"] = None
     inner_loops: Annotated[int | None, "image updates per network, K_i; none: as the loss says", Ge(1)] = None
     network_steps: Annotated[
         int | None, "epochs on the synthetic set after each image update, T; none: as the loss says", Ge(0)
@@ -31,6 +32,12 @@ class RunOptions:
         "real images per class that set BatchNorm statistics before a step; 0: they stay as training left them",
         Ge(0),
     ] = 16
+    norm_momentum: Annotated[
+        float | None,
+        "how far that forward moves the statistics; 1: all the way; none: the layer's own, usually 0.1",
+        Gt(0),
+        Le(1),
+    ] = None
     criterion: Annotated[Literal["cross-entropy", "hinge"], "training criterion of the network"] = "cross-entropy"
     init: Annotated[str, "initial images: real (as `selection` picks them), noise, or the path of a set file"] = "real"
     device: Annotated[str, "auto, cpu, cuda, or cuda:N"] = "auto"

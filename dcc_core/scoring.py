@@ -9,6 +9,7 @@ from typing import Any
 
 from dcc_core.config import Config
 from dcc_core.display import Display
+from dcc_core.errors import unexpected
 from dcc_core.evaluate import Score
 from dcc_core.job import Job
 from dcc_core.observe import ScoreReport
@@ -63,7 +64,10 @@ def evaluated(s: CondensedSet, config: Config, registry: Registry, display: Disp
     """Score a set without leaving anything; returns the report. Raises DccError where it does not fit the data."""
     with display.logging():
         start = time.perf_counter()
-        job = Job(config, registry, progress=display.shows)
-        load = {"load": time.perf_counter() - start}
-        scoring = Scoring(job, registry, display, record=lambda row: None)
-        return report_of(job, s.provenance.method, scoring.of(s), load | scoring.seconds)
+        try:
+            job = Job(config, registry, progress=display.shows, matching=False)
+            load = {"load": time.perf_counter() - start}
+            scoring = Scoring(job, registry, display, record=lambda row: None)
+            return report_of(job, s.provenance.method, scoring.of(s), load | scoring.seconds)
+        except Exception as error:
+            raise unexpected(error) from error

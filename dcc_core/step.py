@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dcc_core.api import Augmentation, Batch, Parametrisation
+from dcc_core.batch_statistics import keepers, move_statistics
 from dcc_core.criterion import Criterion
 from dcc_core.data import RealData
 from dcc_core.gradients import WeightGradient
@@ -27,6 +28,7 @@ class RunContext:
     """A run as a loss's `setup` and a selection see it.
 
     build: a freshly initialised network on the run's device, from a generator.
+    plain_operations: whether the network has operations that matching runs in their plain form.
     random: the random numbers of this synthetic set.
     """
 
@@ -42,11 +44,13 @@ class RunContext:
     ipc: int
     real_batch: int
     norm_batch: int
+    norm_momentum: float | None
     outer_loops: int
     inner_loops: int
     network_steps: int
     network_rate: float
     network_batch: int
+    plain_operations: bool = True
 
     @property
     def num_classes(self) -> int:
@@ -102,14 +106,18 @@ class Step:
 
     @cached_property
     def network(self) -> nn.Module:
-        """The network in matching mode: no dropout, BatchNorm statistics of real images, frozen.
+        """The network in matching mode: no dropout, BatchNorm's statistics moved towards real images' and frozen.
 
         Built on first use; a loss that never asks for it never pays for it. Leave its weights as they are.
         """
         network = self._network()
-        statistics = [m for m in network.modules() if "running_var" in dict(m.named_buffers(recurse=False))]
-        if statistics and self.run.norm_batch:
-            self._set_statistics(network, statistics)
+        n = self.run.norm_batch
+        if n and keepers(network):
+            draws = [
+                self.run.real.draw(k, n, self._random.generator("batch-norm", k)).images
+                for k in range(self.num_classes)
+            ]
+            move_statistics(network, torch.cat(draws), self.run.norm_momentum)
         return network.eval()
 
     def generator(self, *purpose: str | int) -> torch.Generator:
@@ -178,7 +186,12 @@ class Step:
 
     @cached_property
     def _gradient(self) -> WeightGradient:
-        return WeightGradient(self.network, self.run.criterion, suspicious=self.outer == self.inner == 0)
+        return WeightGradient(
+            self.network,
+            self.run.criterion,
+            plain=self.run.plain_operations,
+            suspicious=self.outer == self.inner == 0,
+        )
 
     def _real_groups(self) -> Iterator[tuple[Batch, Tensor]]:
         """Augmented real batches of all classes of this process, several classes at a time, with owners."""
@@ -198,18 +211,6 @@ class Step:
         """Per-image weights such that each class contributes `weights[class]` times its mean."""
         counts = torch.bincount(owners, minlength=self.num_classes)
         return (weights.double() / counts.clamp(min=1))[owners].to(self.run.device, self.run.dtype)
-
-    def _set_statistics(self, network: nn.Module, layers: Sequence[nn.Module]) -> None:
-        """One train-mode forward of real images, so that running statistics (BatchNorm's) fit the network."""
-        n = self.run.norm_batch
-        images = torch.cat(
-            [self.run.real.draw(k, n, self._random.generator("batch-norm", k)).images for k in range(self.num_classes)]
-        )
-        network.eval()
-        for layer in layers:
-            layer.training = True  # not train(): a dropout inside the layer stays off
-        with torch.no_grad():
-            network(images)
 
 
 def augmented(

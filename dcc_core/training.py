@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from dcc_core.api import Augmentation, Batch
+from dcc_core.batch_statistics import keepers
 from dcc_core.criterion import Criterion
 from dcc_core.rng import Randomness, seeded
 from dcc_core.step import augmented
@@ -22,13 +23,19 @@ def train_epoch(
     augmentation: Augmentation,
     random: Randomness,
 ) -> None:
-    """One pass over the data in random order; draws of the augmentation per image, dropout from `random`."""
+    """One pass over the data in random order; draws of the augmentation per image, dropout from `random`.
+
+    A last batch of a single image joins the one before it where the network has batch statistics to take.
+    """
     network.train()
     n = len(data.images)
     shape = (data.images.shape[1], data.images.shape[2], data.images.shape[3])
     order = torch.randperm(n, generator=random.generator("order"))
+    batches = list(order.split(batch_size))
+    if len(batches) > 1 and len(batches[-1]) == 1 and keepers(network):
+        batches[-2:] = [torch.cat(batches[-2:])]
     with seeded(random.generator("network"), data.images.device):
-        for number, chosen in enumerate(order.split(batch_size)):
+        for number, chosen in enumerate(batches):
             indices = chosen.to(data.images.device)
             batch = Batch(data.images[indices], data.labels[indices])
             draws = augmentation.draw(len(chosen), shape, random.generator("augment", number), per_batch=True)

@@ -17,7 +17,7 @@ def tried(network: nn.Module, name: str, images: Tensor, classes: int) -> set[st
     """
     network.eval()
     try:
-        with torch.no_grad(), PlainOperations() as plain:
+        with torch.enable_grad(), PlainOperations() as plain:  # without gradients, other operations may run
             logits = network(images)
             features = network.embed(images)  # pyright: ignore[reportCallIssue]
     except Exception as error:
@@ -25,13 +25,12 @@ def tried(network: nn.Module, name: str, images: Tensor, classes: int) -> set[st
         raise DccError(
             f"architecture '{name}' cannot be used on {size} images: {type(error).__name__}: {error}"
         ) from error
-    for what, found, expected in (
-        ("logits", logits, (len(images), classes)),
-        ("features", features, (len(images), features.shape[-1])),
-    ):
-        if found.shape != expected:
+    for what, found, expected in (("logits", logits, (len(images), classes)), ("features", features, None)):
+        fits = isinstance(found, Tensor) and (found.shape == expected if expected else found.ndim == 2)
+        if not fits:
+            shape = f"of shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"as {type(found).__name__}"
             raise DccError(
-                f"architecture '{name}' gives {what} of shape {tuple(found.shape)} for {len(images)} images of "
-                f"{classes} classes; expected {expected}"
+                f"architecture '{name}' gives {what} {shape} for {len(images)} images of {classes} classes; "
+                f"expected a tensor {expected or '(images, features)'}"
             )
     return plain.used

@@ -16,8 +16,8 @@ file --arch --data --protocol --nets --seed --device --data-root --config -o --j
 """)
 HEAVY = ("torch", "kornia", "timm", "torchvision", "sklearn")
 FLAGS = shlex.split("""
---data --loss --aug --arch --param --recipe --ipc --seed --sets --outer-loops --inner-loops --network-steps
---init --protocol --eval-arch --eval-nets --device --data-root --config -o --out --overwrite --json --quiet
+--data --loss --aug --arch --param --recipe --ipc --seed --sets --outer-loops --budget --inner-loops --network-steps
+--init --protocol --eval-arch --eval-nets --device --data-root --config -o --dry-run --out --overwrite --json --quiet
 """)
 
 

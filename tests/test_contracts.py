@@ -115,6 +115,29 @@ def test_matching_sets_batch_norm_statistics_from_real_images(make_job):
     assert not any(m.training for m in network.modules())
 
 
+@pytest.mark.parametrize(("momentum", "share"), [(None, 0.1), (0.5, 0.5), (1.0, 1.0)])
+def test_how_far_real_images_move_the_statistics(make_job, momentum, share):
+    job = make_job({"arch.norm": "batch", "run.norm_batch": 4, "run.norm_momentum": momentum})
+    run, synthetic, _ = job.start()
+    network = job.build(run.random.generator("network"))
+    norm = network.features[1]
+    norm.running_mean.fill_(7.0)
+    step = dcc_core.Step(run, synthetic, outer=0, inner=0, network=lambda: network)
+    address = Randomness(0, ("set", 0, "outer", 0, "inner", 0))
+    images = torch.cat([run.real.draw(k, 4, address.generator("batch-norm", k)).images for k in range(3)])
+    mean = network.features[0](images).mean(dim=(0, 2, 3))
+    assert torch.allclose(step.network.features[1].running_mean, (1 - share) * 7.0 + share * mean)
+    assert norm.momentum == 0.1
+
+
+def test_statistics_can_be_left_as_training_left_them(make_job):
+    job = make_job({"arch.norm": "batch", "run.norm_batch": 0})
+    run, synthetic, _ = job.start()
+    network = job.build(run.random.generator("network"))
+    step = dcc_core.Step(run, synthetic, outer=0, inner=0, network=lambda: network)
+    assert torch.equal(step.network.features[1].running_mean, torch.zeros(4, dtype=torch.float64))
+
+
 def test_siamese_draws_are_per_class_and_step(make_job):
     job = make_job({"aug": "dsa", "aug.strategy": "crop"}, data="blobs-of:9,9,9,9,9,9,9,9")
     run, synthetic, _ = job.start()

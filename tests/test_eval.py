@@ -104,6 +104,10 @@ def test_score_across_from_python(folder):
         ),
         (["--eval-arch", "convnet,norm=bach"], "arch.norm: 'bach' is not one of"),
         (["--eval-arch", "mlp", "--eval-arch", "mlp"], "score.arch: 'mlp' is named twice"),
+        (
+            ["--eval-arch", "timm/resnet10t,channels=32,48"],
+            "score.arch: '48' is no name; options that are lists cannot stand here",
+        ),
         (["--eval-arch", "vgg11"], "vgg11 needs images of at least 32×32 pixels; these are 8×8"),
         (["--eval-arch", "timm/resnt18"], "has no model 'resnt18'"),
     ],
@@ -113,6 +117,40 @@ def test_networks_that_cannot_be_scored_on_are_told_before_the_work(words, messa
     assert result.exit_code == 2
     assert message in result.stderr
     assert not any((tmp_path / "out").glob("*"))
+
+
+def test_a_configuration_may_name_another_architecture(folder, tmp_path):
+    """The options of the set's own architecture were meant for that one."""
+    (tmp_path / "mlp.toml").write_text('[arch]\nname = "mlp"\n[score]\narch = ["mlp"]\n')
+    words = ["--config", str(tmp_path / "mlp.toml"), "--nets", "1", "--json"]
+    result = CliRunner().invoke(cli, ["eval", str(folder[0] / "set.safetensors"), *words])
+    assert result.exit_code == 0, result.stderr
+    assert list(json.loads(result.stdout)["by_architecture"]) == ["mlp"]
+
+
+def test_a_set_of_strangers_components_is_scored_without_them(folder, tmp_path):
+    """An architecture and an augmentation that are not installed here are named, and not needed."""
+    from dataclasses import replace
+
+    s = load_set(folder[0] / "set.safetensors")
+    config = {**s.provenance.config, "arch": "stranger-net", "arch.x": 1, "aug": "stranger-aug", "score.arch": ["mlp"]}
+    path = tmp_path / "stranger.safetensors"
+    type(s)(s.stored, replace(s.provenance, config=config)).save(path)
+    result = CliRunner().invoke(cli, ["eval", str(path), "--nets", "1", "--json"])
+    assert result.exit_code == 0, result.stderr
+    assert list(json.loads(result.stdout)["by_architecture"]) == ["mlp"]
+
+
+def test_what_nobody_foresaw_is_one_message(folder, monkeypatch):
+    from dcc_core.evaluate import Scorer
+
+    def fails(self, *_):
+        raise ValueError("no such luck")
+
+    monkeypatch.setattr(Scorer, "score", fails)
+    result = CliRunner().invoke(cli, ["eval", str(folder[0] / "set.safetensors")])
+    assert result.exit_code == 2
+    assert "Error: ValueError: no such luck\n  DCC_DEBUG=1 shows where" in result.stderr
 
 
 def test_eval_of_what_is_no_set(folder, tmp_path):

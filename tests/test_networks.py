@@ -7,6 +7,7 @@ from torch import nn
 from dcc_core import DccError
 from dcc_plugins.networks.convnet import default_depth
 from dcc_plugins.networks.in_timm import NETWORKS
+from dcc_plugins.networks.network import AveragePool
 
 BY_TITLE = {cls.title: cls for cls in NETWORKS}
 COLOUR, GREY = (3, (32, 32)), (1, (28, 28))
@@ -43,6 +44,18 @@ def test_instance_norm_is_affine_and_per_channel():
     out = norm(torch.randn(2, 128, 8, 8) * 3 + 1)
     assert norm.affine
     assert out.mean(dim=(2, 3)).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("size", [(8, 8), (7, 10), (2, 3)])
+def test_average_pooling_is_torchs(size):
+    """Value, first and second derivatives, odd sides cut off as torch does."""
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.randn(2, 3, *size, generator=generator, dtype=torch.float64, requires_grad=True)
+    assert torch.allclose(AveragePool()(maps), nn.functional.avg_pool2d(maps, 2), atol=1e-14)
+    assert torch.autograd.gradcheck(AveragePool(), maps)
+    assert torch.autograd.gradgradcheck(lambda m: AveragePool()(m).square(), maps)
+    with pytest.raises(ValueError, match="cannot be halved"):
+        AveragePool()(maps[..., :1])
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,22 @@ class Custom(Attentive):
         return Once.apply(super().embed(images))
 
 
+class Composed(Attentive):
+    """Attention inside functions of torch's own."""
+
+    def __init__(self, channels, classes):
+        super().__init__(channels, classes)
+        self.layer = nn.TransformerEncoderLayer(4, 2, dim_feedforward=8, batch_first=True)
+
+    def embed(self, images):
+        return self.layer(self.mix(images.flatten(2).transpose(1, 2))).mean(dim=1)
+
+
+class Pair(Attentive):
+    def forward(self, images):
+        return super().forward(images), None
+
+
 class Flat(Attentive):
     def forward(self, images):
         return super().forward(images)[:, :1]
@@ -128,6 +144,15 @@ def test_attention_is_matched_in_its_plain_form_and_that_is_said_once(make_job, 
     ]
 
 
+@pytest.mark.parametrize("loss", ["class-wise", "collective"])
+def test_attention_inside_torchs_own_modules_is_matched_too(make_job, monkeypatch, loss):
+    job = with_network(make_job, monkeypatch, "Composed", loss=loss)
+    start = job.start()
+    before = start.synthetic.stored["images"].clone()
+    optimise(start.run, job.config.loss, start.synthetic, start.state)
+    assert not torch.equal(start.synthetic.stored["images"], before)
+
+
 def test_dropout_is_off_in_matching(make_job, monkeypatch):
     """The same step twice gives the same gradients, and those of the network without its dropout."""
     from dcc_core import Step
@@ -168,7 +193,11 @@ def test_such_a_network_still_serves_a_loss_that_matches_no_gradients(make_job, 
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        ("Flat", r"architecture 'linear' gives logits of shape \(2, 1\) for 2 images of 3 classes; expected \(2, 3\)"),
+        (
+            "Flat",
+            r"architecture 'linear' gives logits of shape \(2, 1\) for 2 images of 3 classes; expected a tensor \(2",
+        ),
+        ("Pair", "architecture 'linear' gives logits as tuple for 2 images of 3 classes"),
         ("Unfit", "architecture 'linear' cannot be used on 2×8×8 images: RuntimeError: .*mat1 and mat2"),
     ],
 )

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from dcc_core import Component, DccError, MatchingLoss, Registry, hookimpl
+from dcc_core import Component, DccError, MatchingLoss, Registry, hookimpl, listing
 from dcc_core.errors import PluginWarning
 from dcc_core.registry import Origin, kind_named
 
@@ -139,6 +139,8 @@ def test_members_that_do_not_load_are_fatal_only_where_they_are_listed():
     (provided,) = registry.components("loss")
     with pytest.raises(DccError, match=r"'net/<model>' of plugin a .* does not load from 'no_such_module:names'"):
         provided.members()
+    with pytest.warns(PluginWarning, match="no_such_module:names"):
+        assert list(listing._names(provided, "net/*")) == ["net/<model>"]
 
 
 @pytest.mark.parametrize(

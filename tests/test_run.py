@@ -89,7 +89,7 @@ def test_json_is_the_last_line_of_stdout_and_alone(folder):
     assert report["accuracy"]["gain"] == pytest.approx(
         report["accuracy"]["condensed"]["mean"] - report["accuracy"]["random"]["mean"]
     )
-    assert set(report["seconds"]) == {"load", "condense", "score", "baseline"}
+    assert set(report["seconds"]) == {"load", "probe", "condense", "score", "baseline"}
     assert report["config"]["run.outer_loops"] == {"value": 2, "origin": "--outer-loops"}
     assert report["config"]["run.real_batch"] == {"value": 32, "origin": "suggested by digits"}
     assert report["config"]["loss"] == {"value": "collective", "origin": "default"}

@@ -7,10 +7,12 @@ from torch import nn
 
 import dcc_plugins.manifest
 from dcc_core import Augmentation, Batch, Randomness, Registry, Score, score
+from dcc_core.criterion import cross_entropy
 from dcc_core.evaluate import Scorer, accuracy
 from dcc_core.protocols import PROTOCOLS
 from dcc_core.registry import Origin
 from dcc_core.report import summary
+from dcc_core.training import train_epoch
 from dcc_plugins.augmentation import DSA
 from dcc_plugins.networks.convnet import ConvNet
 
@@ -159,3 +161,15 @@ def test_a_set_is_scored_without_the_plugin_of_its_loss(make_job):
 
 class OnlyData:
     dcc_datasets = staticmethod(toys.dcc_datasets)
+
+
+@pytest.mark.parametrize(("norm", "batches"), [("batch", [257]), ("instance", [256, 1])])
+def test_a_last_image_on_its_own_joins_the_batch_before_where_statistics_are_taken(norm, batches):
+    """BatchNorm has no statistics of one value; other networks keep the protocol to the letter."""
+    generator = torch.Generator().manual_seed(0)
+    network = ConvNet(depth=1, width=2, norm=norm).build(channels=1, classes=2, size=(2, 2), generator=generator)
+    data = Batch(torch.randn(257, 1, 2, 2, generator=generator), torch.arange(257) % 2)
+    augmentation, optimiser = Recorder(), torch.optim.SGD(network.parameters(), lr=0.1)
+    options = {"batch_size": 256, "num_classes": 2, "criterion": cross_entropy, "random": Randomness(0)}
+    train_epoch(network, data, optimiser, augmentation=augmentation, **options)
+    assert augmentation.batches == batches

@@ -81,8 +81,8 @@ def test_arguments_reach_the_model():
 
 def test_options_pass_through_a_configuration(configure):
     options = {"arch": "timm/vit_tiny_patch16_224", "arch.drop_path_rate": "0.1", "arch.depth": "2"}
-    config = configure({**options, "arch.qkv_bias": "false", "arch.norm_layer": "none"})
-    assert config.arch.arguments == {"drop_path_rate": 0.1, "depth": 2, "qkv_bias": False, "norm_layer": None}
+    config = configure({**options, "arch.qkv_bias": "false", "arch.act_layer": "relu"})
+    assert config.arch.arguments == {"drop_path_rate": 0.1, "depth": 2, "qkv_bias": False, "act_layer": "relu"}
     table = {k: v for k, v in config.table().items() if k.startswith("arch")}
     assert table["arch.drop_path_rate"] == 0.1
     assert table["arch.model"] == "vit_tiny_patch16_224"
@@ -106,6 +106,14 @@ def test_suggestions_for_another_architecture_are_left_out(configure):
         ),
         ({"arch": "timm/resnet10t", "arch.img_size": 32}, "arch: img_size is the data's; it is no option"),
         ({"arch": "timm/resnet10t", "arch.pretrained": True}, "arch: pretrained is false: networks begin with random"),
+        (
+            {"arch": "timm/resnet10t", "arch.act_layer": "none"},
+            "arch: act_layer=none: timm leaves out arguments that are",
+        ),
+        ({"arch": "timm/resnet10t", "arch.x": float("inf")}, "arch.x: inf is not a finite number, true, false"),
+        ({"arch": "timm/resnet10t", "arch.norm_layer": nn.BatchNorm2d}, "arch.norm_layer: .* is not a finite number"),
+        ({"arch": "timm/resnet10t.bogus"}, "arch: timm/resnet10t.bogus cannot be built: Invalid pretrained tag"),
+        ({"arch": "timm/dcc_convnet"}, "'dcc_convnet' stands in timm's registry through dcc: use dcc's own name"),
         ({"arch": "timm/resnet10t", "arch.stem": "tiny"}, "arch.stem: 'tiny' is not one of small, original"),
         ({"arch": "resnet50"}, "no architecture named 'resnet50'. Did you mean 'timm/resnet50'?"),
         ({"arch": "vit_tiny_patch16_225"}, "no architecture named .* Did you mean 'timm/vit_tiny_patch16_224'?"),
@@ -117,16 +125,16 @@ def test_what_timm_does_not_know_is_told_before_any_data_are_loaded(configure, o
 
 
 @pytest.mark.parametrize(
-    ("model", "side", "message"),
+    ("model", "size", "message"),
     [
-        ("inception_v3", 32, r"timm/inception_v3 does not take 32×32 images: .* The smallest that it takes are 75×75"),
-        ("swin_s3_tiny_224", 3, r"timm/swin_s3_tiny_224 does not take 3×3 images"),
-        ("vit_tiny_patch16_224", 3, r"The smallest that it takes are 16×16"),
+        ("inception_v3", (32, 32), r"inception_v3 does not take 32×32 images: .* The smallest that it takes are 75×75"),
+        ("vit_tiny_patch16_224", (3, 3), r"The smallest that it takes are 16×16"),
+        ("nest_tiny", (40, 64), r"nest_tiny does not take 40×64 images: .* It takes 16×16"),
     ],
 )
-def test_images_that_do_not_fit(model, side, message):
+def test_images_that_do_not_fit(model, size, message):
     with pytest.raises(DccError, match=message):
-        build(model, size=(side, side), stem="original")
+        build(model, size=size, stem="original")
 
 
 class Headless(nn.Module):

@@ -9,13 +9,13 @@ from typing import Annotated, ClassVar, Literal, final
 from annotated_types import Ge, Le
 from torch import nn
 
-from dcc_plugins.networks.network import FeatureNetwork, Norm, Size, like_mnist, norm_layer
+from dcc_plugins.networks.network import AveragePool, FeatureNetwork, Norm, Size, like_mnist, norm_layer
 
 Activation = Literal["relu", "leaky", "sigmoid"]
 Pooling = Literal["average", "max", "none"]
 
 ACTIVATIONS = {"relu": nn.ReLU, "leaky": lambda: nn.LeakyReLU(0.01), "sigmoid": nn.Sigmoid}
-POOLINGS = {"average": lambda: nn.AvgPool2d(2), "max": lambda: nn.MaxPool2d(2), "none": nn.Identity}
+POOLINGS = {"average": AveragePool, "max": lambda: nn.MaxPool2d(2), "none": nn.Identity}
 
 
 @final

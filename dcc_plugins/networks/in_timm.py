@@ -38,7 +38,7 @@ def _register(cls: type[FeatureNetwork]) -> None:
         if pretrained:
             raise DccError(f"{create.__name__} has no pretrained weights")
         size = (img_size, img_size) if isinstance(img_size, int) else img_size
-        generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+        generator = torch.Generator().manual_seed(int(torch.randint(2**62, (), device="cpu")))
         return cls(**options).build(channels=in_chans, classes=num_classes, size=size, generator=generator)
 
     create.__name__ = f"dcc_{cls.title.replace('-', '_')}"

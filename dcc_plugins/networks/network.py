@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from dcc_core import Architecture, DccError, seeded
 
@@ -53,6 +54,22 @@ class Network(nn.Module):
         """A fresh head; without classes, none."""
         self.num_classes = num_classes
         self.head = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
+
+
+class AveragePool(nn.Module):
+    """The mean of every 2×2 pixels, twice differentiable.
+
+    On a CPU by strided sums, several times as fast as torch's pooling, whose kernel for this layout is scalar.
+    """
+
+    def forward(self, maps: Tensor) -> Tensor:
+        if maps.device.type != "cpu":
+            return F.avg_pool2d(maps, 2)
+        height, width = 2 * (maps.shape[-2] // 2), 2 * (maps.shape[-1] // 2)
+        if not height or not width:
+            raise ValueError(f"maps of {tuple(maps.shape[-2:])} cannot be halved")
+        rows = maps[..., 0:height:2, :width] + maps[..., 1:height:2, :width]
+        return (rows[..., 0::2] + rows[..., 1::2]) * 0.25
 
 
 @dataclass(frozen=True, kw_only=True)

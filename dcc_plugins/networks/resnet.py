@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, final
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dcc_plugins.networks.network import FeatureNetwork, Norm, Size, norm_layer
+from dcc_plugins.networks.network import AveragePool, FeatureNetwork, Norm, Size, norm_layer
 
 WIDTHS = (64, 128, 256, 512)
 
@@ -19,7 +19,7 @@ class BasicBlock(nn.Module):
     def __init__(self, inputs: int, width: int, norm: Norm, *, halve: bool, average: bool) -> None:
         super().__init__()
         stride = 2 if halve and not average else 1
-        pool = [nn.AvgPool2d(2)] if halve and average else []
+        pool = [AveragePool()] if halve and average else []
         self.residual = nn.Sequential(
             *(nn.Conv2d(inputs, width, 3, stride, padding=1, bias=False), norm_layer(norm, width), nn.ReLU(), *pool),
             *(nn.Conv2d(width, width, 3, padding=1, bias=False), norm_layer(norm, width)),

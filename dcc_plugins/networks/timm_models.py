@@ -28,6 +28,8 @@ OURS = {
     "pretrained_cfg_overlay": "left alone: networks begin with random weights",
     "checkpoint_path": "left empty: networks begin with random weights",
     "features_only": "false: a classifier is wanted",
+    "device": "the run's",
+    "dtype": "the run's",
 }
 """Arguments of `timm.create_model` that are not the user's here."""
 
@@ -57,6 +59,8 @@ class TimmModel(Architecture):
     arguments: Annotated[Mapping[str, object], "any argument of the model"] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.model.startswith("dcc_"):
+            raise ValueError(f"'{self.model}' stands in timm's registry through dcc: use dcc's own name for it")
         if not timm.is_model(self.model.partition(".")[0]):
             close = difflib.get_close_matches(self.model, names(), n=3)
             hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
@@ -64,6 +68,8 @@ class TimmModel(Architecture):
         for name in self.arguments:
             if name in OURS:
                 raise ValueError(f"{name} is {OURS[name]}; it is no option")
+            if self.arguments[name] is None:
+                raise ValueError(f"{name}=none: timm leaves out arguments that are none")
         _outline(self.model, dict(self.arguments))
 
     def describe(self) -> str:
@@ -72,7 +78,7 @@ class TimmModel(Architecture):
         millions = sum(p.numel() for p in outline.parameters()) / 1e6
         taken = {k: v for k, v in _parameters(type(outline)).items() if k not in OURS}
         listed = ", ".join(k if v is inspect.Parameter.empty else f"{k}={_shown(v)}" for k, v in taken.items())
-        side = outline.pretrained_cfg["input_size"][-1]
+        side = _own_side(self.model)
         return (
             f"{self.model}: {type(outline).__name__}, {millions:.1f} million parameters with 1000 classes, "
             f"made for {side}×{side} images.\nArguments: {listed}"
@@ -107,8 +113,9 @@ def _outline(model: str, arguments: Arguments) -> nn.Module:
         with torch.device("meta"):
             return timm.create_model(model, **arguments)
     except Exception as error:
-        with torch.device("meta"):
-            known = _parameters(type(timm.create_model(model)))
+        if not arguments:
+            raise ValueError(f"timm/{model} cannot be built: {_reason(error)}") from None
+        known = _parameters(type(_outline(model, {})))
         hints = [h for name in arguments if name not in known and (h := _hint(name, known))]
         given = ", ".join(f"{k}={v}" for k, v in arguments.items())
         raise ValueError(f"timm/{model} does not take {given}: {_reason(error)}.{''.join(hints)}") from None
@@ -125,7 +132,11 @@ def _fitted(
     asked: Arguments = {**dict(chosen), "in_chans": channels, "num_classes": classes}
     outline = _outline(model, dict(chosen))
     known = _parameters(type(outline))
-    patches = _patches(outline, size) if stem == "small" and "patch_size" in known and "patch_size" not in asked else []
+    patches = (
+        _patches(model, outline, size)
+        if stem == "small" and "patch_size" in known and "patch_size" not in asked
+        else []
+    )
     reasons: list[str] = []
     for patch in [*patches, None]:
         arguments = asked | ({} if patch is None else {"patch_size": patch})
@@ -134,11 +145,10 @@ def _fitted(
             _warn_of_small_images(model, outline, size, patch)
             return arguments | ({"img_size": size} if "img_size" in known else {})
         reasons.append(reason)
-    smallest = _smallest(model, asked, outline, "img_size" in known)
-    raise DccError(
-        f"timm/{model} does not take {size[0]}×{size[1]} images: {reasons[-1]}."
-        + (f" The smallest that it takes are {smallest}×{smallest}" if smallest else "")
-    )
+    side = _smallest(model, asked, _first_stride(outline) if "img_size" in known else 1)
+    words = "The smallest that it takes are" if side > max(size) else "It takes"
+    hint = f" {words} {side}×{side}" if side else ""
+    raise DccError(f"timm/{model} does not take {size[0]}×{size[1]} images: {reasons[-1]}.{hint}")
 
 
 def _misfit(model: str, arguments: Arguments, size: Size, sized: bool) -> str:
@@ -158,10 +168,10 @@ def _misfit(model: str, arguments: Arguments, size: Size, sized: bool) -> str:
     return ""
 
 
-def _patches(outline: nn.Module, size: Size) -> list[int]:
+def _patches(model: str, outline: nn.Module, size: Size) -> list[int]:
     """Patch sizes below the model's own, in the order in which to try them."""
     own = _first_stride(outline)
-    most = outline.pretrained_cfg["input_size"][-1] // own
+    most = _own_side(model) // own
     powers = [2**i for i in range(own.bit_length()) if 2**i < own]
     return [p for p in powers if max(size) // p <= most]
 
@@ -171,8 +181,14 @@ def _first_stride(outline: nn.Module) -> int:
     return next((m.stride[0] for m in outline.modules() if isinstance(m, nn.Conv2d) and isinstance(m.stride, tuple)), 1)
 
 
+def _own_side(model: str) -> int:
+    """Side of the images that a model is made for."""
+    config = timm.get_pretrained_cfg(model)
+    return config.input_size[-1] if config else 224
+
+
 def _warn_of_small_images(model: str, outline: nn.Module, size: Size, patch: int | None) -> None:
-    side = outline.pretrained_cfg["input_size"][-1]
+    side = _own_side(model)
     images = f"{size[0]}×{size[1]} images"
     if patch is not None:
         log.info(f"timm/{model}: patches of {patch}×{patch} for {images}; -o arch.stem=original for its own")
@@ -182,15 +198,24 @@ def _warn_of_small_images(model: str, outline: nn.Module, size: Size, patch: int
         )
 
 
-def _smallest(model: str, arguments: Arguments, outline: nn.Module, sized: bool) -> int:
+def _smallest(model: str, arguments: Arguments, unit: int) -> int:
     """The side of the smallest images that a model takes, up to its own size; 0 where it takes none.
 
-    In whole patches where the model wants its size told. Taken as true: what fits a size fits any larger one.
+    In multiples of a unit where the model wants its size told. Sizes that grow by a half or a third are tried in turn,
+    then those below the first that fits.
     """
-    unit = _first_stride(outline) if sized else 1
-    sides = range(unit, outline.pretrained_cfg["input_size"][-1] + 1, unit)
-    at = bisect.bisect_left(sides, True, key=lambda side: not _misfit(model, arguments, (side, side), sized))
-    return sides[at] if at < len(sides) else 0
+    sized = unit > 1
+
+    def fits(multiple: int) -> bool:
+        return not _misfit(model, arguments, (multiple * unit, multiple * unit), sized)
+
+    last = _own_side(model) // unit
+    steps = sorted(n for power in range(last.bit_length()) for n in (2**power, 3 * 2**power) if n <= last)
+    first = next((i for i, n in enumerate(steps) if fits(n)), None)
+    if first is None:
+        return 0
+    below = range(steps[first - 1] + 1 if first else steps[first], steps[first] + 1)
+    return below[bisect.bisect_left(below, True, key=fits)] * unit
 
 
 def _parameters(cls: type) -> dict[str, Any]:

@@ -1,0 +1,235 @@
+"""What a run will cost: time, memory and disk, from a probe of a few steps."""
+
+from __future__ import annotations
+
+import math
+import re
+import statistics
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from dcc_core.api import Batch
+from dcc_core.config import Config
+from dcc_core.display import Display
+from dcc_core.engine import Network, update
+from dcc_core.errors import DccError
+from dcc_core.evaluate import TEST_PIXELS, Scorer, accuracy
+from dcc_core.job import Job
+from dcc_core.registry import Registry
+from dcc_core.rng import Randomness
+from dcc_core.scoring import PHASES
+from dcc_core.step import Step
+
+LONG = 1.0
+"""Seconds after which a piece of work is not repeated for a better measurement."""
+REPEATS = 5
+SAMPLE = 200
+"""Outer loops that are asked for their phases, at most."""
+METRIC_BYTES = 110
+"""Bytes of a line in `metrics.jsonl`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """Predicted cost. seconds: by phase, for all sets. peak: bytes of memory of the process, or of the GPU where one
+    is used; disk: bytes of what the run leaves."""
+
+    outer_loops: int
+    seconds: Mapping[str, float]
+    peak: int
+    disk: int
+
+    @property
+    def total(self) -> float:
+        """Seconds from start to end."""
+        return sum(self.seconds.values())
+
+    def words(self) -> str:
+        """The prediction in a line, e.g. `about 12 min: condense 10 min, score 2 min; 900 MB of memory`."""
+        phases = ", ".join(f"{phase} {duration(s)}" for phase, s in self.seconds.items())
+        return f"about {duration(self.total)} ({phases}), {size(self.peak)} of memory, {size(self.disk)} on disk"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "outer_loops": self.outer_loops,
+            "seconds": {phase: round(s, 3) for phase, s in self.seconds.items()},
+            "total_seconds": round(self.total, 3),
+            "peak_memory_bytes": self.peak,
+            "disk_bytes": self.disk,
+        }
+
+
+class Probe:
+    """The unit costs of a job, measured by doing a little of everything; nothing of the job is changed.
+
+    load: seconds that the job took to load.
+    """
+
+    def __init__(self, job: Job, load: float) -> None:
+        self._job = job
+        self._load = load
+        loss = job.config.loss
+        self._run, self._synthetic, state = job.start()
+        network = Network(self._run, 0)
+        timed = _Timer(job.device)
+        self._build = timed(lambda: job.build(Randomness(0).generator("probe")))
+        self._updates: dict[str, float] = {}
+        for phase, (outer, inner) in self._first_steps().items():
+            self._updates[phase] = timed(lambda o=outer, i=inner: update(self._step(o, i, network), loss, state))
+        trains = self._run.network_steps > 0 and self._run.inner_loops > 1
+        self._training = timed(lambda: network.train(self._synthetic, 0)) if trains else 0.0
+        s = job.frozen(self._synthetic, 0)
+        data = job.decoded(s)
+        self._score = sum(_network_seconds(job.scorer(s, name), data, timed) for name in job.config.networks)
+        self._bytes = len(s.to_bytes()) + len(job.grid(s))
+        self._peak = peak_memory(job.device)
+
+    def forecast(self, outer_loops: int | None = None) -> Forecast:
+        """The cost of the whole run, with its own number of outer loops or another one."""
+        config, run = self._job.config, self._run
+        outer_loops = run.outer_loops if outer_loops is None else outer_loops
+        phases = Counter(phase for phase, _ in self._phases(outer_loops))
+        usual = max(self._updates.values())
+        steps = sum(count * self._updates.get(phase, usual) for phase, count in phases.items()) / phases.total()
+        condense = outer_loops * (run.inner_loops * steps + self._build + (run.inner_loops - 1) * self._training)
+        score = config.score.nets * self._score
+        subjects = ("condensed", "random") if config.score.baseline else ("condensed",)
+        sets = config.run.sets
+        seconds = {"load": self._load, "condense": sets * condense} | {PHASES[s]: sets * score for s in subjects}
+        metrics = METRIC_BYTES * sets * outer_loops * run.inner_loops
+        return Forecast(outer_loops=outer_loops, seconds=seconds, peak=self._peak, disk=sets * self._bytes + metrics)
+
+    def within(self, seconds: float) -> int:
+        """The largest number of outer loops that ends in time. Raises DccError where not even one does."""
+        if self.forecast(1).total > seconds:
+            raise DccError(
+                f"run.budget: {duration(seconds)} is too short: one outer loop with its scoring would take "
+                f"{duration(self.forecast(1).total)}"
+            )
+        low, high = 1, 2
+        while self.forecast(high).total <= seconds:
+            low, high = high, 2 * high
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self.forecast(middle).total <= seconds else (low, middle)
+        return low
+
+    def _phases(self, outer_loops: int) -> Iterator[tuple[str, tuple[int, int]]]:
+        """The phase of the loss at every inner step of evenly spaced outer loops, and the step's place."""
+        run = replace(self._run, outer_loops=outer_loops)
+        for outer in range(0, outer_loops, math.ceil(outer_loops / SAMPLE)):
+            for inner in range(run.inner_loops):
+                step = Step(run, self._synthetic, outer=outer, inner=inner, network=_no_network)
+                yield self._job.config.loss.phase(step), (outer, inner)
+
+    def _first_steps(self) -> dict[str, tuple[int, int]]:
+        first: dict[str, tuple[int, int]] = {}
+        for phase, place in self._phases(self._run.outer_loops):
+            first.setdefault(phase, place)
+        return first
+
+    def _step(self, outer: int, inner: int, network: Network) -> Step:
+        return Step(self._run, self._synthetic, outer=outer, inner=inner, network=network.matching)
+
+
+def duration(seconds: float) -> str:
+    """A time in words: `45 s`, `12 min`, `3 h 5 min`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def size(count: int) -> str:
+    """A number of bytes in words: `20 kB`, `1.2 GB`."""
+    value, units = float(count), ["bytes", "kB", "MB", "GB", "TB"]
+    while value >= 1000 and len(units) > 1:
+        value, units = value / 1000, units[1:]
+    return f"{value:.0f} {units[0]}" if value >= 10 or units[0] == "bytes" else f"{value:.1f} {units[0]}"
+
+
+def parsed_duration(text: str) -> float:
+    """Seconds of `90s`, `10m`, `1h30m`, `2d`. Raises DccError for anything else."""
+    units = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+    parts = re.findall(r"(\d+(?:\.\d+)?)([dhms])", text)
+    if not parts or "".join(n + u for n, u in parts) != text.replace(" ", ""):
+        raise DccError(f"run.budget: '{text}' is not a time such as 90s, 10m or 1h30m")
+    return sum(float(number) * units[unit] for number, unit in parts)
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most memory used so far, in bytes: of the GPU where it is one, else of the process; 0 where unknown."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+class _Timer:
+    """Seconds of a piece of work: the median of some repeats after the first, unless it takes long."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+
+    def __call__(self, work: Callable[[], object]) -> float:
+        first = self._once(work)
+        if first > LONG:
+            return first
+        return statistics.median(self._once(work) for _ in range(REPEATS))
+
+    def _once(self, work: Callable[[], object]) -> float:
+        start = time.perf_counter()
+        work()
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return time.perf_counter() - start
+
+
+def _network_seconds(scorer: Scorer, data: Batch, timed: _Timer) -> float:
+    """What training and testing one scoring network takes."""
+    random = Randomness(0)
+    network = scorer.build(random.generator("probe"))
+    build = timed(lambda: scorer.build(random.generator("probe")))
+    optimiser = scorer.optimiser(network, scorer.protocol.rate)
+    epoch = timed(lambda: scorer.epoch(network, data, optimiser, random))
+    count = max(1, TEST_PIXELS // (scorer.test.images.shape[-1] * scorer.test.images.shape[-2]))
+    chunk = Batch(scorer.test.images[:count], scorer.test.labels[:count])
+    test = timed(lambda: accuracy(network, chunk)) * len(scorer.test.labels) / len(chunk.labels)
+    return build + scorer.protocol.epochs * epoch + test
+
+
+def _no_network() -> nn.Module:
+    raise DccError("a loss names its phase without the network")
+
+
+def forecast(config: Config, registry: Registry, display: Display) -> Forecast:
+    """What a run of this configuration would cost. Writes nothing. Raises DccError where it could not begin."""
+    with display.logging():
+        start = time.perf_counter()
+        job = Job(config, registry, progress=display.shows)
+        return planned(job, time.perf_counter() - start)
+
+
+def planned(job: Job, load: float) -> Forecast:
+    """The forecast of a job; where it has a budget, the job's outer loops are set to what fits into it.
+
+    load: seconds that the job took to load.
+    """
+    probe, budget = Probe(job, load), job.config.run.budget
+    if budget is None:
+        return probe.forecast()
+    outer_loops = probe.within(parsed_duration(budget))
+    job.config = job.config.within_budget(outer_loops)
+    return probe.forecast(outer_loops)

@@ -1,0 +1,130 @@
+"""Predicted cost: arithmetic on measured unit costs, budgets, and nothing changed or written."""
+
+import json
+import shlex
+import time
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from dcc_core import DccError
+from dcc_core.cli import run
+from dcc_core.forecast import Probe, duration, parsed_duration, planned, size
+
+SMALL = shlex.split("--inner-loops 2 --network-steps 1 --eval-nets 1 --protocol dc -o arch.width=4")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("1h 30m", 5400), ("1.5h", 5400), ("2d", 172800)]
+)
+def test_times_are_read(text, seconds):
+    assert parsed_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "10", "m", "10x", "10m?", "-5m", "ten minutes"])
+def test_what_is_no_time_is_refused(text):
+    with pytest.raises(DccError, match="is not a time such as 90s, 10m or 1h30m"):
+        parsed_duration(text)
+
+
+def test_times_and_sizes_in_words():
+    assert [duration(s) for s in (0.25, 45, 720, 11100)] == ["0.2 s", "45 s", "12 min", "3 h 5 min"]
+    assert [size(n) for n in (12, 20_000, 1_240_000_000)] == ["12 bytes", "20 kB", "1.2 GB"]
+
+
+@pytest.fixture
+def probe(make_job):
+    """A probe of a run with warm-up, its measured costs replaced by round numbers."""
+    options = {"run.outer_loops": 8, "run.inner_loops": 3, "run.network_steps": 5, "run.sets": 2, "score.nets": 4}
+    probe = Probe(make_job(options, **{"loss.warmup_inner": 1}), load=7.0)
+    assert set(probe._updates) == {"warm-up", ""}
+    assert min(*probe._updates.values(), probe._build, probe._training, probe._score) > 0
+    probe._updates, probe._build, probe._training, probe._score = {"warm-up": 10.0, "": 1.0}, 0.5, 2.0, 3.0
+    return probe
+
+
+def test_a_forecast_adds_up(probe):
+    """Two of eight outer loops warm up, in the first of their three steps; training follows all steps but the last."""
+    condense = 2 * 10.0 + 22 * 1.0 + 8 * (0.5 + 2 * 2.0)
+    forecast = probe.forecast()
+    assert forecast.seconds == {"load": 7.0, "condense": 2 * condense, "score": 2 * 4 * 3.0, "baseline": 2 * 4 * 3.0}
+    assert forecast.total == 7 + 2 * condense + 48
+    assert forecast.peak > 10**8
+
+
+def test_many_outer_loops_are_sampled(probe):
+    """A quarter of them warms up, as near as the sample tells."""
+    exact = 250 * (10.0 + 2.0) + 750 * 3.0 + 1000 * (0.5 + 2 * 2.0)
+    assert probe.forecast(1000).seconds["condense"] == pytest.approx(2 * exact, rel=0.01)
+
+
+def test_a_budget_is_spent_to_the_last_outer_loop(probe):
+    loops = probe.within(500.0)
+    assert probe.forecast(loops).total <= 500 < probe.forecast(loops + 1).total
+    with pytest.raises(DccError, match=r"run\.budget: 60 s is too short: one outer loop with its scoring would take"):
+        probe.within(60.0)
+
+
+def test_a_probe_changes_nothing_of_the_job(make_job):
+    before = make_job().condense()
+    job = make_job()
+    Probe(job, load=0.0)
+    after = job.condense()
+    assert before.to_bytes() == after.to_bytes()
+
+
+def test_a_budget_becomes_a_number_of_outer_loops(make_job, configure):
+    job = make_job({"run.budget": "10m"})
+    forecast = planned(job, load=1.0)
+    assert 2 < forecast.outer_loops == job.config.run.outer_loops == job.context().outer_loops
+    assert forecast.total <= 600
+    table = job.config.table()
+    assert (table["run.outer_loops"], table["run.budget"]) == (forecast.outer_loops, None)
+    assert job.config.entries["run.outer_loops"].origin == "budget 10m"
+    assert configure(table).run == configure({**table, "run.budget": "none"}).run
+
+
+def test_a_budget_and_a_number_of_outer_loops_contradict_each_other(configure):
+    with pytest.raises(DccError, match=r"run\.budget: 5m decides the outer loops, but test gives them too"):
+        configure({"run.budget": "5m", "run.outer_loops": 3})
+
+
+def test_a_dry_run_says_what_a_run_would_take_and_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(run, [*SMALL, "--outer-loops", "3", "--dry-run", "--json", "--quiet"])
+    assert result.exit_code == 0, result.stderr
+    forecast = json.loads(result.stdout)
+    assert set(forecast["seconds"]) == {"load", "condense", "score", "baseline"}
+    assert forecast["outer_loops"] == 3
+    assert forecast["total_seconds"] == pytest.approx(sum(forecast["seconds"].values()), abs=0.01)
+    assert forecast["disk_bytes"] > 1000
+    assert list(tmp_path.iterdir()) == []
+    words = CliRunner().invoke(run, [*SMALL, "--outer-loops", "3", "--dry-run"]).stdout
+    assert words.startswith("it would take about ")
+    assert "of memory" in words
+
+
+def test_a_run_says_what_it_will_take_and_keeps_to_its_budget(tmp_path):
+    out = tmp_path / "out"
+    start = time.perf_counter()
+    result = CliRunner().invoke(run, [*SMALL, "--budget", "8s", "--out", str(out)])
+    assert result.exit_code == 0, result.stderr
+    assert time.perf_counter() - start < 60
+    assert "it will take about" in result.stderr
+    report = json.loads((out / "report.json").read_text())
+    assert report["config"]["run.outer_loops"]["origin"] == "budget 8s"
+    assert report["config"]["run.outer_loops"]["value"] > 5
+    assert set(report["seconds"]) == {"load", "probe", "condense", "score", "baseline"}
+    assert torch.tensor(report["seconds"]["probe"]) < 10
+
+
+@pytest.mark.parametrize(
+    ("budget", "message"), [("3", "run.budget: '3' is not a time"), ("1s", "run.budget: 1.0 s is too short: one outer")]
+)
+def test_budgets_that_cannot_be_kept(budget, message, tmp_path):
+    words = ["--budget", budget, "--out", str(tmp_path / "out"), "--eval-nets", "500"]
+    result = CliRunner().invoke(run, [*SMALL, *words])
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not any((tmp_path / "out").glob("*"))
