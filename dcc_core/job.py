@@ -20,6 +20,7 @@ from dcc_core.builder import BUILTIN, KIND_OF_KEY
 from dcc_core.config import Config, resolve
 from dcc_core.criterion import CRITERIA
 from dcc_core.data import ImageSet
+from dcc_core.device import device_named
 from dcc_core.engine import Watch, optimise
 from dcc_core.errors import DccError
 from dcc_core.evaluate import Scorer
@@ -59,7 +60,7 @@ class Job:
     def __init__(self, config: Config, registry: Registry, *, progress: bool = False, matching: bool = True) -> None:
         self.config = config
         self.registry = registry
-        self.device = _device(config.run.device)
+        self.device = device_named(config.run.device)
         self.dtype = DTYPES[config.run.precision]
         root = config.run.data_root or Path(platformdirs.user_cache_dir("dcc"))
         self.data = load(config.data, config.names["data"], root=root, download=config.run.download, progress=progress)
@@ -305,17 +306,3 @@ class Job:
 def _describe(names: tuple[str, ...], shape: tuple[int, ...]) -> str:
     listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
     return f"{len(names)} classes ({listed}) of {'×'.join(map(str, shape))} images"
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise DccError(f"run.device: '{name}' cannot be used: {reason} One of auto, cpu, cuda, cuda:N") from error
-    if device.type not in ("cpu", "cuda"):
-        raise DccError(f"run.device: '{name}' is not one of auto, cpu, cuda, cuda:N")
-    return device
