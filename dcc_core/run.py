@@ -57,10 +57,10 @@ class _Run:
         with self._clock("load"):
             self.job = Job(self.config, self.registry, progress=self.display.shows)
         with self._clock("probe"):
-            expected = planned(self.job, self.seconds["load"])
+            cost = self._foretold()
         self.config = self.job.config
         self._announce()
-        log.info(f"it will take {expected.words()}")
+        log.info(cost)
         scores: dict[str, list[Score]] = {}
         files = ["config.toml", "run.log", "metrics.jsonl", "report.json"]
         for index in range(self.config.run.sets):
@@ -84,6 +84,15 @@ class _Run:
         )
         self.folder.write("report.json", json.dumps(report, indent=2).encode())
         return report
+
+    def _foretold(self) -> str:
+        """What the run will take, in words. A probe that fails ends the run only where there is a budget to keep."""
+        try:
+            return f"it will take {planned(self.job, self.seconds['load']).words()}"
+        except Exception as error:
+            if self.config.run.budget is not None:
+                raise
+            return f"what it will take cannot be foretold: {(str(error).splitlines() or ['?'])[0]}"
 
     def _announce(self) -> None:
         job, run = self.job, self.job.context()
