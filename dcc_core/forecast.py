@@ -74,8 +74,8 @@ class Probe:
     """
 
     def __init__(self, job: Job, load: float) -> None:
+        start = time.perf_counter()
         self._job = job
-        self._load = load
         loss = job.config.loss
         self._run, self._synthetic, state = job.start()
         network = Network(self._run, 0)
@@ -91,6 +91,7 @@ class Probe:
         self._score = sum(_network_seconds(job.scorer(s, name), data, timed) for name in job.config.networks)
         self._bytes = len(s.to_bytes()) + len(job.grid(s))
         self._peak = peak_memory(job.device)
+        self._before = {"load": load, "probe": time.perf_counter() - start}
 
     def forecast(self, outer_loops: int | None = None) -> Forecast:
         """The cost of the whole run, with its own number of outer loops or another one."""
@@ -103,7 +104,7 @@ class Probe:
         score = config.score.nets * self._score
         subjects = ("condensed", "random") if config.score.baseline else ("condensed",)
         sets = config.run.sets
-        seconds = {"load": self._load, "condense": sets * condense} | {PHASES[s]: sets * score for s in subjects}
+        seconds = self._before | {"condense": sets * condense} | {PHASES[s]: sets * score for s in subjects}
         metrics = METRIC_BYTES * sets * outer_loops * run.inner_loops
         return Forecast(outer_loops=outer_loops, seconds=seconds, peak=self._peak, disk=sets * self._bytes + metrics)
 

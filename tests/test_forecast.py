@@ -40,6 +40,8 @@ def probe(make_job):
     probe = Probe(make_job(options, **{"loss.warmup_inner": 1}), load=7.0)
     assert set(probe._updates) == {"warm-up", ""}
     assert min(*probe._updates.values(), probe._build, probe._training, probe._score) > 0
+    assert 0 < probe._before["probe"] < 60
+    probe._before = {"load": 7.0, "probe": 1.0}
     probe._updates, probe._build, probe._training, probe._score = {"warm-up": 10.0, "": 1.0}, 0.5, 2.0, 3.0
     return probe
 
@@ -48,8 +50,9 @@ def test_a_forecast_adds_up(probe):
     """Two of eight outer loops warm up, in the first of their three steps; training follows all steps but the last."""
     condense = 2 * 10.0 + 22 * 1.0 + 8 * (0.5 + 2 * 2.0)
     forecast = probe.forecast()
-    assert forecast.seconds == {"load": 7.0, "condense": 2 * condense, "score": 2 * 4 * 3.0, "baseline": 2 * 4 * 3.0}
-    assert forecast.total == 7 + 2 * condense + 48
+    scoring = {"score": 2 * 4 * 3.0, "baseline": 2 * 4 * 3.0}
+    assert forecast.seconds == {"load": 7.0, "probe": 1.0, "condense": 2 * condense, **scoring}
+    assert forecast.total == 8 + 2 * condense + 48
     assert forecast.peak > 10**8
 
 
@@ -95,7 +98,7 @@ def test_a_dry_run_says_what_a_run_would_take_and_writes_nothing(tmp_path, monke
     result = CliRunner().invoke(run, [*SMALL, "--outer-loops", "3", "--dry-run", "--json", "--quiet"])
     assert result.exit_code == 0, result.stderr
     forecast = json.loads(result.stdout)
-    assert set(forecast["seconds"]) == {"load", "condense", "score", "baseline"}
+    assert set(forecast["seconds"]) == {"load", "probe", "condense", "score", "baseline"}
     assert forecast["outer_loops"] == 3
     assert forecast["total_seconds"] == pytest.approx(sum(forecast["seconds"].values()), abs=0.01)
     assert forecast["disk_bytes"] > 1000
