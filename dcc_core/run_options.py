@@ -29,7 +29,7 @@ class RunOptions:
     network_batch: Annotated[int, "batch size of the network's training on the synthetic set", Ge(1)] = 256
     norm_batch: Annotated[
         int,
-        "real images per class that set BatchNorm statistics before a step; 0: they stay as training left them",
+        "real images per class that move BatchNorm's statistics before a step; 0: they stay as training left them",
         Ge(0),
     ] = 16
     norm_momentum: Annotated[

@@ -47,8 +47,8 @@ def names() -> list[str]:
 class TimmModel(Architecture):
     """A classifier of timm, for images of the data's size and channels, with random initial weights.
 
-    Every argument of the model is an option: `-o arch.drop_path_rate=0.1`. Raises ValueError for a name or an
-    argument that timm does not know.
+    The model's arguments are options, `-o arch.drop_path_rate=0.1`, where they are numbers, words or lists of them.
+    Raises ValueError for a name or an argument that timm does not know.
     """
 
     model: Annotated[str, "a name in timm: resnet18, vit_tiny_patch16_224, ..."]
@@ -56,7 +56,9 @@ class TimmModel(Architecture):
         Literal["small", "original"],
         "small: smaller patches for small images, so that there are as many as at the model's own size at most",
     ] = "small"
-    arguments: Annotated[Mapping[str, object], "any argument of the model"] = field(default_factory=dict)
+    arguments: Annotated[
+        Mapping[str, object], "any argument of the model that is a number, a word or a list of them"
+    ] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.model.startswith("dcc_"):
