@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 import time
 from collections.abc import Callable
@@ -13,11 +14,11 @@ from torch import nn
 
 from dcc_core.api import Augmentation, Batch
 from dcc_core.criterion import cross_entropy
+from dcc_core.gradients import micro_batch
 from dcc_core.protocols import Protocol
 from dcc_core.rng import Randomness
+from dcc_core.side_by_side import side_by_side
 from dcc_core.training import train_epoch
-
-TEST_PIXELS = 512 * 32 * 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,13 +70,13 @@ class Scorer:
     def score(self, data: Batch, nets: int, watch: Callable[[int], None] | None = None) -> Score:
         """Train and test `nets` networks on a set (normalised, decoded); `watch` is told how many are done."""
         start = time.perf_counter()
-        accuracies: list[float] = []
-        for net in range(nets):
-            accuracies.append(accuracy(self._trained(data, self.random.at("net", net)), self.test))
+        accuracies: dict[int, float] = {}
+        for net, found in side_by_side(functools.partial(self._accuracy, data), nets, data.images.device):
+            accuracies[net] = found
             if watch:
-                watch(net + 1)
+                watch(len(accuracies))
         return Score(
-            accuracies=tuple(accuracies),
+            accuracies=tuple(accuracies[net] for net in range(nets)),
             protocol=self.protocol.name,
             version=self.protocol.version,
             architecture=self.architecture,
@@ -100,6 +101,9 @@ class Scorer:
         p = self.protocol
         return torch.optim.SGD(network.parameters(), lr=rate, momentum=p.momentum, weight_decay=p.weight_decay)
 
+    def _accuracy(self, data: Batch, net: int) -> float:
+        return accuracy(self._trained(data, self.random.at("net", net)), self.test)
+
     def _trained(self, data: Batch, random: Randomness) -> nn.Module:
         network = self.build(random.generator("network"))
         rate = self.protocol.rate
@@ -115,7 +119,7 @@ class Scorer:
 def accuracy(network: nn.Module, test: Batch) -> float:
     """Share of test images whose largest logit is their label's, in evaluation mode."""
     network.eval()
-    size = max(1, TEST_PIXELS // (test.images.shape[-1] * test.images.shape[-2]))
+    size = micro_batch(test.images)
     right = 0
     with torch.no_grad():
         for images, labels in zip(test.images.split(size), test.labels.split(size), strict=True):

@@ -20,11 +20,12 @@ from dcc_core.config import Config
 from dcc_core.display import Display
 from dcc_core.engine import Network, update
 from dcc_core.errors import DccError
-from dcc_core.evaluate import TEST_PIXELS, Scorer, accuracy
+from dcc_core.evaluate import Scorer, accuracy
 from dcc_core.job import Job
 from dcc_core.registry import Registry
 from dcc_core.rng import Randomness
 from dcc_core.scoring import PHASES
+from dcc_core.side_by_side import side_by_side, workers
 from dcc_core.step import Step
 
 LONG = 1.0
@@ -32,6 +33,8 @@ LONG = 1.0
 REPEATS = 5
 SAMPLE = 200
 """Outer loops that are asked for their phases, at most."""
+TESTED = 256
+"""Images that a test is timed on."""
 METRIC_BYTES = 110
 """Bytes of a line in `metrics.jsonl`."""
 
@@ -88,7 +91,8 @@ class Probe:
         self._training = timed(lambda: network.train(self._synthetic, 0)) if trains else 0.0
         s = job.frozen(self._synthetic, 0)
         data = job.decoded(s)
-        self._score = sum(_network_seconds(job.scorer(s, name), data, timed) for name in job.config.networks)
+        nets = job.config.score.nets
+        self._score = sum(_score_seconds(job.scorer(s, n), data, nets, job.device) for n in job.config.networks)
         self._bytes = len(s.to_bytes()) + len(job.grid(s))
         self._peak = peak_memory(job.device)
         self._before = {"load": load, "probe": time.perf_counter() - start}
@@ -101,10 +105,9 @@ class Probe:
         usual = max(self._updates.values())
         steps = sum(count * self._updates.get(phase, usual) for phase, count in phases.items()) / phases.total()
         condense = outer_loops * (run.inner_loops * steps + self._build + (run.inner_loops - 1) * self._training)
-        score = config.score.nets * self._score
         subjects = ("condensed", "random") if config.score.baseline else ("condensed",)
         sets = config.run.sets
-        seconds = self._before | {"condense": sets * condense} | {PHASES[s]: sets * score for s in subjects}
+        seconds = self._before | {"condense": sets * condense} | {PHASES[s]: sets * self._score for s in subjects}
         metrics = METRIC_BYTES * sets * outer_loops * run.inner_loops
         return Forecast(outer_loops=outer_loops, seconds=seconds, peak=self._peak, disk=sets * self._bytes + metrics)
 
@@ -198,15 +201,20 @@ class _Timer:
         return time.perf_counter() - start
 
 
+def _score_seconds(scorer: Scorer, data: Batch, nets: int, device: torch.device) -> float:
+    """What training and testing `nets` networks takes: one on every worker, all at once, as scoring will have it."""
+    at_once = workers(nets, device)
+    seconds = side_by_side(lambda _: _network_seconds(scorer, data, _Timer(device)), at_once, device)
+    return max(s for _, s in seconds) * math.ceil(nets / at_once)
+
+
 def _network_seconds(scorer: Scorer, data: Batch, timed: _Timer) -> float:
-    """What training and testing one scoring network takes."""
     random = Randomness(0)
     network = scorer.build(random.generator("probe"))
     build = timed(lambda: scorer.build(random.generator("probe")))
     optimiser = scorer.optimiser(network, scorer.protocol.rate)
     epoch = timed(lambda: scorer.epoch(network, data, optimiser, random))
-    count = max(1, TEST_PIXELS // (scorer.test.images.shape[-1] * scorer.test.images.shape[-2]))
-    chunk = Batch(scorer.test.images[:count], scorer.test.labels[:count])
+    chunk = Batch(scorer.test.images[:TESTED], scorer.test.labels[:TESTED])
     test = timed(lambda: accuracy(network, chunk)) * len(scorer.test.labels) / len(chunk.labels)
     return build + scorer.protocol.epochs * epoch + test
 

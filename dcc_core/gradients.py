@@ -10,11 +10,21 @@ import torch
 from torch import Tensor, nn
 
 from dcc_core.criterion import Criterion
+from dcc_core.errors import DccError
+from dcc_core.layers import by_group
 from dcc_core.plain import PlainOperations, refuse_hidden_errors
 
 PIXELS_CPU = 32 * 32 * 32
 """Pixels of a micro-batch on a CPU: 32 images of 32 x 32, whose activations stay in the cache."""
 PIXELS_GPU = 1024 * 32 * 32
+
+
+GROUPED_PIXELS = 20 * 32 * 32
+"""Pixels of the images whose gradients are taken by groups in one pass."""
+GROUPED_NUMBERS = 2**24
+"""Numbers in the gradients of all groups of a pass."""
+WORTHWHILE = 5
+"""Groups in a pass from which on it is faster than group after group."""
 
 
 def micro_batch(images: Tensor) -> int:
@@ -28,15 +38,23 @@ class WeightGradient:
 
     g = d/d(theta) sum_i w_i L(x_i, y_i; theta), as a list in the order of the network's parameters.
     The network must treat images one by one (no batch statistics). plain: run operations without a second derivative
-    in a form that has one; suspicious: look into the graph for functions that have none. Both cost some time.
+    in a form that has one; by_layer: whether the gradients of several groups of images can come from one pass;
+    suspicious: look into the graph for functions without a second derivative.
     """
 
     def __init__(
-        self, network: nn.Module, criterion: Criterion, *, plain: bool = True, suspicious: bool = False
+        self,
+        network: nn.Module,
+        criterion: Criterion,
+        *,
+        plain: bool = True,
+        by_layer: bool = False,
+        suspicious: bool = False,
     ) -> None:
         self._network = network
         self._criterion = criterion
         self._plain = plain
+        self._by_layer = by_layer
         self._suspicious = suspicious
         self.parameters = [p for p in network.parameters() if p.requires_grad]
 
@@ -58,6 +76,24 @@ class WeightGradient:
         if len(images) <= micro_batch(images):
             return self._of(images, labels, weights, graph=True)
         return list(_Recomputed.apply(self, images, labels, weights))  # pyright: ignore[reportArgumentType]
+
+    def groups_at_once(self, images: int, shape: Sequence[int]) -> int:
+        """How many groups of so many images (C, H, W) one pass of `by_group` takes; 1 where it would gain nothing."""
+        most = GROUPED_PIXELS // (images * shape[-1] * shape[-2])
+        most = min(most, GROUPED_NUMBERS // sum(p.numel() for p in self.parameters))
+        return most if self._by_layer and most >= WORTHWHILE else 1
+
+    def by_group(self, images: Tensor, labels: Tensor, weights: Tensor, groups: int) -> list[Tensor]:
+        """`differentiable` of each of `groups` groups of equally many images: tensors (groups, *weight shape)."""
+        if groups == 1:
+            return [g.unsqueeze(0) for g in self.differentiable(images, labels, weights)]
+        with torch.enable_grad():
+            found = by_group(
+                self._network, lambda z: (self._criterion(z, labels) * weights).sum(), images, groups, graph=True
+            )
+        if found is None:
+            raise DccError("the network has changed since the run began: its layers do not hold all its weights")
+        return found
 
     def _of(self, images: Tensor, labels: Tensor, weights: Tensor, *, graph: bool) -> list[Tensor]:
         with torch.enable_grad():

@@ -34,7 +34,7 @@ from dcc_core.setfile import CondensedSet, Provenance, load_set
 from dcc_core.settings import Rank, Settings
 from dcc_core.step import RunContext
 from dcc_core.synthetic import Synthetic
-from dcc_core.trial import tried
+from dcc_core.trial import Trial, tried
 
 log = logging.getLogger("dcc")
 
@@ -68,8 +68,7 @@ class Job:
         self.augmentation = config.aug.adapt(self.data.traits)
         self._check_ipc()
         self._scored_part()
-        self._plain: set[str] = set()
-        self._try_networks(matching)
+        self._trial = self._try_networks(matching)
         self.initial_set = None if config.run.init in ("real", "noise") else load_set(config.run.init)
 
     @property
@@ -113,7 +112,8 @@ class Job:
             network_steps=self.config.schedule.network_steps,
             network_rate=run.network_rate,
             network_batch=run.network_batch,
-            plain_operations=bool(self._plain),
+            plain_operations=bool(self._trial.plain),
+            by_layer=self._trial.by_layer,
         )
 
     def start(self, set_index: int = 0) -> Start:
@@ -190,20 +190,22 @@ class Job:
     def _trial_network(self, architecture: Architecture) -> nn.Module:
         return self.build(Randomness(self.config.run.seed).generator("trial"), architecture)
 
-    def _try_networks(self, matching: bool) -> None:
+    def _try_networks(self, matching: bool) -> Trial:
         """Networks that do not fit the data are told now. Says what matching will do otherwise than training."""
         images = self.real.batch(torch.arange(min(2, len(self.data.train.labels)))).images
         name = self.config.names["arch"]
+        trial = Trial()
         if matching:
-            self._plain = tried(self._trial_network(self.config.arch), name, images, self.data.num_classes)
-        if self._plain:
+            trial = tried(self._trial_network(self.config.arch), name, images, self.data.num_classes)
+        if trial.plain:
             log.info(
-                f"{name}: matching uses the plain form of {', '.join(sorted(self._plain))}, "
+                f"{name}: matching uses the plain form of {', '.join(sorted(trial.plain))}, "
                 "whose usual form cannot be differentiated twice"
             )
         for label, architecture in self.config.networks.items():
             if architecture is not self.config.arch or not matching:
                 tried(self._trial_network(architecture), label, images, self.data.num_classes)
+        return trial
 
     def _random(self, set_index: int) -> Randomness:
         return Randomness(self.config.run.seed, ("set", set_index))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,7 +29,8 @@ class RunContext:
     """A run as a loss's `setup` and a selection see it.
 
     build: a freshly initialised network on the run's device, from a generator.
-    plain_operations: whether the network has operations that matching runs in their plain form.
+    plain_operations: whether the network has operations that matching runs in their plain form. by_layer: whether
+    its layers give the gradients of several classes in one pass.
     random: the random numbers of this synthetic set.
     """
 
@@ -51,6 +53,7 @@ class RunContext:
     network_rate: float
     network_batch: int
     plain_operations: bool = True
+    by_layer: bool = False
 
     @property
     def num_classes(self) -> int:
@@ -158,14 +161,24 @@ class Step:
 
         They arrive in chunks; chunks share no graph.
         """
-        for label in self.classes if classes is None else classes:
-            real = self.augment(self.real(label), label)
-            synthetic = self.augment(self.synthetic.batch(label), label)
+        for labels in self._alike(self.classes if classes is None else classes):
+            real = [self._gradient.value(*_mean(self.augment(self.real(k), k))) for k in labels]
+            owners = self.synthetic.owners_of(labels)
+            batch = self.augment(self.synthetic.batch(*labels), owners)
+            weights = self._spread(torch.ones(self.num_classes), owners)
             yield ClassGradients(
-                classes=(label,),
-                real=[g.unsqueeze(0) for g in self._gradient.value(*_mean(real))],
-                synthetic=[g.unsqueeze(0) for g in self._gradient.differentiable(*_mean(synthetic))],
+                classes=tuple(labels),
+                real=[torch.stack(of_weight) for of_weight in zip(*real, strict=True)],
+                synthetic=self._gradient.by_group(batch.images, batch.labels, weights, len(labels)),
             )
+
+    def _alike(self, classes: Sequence[int]) -> Iterator[list[int]]:
+        """Classes in runs of equally many synthetic images, as many as one pass takes."""
+        images = self.run.parametrisation.images_per_row
+        for count, run in itertools.groupby(classes, key=lambda k: self.synthetic.counts[k]):
+            labels = list(run)
+            size = self._gradient.groups_at_once(count * images, self.run.data.shape)
+            yield from (labels[i : i + size] for i in range(0, len(labels), size))
 
     def summed_gradients(self, weights: Tensor | None = None) -> SummedGradients:
         """The sum over all classes of `weights[class]` times the mean gradient of the class.
@@ -190,6 +203,7 @@ class Step:
             self.network,
             self.run.criterion,
             plain=self.run.plain_operations,
+            by_layer=self.run.by_layer,
             suspicious=self.outer == self.inner == 0,
         )
 

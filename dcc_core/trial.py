@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
+from dcc_core.criterion import cross_entropy
 from dcc_core.errors import DccError
+from dcc_core.layers import agrees
 from dcc_core.plain import PlainOperations
 
 
-def tried(network: nn.Module, name: str, images: Tensor, classes: int) -> set[str]:
+class Trial(NamedTuple):
+    """plain: operations that matching replaces by their plain form. by_layer: whether layers give class gradients."""
+
+    plain: frozenset[str] = frozenset()
+    by_layer: bool = False
+
+
+def tried(network: nn.Module, name: str, images: Tensor, classes: int) -> Trial:
     """Run a network as matching does, on a few images (B, C, H, W).
 
-    Returns the operations that matching replaces by their plain form. Raises DccError where the network does not
-    keep the contract of `Classifier`: logits (B, classes), features (B, D).
+    Raises DccError where it does not keep the contract of `Classifier`: logits (B, classes), features (B, D).
     """
     network.eval()
     try:
@@ -33,4 +43,6 @@ def tried(network: nn.Module, name: str, images: Tensor, classes: int) -> set[st
                 f"architecture '{name}' gives {what} {shape} for {len(images)} images of {classes} classes; "
                 f"expected a tensor {expected or '(images, features)'}"
             )
-    return plain.used
+    labels = torch.arange(len(images), device=images.device) % classes
+    by_layer = not plain.used and agrees(network, images, labels, cross_entropy)
+    return Trial(frozenset(plain.used), by_layer)

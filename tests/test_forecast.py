@@ -42,7 +42,7 @@ def probe(make_job):
     assert min(*probe._updates.values(), probe._build, probe._training, probe._score) > 0
     assert 0 < probe._before["probe"] < 60
     probe._before = {"load": 7.0, "probe": 1.0}
-    probe._updates, probe._build, probe._training, probe._score = {"warm-up": 10.0, "": 1.0}, 0.5, 2.0, 3.0
+    probe._updates, probe._build, probe._training, probe._score = {"warm-up": 10.0, "": 1.0}, 0.5, 2.0, 12.0
     return probe
 
 
@@ -50,7 +50,7 @@ def test_a_forecast_adds_up(probe):
     """Two of eight outer loops warm up, in the first of their three steps; training follows all steps but the last."""
     condense = 2 * 10.0 + 22 * 1.0 + 8 * (0.5 + 2 * 2.0)
     forecast = probe.forecast()
-    scoring = {"score": 2 * 4 * 3.0, "baseline": 2 * 4 * 3.0}
+    scoring = {"score": 2 * 12.0, "baseline": 2 * 12.0}
     assert forecast.seconds == {"load": 7.0, "probe": 1.0, "condense": 2 * condense, **scoring}
     assert forecast.total == 8 + 2 * condense + 48
     assert forecast.peak > 10**8

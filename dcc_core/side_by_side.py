@@ -1,0 +1,90 @@
+"""Independent pieces of work side by side: processes of one thread each, on a CPU.
+
+Small networks use several threads badly, and Python's lock keeps threads of one process from doing better.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import TypeVar
+
+import torch
+
+from dcc_core.errors import DccError, unexpected
+
+T = TypeVar("T")
+
+
+def workers(count: int, device: torch.device) -> int:
+    """How many of `count` pieces of work are done at once: one per thread of torch's, where that uses most of them.
+
+    1 on other devices than a CPU, and where a process cannot be forked safely.
+    """
+    threads = torch.get_num_threads()
+    forks = sys.platform == "linux" and device.type == "cpu" and not multiprocessing.current_process().daemon
+    return min(count, threads) if forks and 2 * count >= threads else 1
+
+
+def side_by_side(work: Callable[[int], T], count: int, device: torch.device) -> Iterator[tuple[int, T]]:
+    """`work(i)` for every i below `count`: pairs of i and the result, each as it is done.
+
+    Where there are several workers, results are pickled (numbers, not tensors), and nothing else that the work changes
+    is kept.
+    Raises DccError where a worker fails or dies.
+    """
+    n = workers(count, device)
+    if n <= 1:
+        yield from ((i, work(i)) for i in range(count))
+        return
+    context = multiprocessing.get_context("fork")
+    waiting: dict[Connection, BaseProcess] = {}
+    try:
+        for first in range(n):
+            receiver, sender = context.Pipe(duplex=False)
+            process = context.Process(target=_work, args=(work, range(first, count, n), sender), daemon=True)
+            process.start()
+            sender.close()
+            waiting[receiver] = process
+        while waiting:
+            for receiver in wait(list(waiting)):
+                done, result = _received(receiver, waiting[receiver])  # pyright: ignore[reportArgumentType]
+                if done is None:
+                    waiting.pop(receiver).join()  # pyright: ignore[reportArgumentType]
+                else:
+                    yield done, result
+    finally:
+        for process in waiting.values():
+            process.terminate()
+            process.join()
+
+
+def _work(work: Callable[[int], object], own: Iterable[int], sender: Connection) -> None:
+    """A worker's life. Interrupts are the parent's business."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)  # threads of OpenMP do not survive a fork
+    try:
+        for i in own:
+            sender.send((i, work(i)))
+        sender.send((None, None))
+    except Exception as error:
+        sender.send((str(unexpected(error)), traceback.format_exc()))
+
+
+def _received(receiver: Connection, process: BaseProcess) -> tuple:
+    try:
+        done, result = receiver.recv()
+    except EOFError as error:
+        process.join()
+        raise DccError(
+            f"a worker process ended with exit code {process.exitcode}: out of memory? "
+            "OMP_NUM_THREADS=1 does all the work in one process"
+        ) from error
+    if isinstance(done, str):
+        raise DccError(done) from RuntimeError(result)
+    return done, result
