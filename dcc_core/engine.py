@@ -48,17 +48,7 @@ def optimise(
 def update(step: Step, loss: MatchingLoss, state: State) -> float:
     """One step on the synthetic set; returns the objective, the sum of the loss's terms."""
     synthetic = step.synthetic
-    synthetic.zero_gradients()
-    total = torch.zeros((), dtype=step.run.dtype, device=step.run.device)
-    try:
-        for term in loss.terms(step, state):
-            total += term.value.detach()
-            torch.autograd.backward(term.value, inputs=synthetic.leaves())
-    except RuntimeError as error:
-        if missing := missing_derivative(error):
-            raise missing from error
-        raise
-    value = total.item()
+    value = step.run.chunks.within_memory(lambda: _descent(step, loss, state))
     try:
         if not math.isfinite(value):
             raise DccError(f"the loss became {value}")
@@ -69,6 +59,21 @@ def update(step: Step, loss: MatchingLoss, state: State) -> float:
             "a smaller image rate often helps: -o run.image_rate=..."
         ) from error
     return value
+
+
+def _descent(step: Step, loss: MatchingLoss, state: State) -> float:
+    """The gradient of the objective, gathered in the synthetic set, and its value."""
+    step.synthetic.zero_gradients()
+    total = torch.zeros((), dtype=step.run.dtype, device=step.run.device)
+    try:
+        for term in loss.terms(step, state):
+            total += term.value.detach()
+            torch.autograd.backward(term.value, inputs=step.synthetic.leaves())
+    except RuntimeError as error:
+        if missing := missing_derivative(error):
+            raise missing from error
+        raise
+    return total.item()
 
 
 class Network:
@@ -95,6 +100,7 @@ class Network:
                 data,
                 self._optimiser,
                 batch_size=run.network_batch,
+                chunks=run.chunks,
                 num_classes=run.num_classes,
                 criterion=run.criterion,
                 augmentation=run.augmentation,

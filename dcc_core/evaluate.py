@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from dcc_core.api import Augmentation, Batch
+from dcc_core.chunks import Chunks
 from dcc_core.criterion import cross_entropy
-from dcc_core.gradients import micro_batch
 from dcc_core.protocols import Protocol
 from dcc_core.rng import Randomness
 from dcc_core.side_by_side import side_by_side
@@ -56,7 +56,8 @@ class Score:
 class Scorer:
     """Everything that scoring needs beside the set: see `Scorer.score`.
 
-    build: a fresh network from a generator. test: the real test images, normalised like the set.
+    build: a fresh network from a generator. test: the real test images, normalised like the set. chunks: how many
+    images of a batch the network sees at once.
     """
 
     protocol: Protocol
@@ -64,6 +65,7 @@ class Scorer:
     build: Callable[[torch.Generator], nn.Module]
     architecture: str
     test: Batch
+    chunks: Chunks
     num_classes: int
     random: Randomness
 
@@ -90,6 +92,7 @@ class Scorer:
             data,
             optimiser,
             batch_size=self.protocol.batch,
+            chunks=self.chunks,
             num_classes=self.num_classes,
             criterion=cross_entropy,
             augmentation=self.augmentation,
@@ -102,7 +105,7 @@ class Scorer:
         return torch.optim.SGD(network.parameters(), lr=rate, momentum=p.momentum, weight_decay=p.weight_decay)
 
     def _accuracy(self, data: Batch, net: int) -> float:
-        return accuracy(self._trained(data, self.random.at("net", net)), self.test)
+        return accuracy(self._trained(data, self.random.at("net", net)), self.test, self.chunks)
 
     def _trained(self, data: Batch, random: Randomness) -> nn.Module:
         network = self.build(random.generator("network"))
@@ -116,12 +119,11 @@ class Scorer:
         return network
 
 
-def accuracy(network: nn.Module, test: Batch) -> float:
+def accuracy(network: nn.Module, test: Batch, chunks: Chunks) -> float:
     """Share of test images whose largest logit is their label's, in evaluation mode."""
     network.eval()
-    size = micro_batch(test.images)
-    right = 0
     with torch.no_grad():
-        for images, labels in zip(test.images.split(size), test.labels.split(size), strict=True):
-            right += int((network(images).argmax(dim=1) == labels).sum())
-    return right / len(test.labels)
+        right = chunks.within_memory(
+            lambda: sum((network(x).argmax(dim=1) == y).sum() for x, y in chunks.of(test.images, test.labels))
+        )
+    return int(right) / len(test.labels)

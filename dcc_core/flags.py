@@ -43,6 +43,7 @@ RUN_FLAGS = (
     Flag("--eval-arch", "score.arch", "network to score on, with options: resnet18,norm=batch; repeatable", True),
     Flag("--eval-nets", "score.nets"),
     Flag("--device", "run.device"),
+    Flag("--memory", "run.memory"),
     Flag("--data-root", "run.data_root"),
 )
 EVAL_FLAGS = (
@@ -52,6 +53,7 @@ EVAL_FLAGS = (
     Flag("--nets", "score.nets"),
     Flag("--seed", "run.seed"),
     Flag("--device", "run.device"),
+    Flag("--memory", "run.memory"),
     Flag("--data-root", "run.data_root"),
 )
 

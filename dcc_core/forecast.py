@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
 import statistics
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +20,8 @@ from dcc_core.engine import Network, update
 from dcc_core.errors import DccError
 from dcc_core.evaluate import Scorer, accuracy
 from dcc_core.job import Job
+from dcc_core.memory import peak_memory
+from dcc_core.quantities import duration, parsed_duration, size
 from dcc_core.registry import Registry
 from dcc_core.rng import Randomness
 from dcc_core.scoring import PHASES
@@ -144,43 +144,6 @@ class Probe:
         return Step(self._run, self._synthetic, outer=outer, inner=inner, network=network.matching)
 
 
-def duration(seconds: float) -> str:
-    """A time in words: `45 s`, `12 min`, `3 h 5 min`."""
-    if seconds < 100:
-        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def size(count: int) -> str:
-    """A number of bytes in words: `20 kB`, `1.2 GB`."""
-    value, units = float(count), ["bytes", "kB", "MB", "GB", "TB"]
-    while value >= 1000 and len(units) > 1:
-        value, units = value / 1000, units[1:]
-    return f"{value:.0f} {units[0]}" if value >= 10 or units[0] == "bytes" else f"{value:.1f} {units[0]}"
-
-
-def parsed_duration(text: str) -> float:
-    """Seconds of `90s`, `10m`, `1h30m`, `2d`. Raises DccError for anything else."""
-    units = {"d": 86400, "h": 3600, "m": 60, "s": 1}
-    parts = re.findall(r"(\d+(?:\.\d+)?)([dhms])", text)
-    if not parts or "".join(n + u for n, u in parts) != text.replace(" ", ""):
-        raise DccError(f"run.budget: '{text}' is not a time such as 90s, 10m or 1h30m")
-    return sum(float(number) * units[unit] for number, unit in parts)
-
-
-def peak_memory(device: torch.device) -> int:
-    """The most memory used so far, in bytes: of the GPU where it is one, else of the process; 0 where unknown."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    if sys.platform == "win32":
-        return 0
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
 class _Timer:
     """Seconds of a piece of work: the median of some repeats after the first, unless it takes long."""
 
@@ -215,7 +178,7 @@ def _network_seconds(scorer: Scorer, data: Batch, timed: _Timer) -> float:
     optimiser = scorer.optimiser(network, scorer.protocol.rate)
     epoch = timed(lambda: scorer.epoch(network, data, optimiser, random))
     chunk = Batch(scorer.test.images[:TESTED], scorer.test.labels[:TESTED])
-    test = timed(lambda: accuracy(network, chunk)) * len(scorer.test.labels) / len(chunk.labels)
+    test = timed(lambda: accuracy(network, chunk, scorer.chunks)) * len(scorer.test.labels) / len(chunk.labels)
     return build + scorer.protocol.epochs * epoch + test
 
 

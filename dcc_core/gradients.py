@@ -9,15 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dcc_core.chunks import Chunks
 from dcc_core.criterion import Criterion
 from dcc_core.errors import DccError
 from dcc_core.layers import by_group
 from dcc_core.plain import PlainOperations, refuse_hidden_errors
-
-PIXELS_CPU = 32 * 32 * 32
-"""Pixels of a micro-batch on a CPU: 32 images of 32 x 32, whose activations stay in the cache."""
-PIXELS_GPU = 1024 * 32 * 32
-
 
 GROUPED_PIXELS = 20 * 32 * 32
 """Pixels of the images whose gradients are taken by groups in one pass."""
@@ -27,25 +23,20 @@ WORTHWHILE = 5
 """Groups in a pass from which on it is faster than group after group."""
 
 
-def micro_batch(images: Tensor) -> int:
-    """How many of these images go through the network at once: a function of shape and device only."""
-    pixels = PIXELS_GPU if images.device.type == "cuda" else PIXELS_CPU
-    return max(1, pixels // (images.shape[-1] * images.shape[-2]))
-
-
 class WeightGradient:
     """The gradient, with respect to a network's weights, of a weighted sum of its losses on images.
 
     g = d/d(theta) sum_i w_i L(x_i, y_i; theta), as a list in the order of the network's parameters.
-    The network must treat images one by one (no batch statistics). plain: run operations without a second derivative
-    in a form that has one; by_layer: whether the gradients of several groups of images can come from one pass;
-    suspicious: look into the graph for functions without a second derivative.
+    The network must treat images one by one (no batch statistics). chunks: how many of them at once; plain: run
+    operations without a second derivative in a form that has one; by_layer: whether the gradients of several groups of
+    images can come from one pass; suspicious: look into the graph for functions without a second derivative.
     """
 
     def __init__(
         self,
         network: nn.Module,
         criterion: Criterion,
+        chunks: Chunks,
         *,
         plain: bool = True,
         by_layer: bool = False,
@@ -53,6 +44,7 @@ class WeightGradient:
     ) -> None:
         self._network = network
         self._criterion = criterion
+        self.chunks = chunks
         self._plain = plain
         self._by_layer = by_layer
         self._suspicious = suspicious
@@ -61,8 +53,7 @@ class WeightGradient:
     def value(self, images: Tensor, labels: Tensor, weights: Tensor) -> list[Tensor]:
         """The gradient as a constant, in micro-batches. images (B, C, H, W), weights (B,)."""
         total = [torch.zeros_like(p) for p in self.parameters]
-        size = micro_batch(images)
-        for x, y, w in zip(images.split(size), labels.split(size), weights.split(size), strict=True):
+        for x, y, w in self.chunks.of(images, labels, weights):
             for sum_, gradient in zip(total, self._of(x, y, w, graph=False), strict=True):
                 sum_ += gradient
         return total
@@ -73,7 +64,7 @@ class WeightGradient:
         Beyond one micro-batch nothing is kept for backward, which recomputes one micro-batch at a time: the
         memory does not grow with the number of images.
         """
-        if len(images) <= micro_batch(images):
+        if len(images) <= self.chunks.images:
             return self._of(images, labels, weights, graph=True)
         return list(_Recomputed.apply(self, images, labels, weights))  # pyright: ignore[reportArgumentType]
 
@@ -121,10 +112,9 @@ class _Recomputed(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *cotangents: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         images, labels, weights = ctx.saved_tensors
-        size = micro_batch(images)
         soft = ctx.needs_input_grad[2]
         parts: list[Sequence[Tensor]] = []
-        for x, y, w in zip(images.split(size), labels.split(size), weights.split(size), strict=True):
+        for x, y, w in ctx.service.chunks.of(images, labels, weights):
             wanted = [x.detach().requires_grad_(), y.detach().requires_grad_(soft)]
             gradient = ctx.service._of(*wanted, w, graph=True)
             with torch.enable_grad():

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from dcc_core.api import Architecture, Augmentation, Batch, Parametrisation, State
 from dcc_core.arrange import load
 from dcc_core.builder import BUILTIN, KIND_OF_KEY
+from dcc_core.chunks import Chunks
 from dcc_core.config import Config, resolve
 from dcc_core.criterion import CRITERIA
 from dcc_core.data import ImageSet
@@ -26,12 +27,14 @@ from dcc_core.errors import DccError
 from dcc_core.evaluate import Scorer
 from dcc_core.grid import grid_png
 from dcc_core.initial import initial_rows
+from dcc_core.memory import memory_left
 from dcc_core.protocols import PROTOCOLS, Protocol
 from dcc_core.real import Normalisation, RealImages
 from dcc_core.registry import Registry
 from dcc_core.rng import Randomness
 from dcc_core.setfile import CondensedSet, Provenance, load_set
 from dcc_core.settings import Rank, Settings
+from dcc_core.side_by_side import workers
 from dcc_core.step import RunContext
 from dcc_core.synthetic import Synthetic
 from dcc_core.trial import Trial, tried
@@ -68,7 +71,9 @@ class Job:
         self.augmentation = config.aug.adapt(self.data.traits)
         self._check_ipc()
         self._scored_part()
-        self._trial = self._try_networks(matching)
+        self._memory = memory_left(config.run, self.data, self.device)
+        self._trials: dict[str, Trial] = {}
+        self._try_networks(matching)
         self.initial_set = None if config.run.init in ("real", "noise") else load_set(config.run.init)
 
     @property
@@ -93,6 +98,7 @@ class Job:
     def context(self, set_index: int = 0) -> RunContext:
         """The run of one synthetic set as its loss sees it."""
         run = self.config.run
+        trial = self._trials[self.config.names["arch"]]
         return RunContext(
             data=self.data,
             real=self.real,
@@ -112,8 +118,9 @@ class Job:
             network_steps=self.config.schedule.network_steps,
             network_rate=run.network_rate,
             network_batch=run.network_batch,
-            plain_operations=bool(self._trial.plain),
-            by_layer=self._trial.by_layer,
+            chunks=self._chunks(self.config.names["arch"]),
+            plain_operations=bool(trial.plain),
+            by_layer=trial.by_layer,
         )
 
     def start(self, set_index: int = 0) -> Start:
@@ -182,6 +189,7 @@ class Job:
             augmentation=self._augmentation_of(protocol),
             build=functools.partial(self.build, architecture=architecture),
             architecture=label,
+            chunks=self._chunks(label, workers(self.config.score.nets, self.device)),
             test=Batch(self.normalisation_of(s).from_bytes(test.images.to(self.device)), test.labels.to(self.device)),
             num_classes=self.data.num_classes,
             random=self._random(s.provenance.set).at("score"),
@@ -190,22 +198,24 @@ class Job:
     def _trial_network(self, architecture: Architecture) -> nn.Module:
         return self.build(Randomness(self.config.run.seed).generator("trial"), architecture)
 
-    def _try_networks(self, matching: bool) -> Trial:
+    def _chunks(self, label: str, sharers: int = 1) -> Chunks:
+        """How many images a network takes at once; several of them at a time share the memory."""
+        memory = None if self._memory is None else self._memory // sharers
+        given = self.config.run.micro_batch
+        return Chunks(self._trials[label].footprint, self.device, given=given, memory=memory)
+
+    def _try_networks(self, matching: bool) -> None:
         """Networks that do not fit the data are told now. Says what matching will do otherwise than training."""
         images = self.real.batch(torch.arange(min(2, len(self.data.train.labels)))).images
         name = self.config.names["arch"]
-        trial = Trial()
-        if matching:
-            trial = tried(self._trial_network(self.config.arch), name, images, self.data.num_classes)
-        if trial.plain:
+        own = {name: self.config.arch} if matching else {}
+        for label, architecture in {**own, **self.config.networks}.items():
+            self._trials[label] = tried(self._trial_network(architecture), label, images, self.data.num_classes)
+        if matching and (plain := self._trials[name].plain):
             log.info(
-                f"{name}: matching uses the plain form of {', '.join(sorted(trial.plain))}, "
+                f"{name}: matching uses the plain form of {', '.join(sorted(plain))}, "
                 "whose usual form cannot be differentiated twice"
             )
-        for label, architecture in self.config.networks.items():
-            if architecture is not self.config.arch or not matching:
-                tried(self._trial_network(architecture), label, images, self.data.num_classes)
-        return trial
 
     def _random(self, set_index: int) -> Randomness:
         return Randomness(self.config.run.seed, ("set", set_index))

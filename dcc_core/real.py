@@ -29,7 +29,7 @@ class Normalisation:
 
     def from_bytes(self, images: Tensor) -> Tensor:
         """uint8 images (N, C, H, W) in normalised space."""
-        return self.normalise(images.to(self.mean.dtype) / 255)
+        return images.to(self.mean.dtype).div_(255).sub_(self.mean).div_(self.std)
 
 
 class RealImages:

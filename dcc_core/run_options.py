@@ -42,6 +42,8 @@ class RunOptions:
     init: Annotated[str, "initial images: real (as `selection` picks them), noise, or the path of a set file"] = "real"
     device: Annotated[str, "auto, cpu, cuda, or cuda:N"] = "auto"
     precision: Annotated[Literal["float32", "float64"], "floating-point type of images and networks"] = "float32"
+    memory: Annotated[str | None, "memory to keep to, e.g. 8G, of the computer or of the GPU where one is used"] = None
+    micro_batch: Annotated[int | None, "images in one pass through a network; none: by shapes and device", Ge(1)] = None
     download: Annotated[bool, "fetch data sets that are not below data_root"] = True
     data_root: Annotated[Path | None, "folder for data sets; none: the user's cache folder"] = None
 

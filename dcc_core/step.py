@@ -13,15 +13,14 @@ from torch.nn import functional as F
 
 from dcc_core.api import Augmentation, Batch, Parametrisation
 from dcc_core.batch_statistics import keepers, move_statistics
+from dcc_core.chunks import Chunks
 from dcc_core.criterion import Criterion
 from dcc_core.data import RealData
 from dcc_core.gradients import WeightGradient
+from dcc_core.memory import IMAGES_AT_ONCE
 from dcc_core.real import RealImages
 from dcc_core.rng import Randomness
 from dcc_core.synthetic import Synthetic
-
-IMAGES_AT_ONCE = 4096
-"""Real images that are normalised and augmented in one call; bounds memory for many classes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +28,7 @@ class RunContext:
     """A run as a loss's `setup` and a selection see it.
 
     build: a freshly initialised network on the run's device, from a generator.
+    chunks: how many images go through the network at once.
     plain_operations: whether the network has operations that matching runs in their plain form. by_layer: whether
     its layers give the gradients of several classes in one pass.
     random: the random numbers of this synthetic set.
@@ -52,6 +52,7 @@ class RunContext:
     network_steps: int
     network_rate: float
     network_batch: int
+    chunks: Chunks
     plain_operations: bool = True
     by_layer: bool = False
 
@@ -202,6 +203,7 @@ class Step:
         return WeightGradient(
             self.network,
             self.run.criterion,
+            self.run.chunks,
             plain=self.run.plain_operations,
             by_layer=self.run.by_layer,
             suspicious=self.outer == self.inner == 0,

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from dcc_core.chunks import Footprint
 from dcc_core.criterion import cross_entropy
 from dcc_core.errors import DccError
 from dcc_core.layers import agrees
@@ -16,6 +17,7 @@ from dcc_core.plain import PlainOperations
 class Trial(NamedTuple):
     """plain: operations that matching replaces by their plain form. by_layer: whether layers give class gradients."""
 
+    footprint: Footprint
     plain: frozenset[str] = frozenset()
     by_layer: bool = False
 
@@ -45,4 +47,4 @@ def tried(network: nn.Module, name: str, images: Tensor, classes: int) -> Trial:
             )
     labels = torch.arange(len(images), device=images.device) % classes
     by_layer = not plain.used and agrees(network, images, labels, cross_entropy)
-    return Trial(frozenset(plain.used), by_layer)
+    return Trial(Footprint.of(network, images), frozenset(plain.used), by_layer)

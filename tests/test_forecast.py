@@ -10,27 +10,9 @@ from click.testing import CliRunner
 
 from dcc_core import DccError
 from dcc_core.cli import run
-from dcc_core.forecast import Probe, duration, parsed_duration, planned, size
+from dcc_core.forecast import Probe, planned
 
 SMALL = shlex.split("--inner-loops 2 --network-steps 1 --eval-nets 1 --protocol dc -o arch.width=4")
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("1h 30m", 5400), ("1.5h", 5400), ("2d", 172800)]
-)
-def test_times_are_read(text, seconds):
-    assert parsed_duration(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "10", "m", "10x", "10m?", "-5m", "ten minutes"])
-def test_what_is_no_time_is_refused(text):
-    with pytest.raises(DccError, match="is not a time such as 90s, 10m or 1h30m"):
-        parsed_duration(text)
-
-
-def test_times_and_sizes_in_words():
-    assert [duration(s) for s in (0.25, 45, 720, 11100)] == ["0.2 s", "45 s", "12 min", "3 h 5 min"]
-    assert [size(n) for n in (12, 20_000, 1_240_000_000)] == ["12 bytes", "20 kB", "1.2 GB"]
 
 
 @pytest.fixture

@@ -5,9 +5,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from dcc_core.chunks import Chunks, Footprint
 from dcc_core.criterion import cross_entropy, hinge
 from dcc_core.gradients import WeightGradient
 from dcc_core.layers import agrees, by_group
+
+WHOLE = Chunks(Footprint(largest=1, total=1, weights=1), torch.device("cpu"))
+"""All images at once."""
 
 
 class Everything(nn.Module):
@@ -63,7 +67,7 @@ def test_value_and_derivative_equal_autograds(network, per_group, criterion):
         return [torch.stack(of_weight) for of_weight in zip(*by_class, strict=True)]
 
     def at_once(x):
-        service = WeightGradient(network, criterion, by_layer=True)
+        service = WeightGradient(network, criterion, WHOLE, by_layer=True)
         return service.by_group(x, labels, weights, 3)
 
     results = []
@@ -120,9 +124,9 @@ def test_no_hook_stays(network):
 
 @pytest.mark.parametrize(("images", "groups"), [(1, 20), (4, 5), (5, 1), (50, 1)])
 def test_groups_of_many_images_come_one_by_one(network, images, groups):
-    service = WeightGradient(network, cross_entropy, by_layer=True)
+    service = WeightGradient(network, cross_entropy, WHOLE, by_layer=True)
     assert service.groups_at_once(images, (3, 32, 32)) == groups
-    assert WeightGradient(network, cross_entropy).groups_at_once(images, (3, 32, 32)) == 1
+    assert WeightGradient(network, cross_entropy, WHOLE).groups_at_once(images, (3, 32, 32)) == 1
 
 
 def test_class_gradients_come_in_chunks_with_the_same_result(make_job):

@@ -7,6 +7,7 @@ from torch import nn
 
 import dcc_plugins.manifest
 from dcc_core import Augmentation, Batch, Randomness, Registry, Score, score
+from dcc_core.chunks import Chunks, Footprint
 from dcc_core.criterion import cross_entropy
 from dcc_core.evaluate import Scorer, accuracy
 from dcc_core.protocols import PROTOCOLS
@@ -44,6 +45,11 @@ def linear(generator):
     return nn.Sequential(nn.Flatten(), nn.Linear(2, 2)).double()
 
 
+def some_at_once(images):
+    """Chunks of so many images."""
+    return Chunks(Footprint(largest=1, total=1, weights=1), torch.device("cpu"), given=images)
+
+
 def restated(data, initial, epochs, decay_after, random):
     """`range(epochs)` epochs in batches of 256; after one of them, a tenth of the rate and momentum anew."""
     weights = [p.detach().clone().requires_grad_() for p in initial.parameters()]
@@ -75,6 +81,7 @@ def test_training_equals_the_published_loop(name, epochs, decay_after):
         build=lambda generator: network,
         architecture="linear",
         test=data,
+        chunks=some_at_once(100),
         num_classes=2,
         random=Randomness(0),
     )
@@ -89,7 +96,7 @@ def test_training_equals_the_published_loop(name, epochs, decay_after):
 def test_accuracy_is_the_share_of_right_answers():
     network = nn.Flatten()
     images = torch.tensor([[3.0, 1.0], [0.0, 2.0], [5.0, 4.0], [1.0, 2.0]]).view(4, 2, 1, 1)
-    assert accuracy(network, Batch(images, torch.tensor([0, 1, 1, 1]))) == 0.75
+    assert accuracy(network, Batch(images, torch.tensor([0, 1, 1, 1])), some_at_once(3)) == 0.75
 
 
 def mnist(make_job):
@@ -171,5 +178,6 @@ def test_a_last_image_on_its_own_joins_the_batch_before_where_statistics_are_tak
     data = Batch(torch.randn(257, 1, 2, 2, generator=generator), torch.arange(257) % 2)
     augmentation, optimiser = Recorder(), torch.optim.SGD(network.parameters(), lr=0.1)
     options = {"batch_size": 256, "num_classes": 2, "criterion": cross_entropy, "random": Randomness(0)}
+    options["chunks"] = some_at_once(1000)
     train_epoch(network, data, optimiser, augmentation=augmentation, **options)
     assert augmentation.batches == batches

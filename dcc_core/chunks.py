@@ -1,0 +1,126 @@
+"""How many images go through a network at once: what is fast, and what fits into memory.
+
+The number follows from shapes, the device and the options alone, never from a timing, so that results repeat.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from dcc_core.errors import DccError
+from dcc_core.quantities import size
+
+T = TypeVar("T")
+
+log = logging.getLogger("dcc")
+
+CACHE = 5 * 2**20
+"""Bytes of the largest maps that go through a network at once on a CPU. Beyond some 6 MiB, memory is given back to the
+system and fetched anew in every pass, which takes half as long again; far below, the products are too small."""
+CARD = 1 / 8
+"""Share of a GPU's memory for the maps of one pass."""
+SECOND_ORDER = 4
+"""Memory that matching takes for an image, in units of what its forward pass keeps: the pass, its gradient, the
+gradient of that, and what is in the making."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Footprint:
+    """What a network keeps of one image until its gradient is taken, in bytes: the largest tensor, and all; and the
+    bytes of its weights."""
+
+    largest: int
+    total: int
+    weights: int
+
+    @classmethod
+    def of(cls, network: nn.Module, images: Tensor) -> Footprint:
+        """Measured by a forward pass of a few images (B, C, H, W), of which every image takes its share."""
+        own = {p.untyped_storage().data_ptr() for p in [*network.parameters(), *network.buffers()]}
+        kept = {images.untyped_storage().data_ptr(): images.nbytes}
+
+        def keep(tensor: Tensor) -> Tensor:
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in own:
+                kept[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            output = network(images)
+        del output  # until here, so that no two storages share an address
+        return cls(
+            largest=max(kept.values()) // len(images),
+            total=sum(kept.values()) // len(images),
+            weights=sum(p.nbytes for p in network.parameters()),
+        )
+
+
+WEIGHTS = 8
+"""Copies of a network's weights at a time: itself, its momentum, gradients of both sides and their derivatives."""
+
+
+class Chunks:
+    """The number of images in a pass of one network.
+
+    footprint: of the network. given: the user's own number, or none. memory: bytes that a pass may take, or none.
+    Raises DccError where not even one image fits.
+    """
+
+    def __init__(
+        self, footprint: Footprint, device: torch.device, *, given: int | None = None, memory: int | None = None
+    ) -> None:
+        if device.type == "cuda":
+            bound = int(torch.cuda.get_device_properties(device).total_memory * CARD)
+            fast = bound // (SECOND_ORDER * footprint.total)
+        else:
+            fast = CACHE // footprint.largest
+        self.images = max(1, fast) if given is None else given
+        if memory is not None:
+            fits = (memory - WEIGHTS * footprint.weights) // (SECOND_ORDER * footprint.total)
+            if fits < 1:
+                least = WEIGHTS * footprint.weights + SECOND_ORDER * footprint.total
+                raise DccError(
+                    f"run.memory: {size(max(0, memory))} are left beside the data and the program; the network takes "
+                    f"{size(least)}. Give at least {size(least - memory)} more"
+                )
+            self.images = min(self.images, fits)
+
+    def of(self, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+        """Chunks of tensors (B, ...), side by side."""
+        yield from zip(*(t.split(self.images) for t in tensors), strict=True)
+
+    def within_memory(self, work: Callable[[], T]) -> T:
+        """The result of some work, which is done again in ever smaller chunks where memory runs out.
+
+        Raises DccError where a single image is too much.
+        """
+        while True:
+            try:
+                return work()
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+                if self.images == 1:
+                    raise DccError(f"out of memory with one image at a time: {_first_line(error)}") from error
+            self.images = max(1, self.images // 2)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            log.warning(
+                f"out of memory: going on with {self.images} image(s) at a time; "
+                f"-o run.micro_batch={self.images} begins so"
+            )
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error of torch's says that memory ran out."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [""])[0]

@@ -1,0 +1,50 @@
+"""Memory: the most that was used, and what a limit leaves for networks."""
+
+from __future__ import annotations
+
+import math
+import sys
+
+import torch
+
+from dcc_core.data import RealData
+from dcc_core.quantities import parsed_size
+from dcc_core.run_options import RunOptions
+
+PROGRAM = 800_000_000
+"""Bytes of the program itself: Python, torch and the packages that a run imports."""
+IMAGES_AT_ONCE = 4096
+"""Real images that are normalised and augmented in one call; bounds memory for many classes."""
+COPIES = 4
+"""Copies of such images that are in the making at a time."""
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most memory used so far, in bytes: of the GPU where it is one, else of the process; 0 where unknown."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def memory_left(run: RunOptions, data: RealData, device: torch.device) -> int | None:
+    """Bytes that `run.memory` leaves beside program, data and drawn images; none without a limit. May be negative.
+
+    Raises DccError where the limit is no size. On a GPU, torch is held to the limit.
+    """
+    if run.memory is None:
+        return None
+    limit = parsed_size(run.memory)
+    if device.type == "cuda":
+        whole = torch.cuda.get_device_properties(device).total_memory
+        torch.cuda.set_per_process_memory_fraction(min(1.0, limit / whole), device)
+    program = 0 if device.type == "cuda" else PROGRAM
+    stored = sum(part.images.nbytes for part in (data.train, data.test, data.validation) if part)
+    drawn = min(IMAGES_AT_ONCE, data.num_classes * run.real_batch)
+    images = 2 * len(data.test.labels) + COPIES * (drawn + 2 * data.num_classes * run.ipc)
+    number = 8 if run.precision == "float64" else 4
+    return limit - program - stored - images * math.prod(data.shape) * number
