@@ -20,8 +20,8 @@ T = TypeVar("T")
 
 log = logging.getLogger("dcc")
 
-CACHE = 5 * 2**20
-"""Bytes of the largest maps that go through a network at once on a CPU. Beyond some 6 MiB, memory is given back to the
+CACHE = 3 * 2**20
+"""Bytes of the largest maps that go through a network at once on a CPU. Beyond some 4 MiB, memory is given back to the
 system and fetched anew in every pass, which takes half as long again; far below, the products are too small."""
 CARD = 1 / 8
 """Share of a GPU's memory for the maps of one pass."""
@@ -66,7 +66,7 @@ WEIGHTS = 8
 
 
 class Chunks:
-    """The number of images in a pass of one network.
+    """The number of images in a pass of one network: `images`, and `most` that fit where memory is limited.
 
     footprint: of the network. given: the user's own number, or none. memory: bytes that a pass may take, or none.
     Raises DccError where not even one image fits.
@@ -81,8 +81,9 @@ class Chunks:
         else:
             fast = CACHE // footprint.largest
         self.images = max(1, fast) if given is None else given
+        self.most: int | None = None
         if memory is not None:
-            fits = (memory - WEIGHTS * footprint.weights) // (SECOND_ORDER * footprint.total)
+            self.most = fits = (memory - WEIGHTS * footprint.weights) // (SECOND_ORDER * footprint.total)
             if fits < 1:
                 least = WEIGHTS * footprint.weights + SECOND_ORDER * footprint.total
                 raise DccError(

@@ -103,6 +103,42 @@ def run(
         click.echo(f"results in {folder.path}")
 
 
+@click.command()
+@with_flags(RUN_FLAGS, defaults=False)
+@click.option("--out", type=click.Path(path_type=Path), help="TOML file for the configuration that was found")
+@click.option("--json", "as_json", is_flag=True, help="print JSON, the last line of stdout")
+@click.option("--quiet", is_flag=True, help="show nothing but errors and the result")
+def tune(
+    config_file: Path | None,
+    pairs: tuple[str, ...],
+    out: Path | None,
+    as_json: bool,
+    quiet: bool,
+    **flags: str | tuple[str, ...] | None,
+) -> None:
+    """Find out how many images should go through the network at once on this machine.
+
+    Takes the flags of `dcc run`. The number that shapes suggest is usually good; what is found here makes a run
+    faster, and changes its numbers in the last digits only. `dcc-run --config FILE` uses what --out wrote.
+    """
+    registry = Registry.installed()
+    config = resolve(registry, add_flags(Settings(), RUN_FLAGS, flags, config_file, pairs))
+
+    from dcc_core.display import Display, print_table
+    from dcc_core.files import write_atomically
+    from dcc_core.settings import as_toml
+    from dcc_core.tune import tuned
+
+    found = tuned(config, registry, Display(quiet=quiet))
+    if out:
+        write_atomically(out, as_toml(config.tuned(found.best).entries).encode())
+    if as_json:
+        click.echo(json.dumps({"micro_batch": found.best, "suggested": found.suggested, "seconds": found.seconds}))
+    else:
+        print_table(found.table())
+        click.echo(f"{'written to ' + str(out) if out else 'use'}: run.micro_batch = {found.best}")
+
+
 @click.command(name="eval")
 @click.argument("file", metavar="SET", type=click.Path(path_type=Path))
 @with_flags(EVAL_FLAGS, defaults=False)
@@ -143,7 +179,7 @@ def cli() -> None:
     """Dataset condensation: a few synthetic images per class on which networks train nearly as well."""
 
 
-for command in (run, evaluate, plugins, show):
+for command in (run, evaluate, tune, plugins, show):
     cli.add_command(command)
 
 

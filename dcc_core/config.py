@@ -53,6 +53,13 @@ class Config:
         run = replace(self.run, outer_loops=outer_loops, budget=None)
         return replace(self, run=run, entries=self.entries | decided)
 
+    def tuned(self, micro_batch: int) -> Config:
+        """This configuration with a number of images per pass that was found to be fast."""
+        entries = self.entries | {"run.micro_batch": Setting(micro_batch, "tuned")}
+        if self.run.budget is not None:
+            del entries["run.outer_loops"]  # which the budget will decide
+        return replace(self, run=replace(self.run, micro_batch=micro_batch), entries=entries)
+
     def table(self) -> dict[str, Any]:
         """Dotted keys and plain values."""
         return {key: plain(s.value) for key, s in self.entries.items()}

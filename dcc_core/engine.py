@@ -113,4 +113,4 @@ class Network:
 
     @cached_property
     def _optimiser(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self._module.parameters(), lr=self._run.network_rate)
+        return torch.optim.SGD(self._module.parameters(), lr=self._run.network_rate, fused=True)

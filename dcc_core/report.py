@@ -11,6 +11,7 @@ from rich.table import Table
 
 from dcc_core.evaluate import Score
 from dcc_core.job import Job
+from dcc_core.memory import peak_memory
 from dcc_core.options import plain
 
 FORMAT = 1
@@ -61,6 +62,7 @@ def report_of(
         "seconds": {phase: round(s, 3) for phase, s in seconds.items()},
         "device": str(job.device),
         "threads": torch.get_num_threads(),
+        "peak_memory_bytes": peak_memory(job.device),
         "versions": job.versions,
         "config": {
             key: {"value": plain(setting.value), "origin": setting.origin}

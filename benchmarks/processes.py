@@ -1,0 +1,92 @@
+"""What only whole processes show: memory, start-up, and whether forecasts come true."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = str(Path(__file__).parent)
+
+STEP = """
+import sys; sys.path.insert(0, {here!r})
+from speed import job_of
+from dcc_core import Step
+from dcc_core.engine import update
+job = job_of(loss="collective-bare", arch__width=32, run__real_batch=16, data__count={classes}, data__images={images})
+run, synthetic, state = job.start()
+network = job.build(run.random.generator("network"))
+for inner in range(2):
+    update(Step(run, synthetic, outer=1, inner=inner, network=lambda: network), job.config.loss, state)
+"""
+"""Two collective steps; the number of images stored is the same for any number of classes."""
+
+NEEDED = """
+import torch, kornia
+from pathlib import Path
+from dcc_plugins.data.torchvision_sets import Cifar10
+Cifar10().load(root=Path({root!r}), download=False, progress=False)
+"""
+"""What any program of this kind does before it can begin."""
+
+FIRST_STEP = """
+import os, sys
+import dcc_core.engine, dcc_core.forecast
+def stop(*_): os._exit(0)
+dcc_core.engine.update = dcc_core.forecast.update = stop
+from dcc_core.cli import main_run
+sys.argv = ["dcc-run", "--data", "cifar10", "--data-root", {root!r}, "--aug", "dsa", "--quiet", "--out", {out!r}]
+main_run()
+"""
+"""`dcc-run` until its first image update."""
+
+RUN = "--data digits --outer-loops 30 --eval-nets 6 --quiet --json"
+
+
+def memory_ratio() -> float:
+    """Peak memory of a collective step on 1000 classes, in units of that on 10."""
+    return _peak(STEP.format(here=HERE, classes=1000, images=16)) / _peak(
+        STEP.format(here=HERE, classes=10, images=1600)
+    )
+
+
+def start_ratio(root: Path) -> float:
+    """Time until the first image update on CIFAR-10, in units of importing torch and kornia and reading the data."""
+    with tempfile.TemporaryDirectory() as out:
+        first = _seconds(FIRST_STEP.format(root=str(root), out=f"{out}/run"))
+    return first / _seconds(NEEDED.format(root=str(root)))
+
+
+def forecast_ratios() -> tuple[float, float]:
+    """Time and memory of a run, in units of what `--dry-run` said."""
+    foretold = json.loads(_dcc_run("--dry-run").stdout)
+    with tempfile.TemporaryDirectory() as out:
+        report = json.loads(_dcc_run(f"--out {out}/run").stdout.splitlines()[-1])
+    seconds = sum(report["seconds"].values())
+    return seconds / foretold["total_seconds"], report["peak_memory_bytes"] / foretold["peak_memory_bytes"]
+
+
+def _dcc_run(more: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from dcc_core.cli import main_run; main_run()", *RUN.split(), *more.split()]
+    return subprocess.run(command, capture_output=True, text=True, check=True)
+
+
+def _seconds(code: str) -> float:
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    return time.perf_counter() - start
+
+
+def _peak(code: str) -> int:
+    """The most memory of a child process, in kilobytes."""
+    child = os.posix_spawn(sys.executable, [sys.executable, "-c", code], dict(os.environ))
+    _, status, usage = os.wait4(child, 0)
+    if status:
+        raise RuntimeError(f"a measured process failed with status {status}")
+    assert isinstance(usage, resource.struct_rusage)
+    return usage.ru_maxrss
