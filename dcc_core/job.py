@@ -28,6 +28,7 @@ from dcc_core.evaluate import Scorer
 from dcc_core.grid import grid_png
 from dcc_core.initial import initial_rows
 from dcc_core.memory import memory_left
+from dcc_core.precision import DTYPES, in_precision
 from dcc_core.protocols import PROTOCOLS, Protocol
 from dcc_core.real import Normalisation, RealImages
 from dcc_core.registry import Registry
@@ -41,7 +42,6 @@ from dcc_core.trial import Trial, tried
 
 log = logging.getLogger("dcc")
 
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
 PLACES = ("run.device", "run.data_root")
 """Options that say where, not what: they stay out of the set file."""
 
@@ -93,7 +93,7 @@ class Job:
         network = (architecture or self.config.arch).build(
             channels=channels, classes=self.data.num_classes, size=(height, width), generator=generator
         )
-        return network.to(self.device, self.dtype)
+        return in_precision(network, self.config.run.precision, self.device)
 
     def context(self, set_index: int = 0) -> RunContext:
         """The run of one synthetic set as its loss sees it."""

@@ -51,6 +51,10 @@ def by_group(
     from_above = torch.autograd.grad(loss, [edge for _, _, edge in seen], create_graph=graph)
     found: dict[int, Tensor] = {}
     for (layer, before, _), after in zip(seen, from_above, strict=True):
+        before, after = (
+            before.to(layer.weight.dtype),
+            after.to(layer.weight.dtype),
+        )  # autocast may have made them smaller
         for p, of_images in zip((layer.weight, layer.bias), layers[layer](layer, before, after), strict=True):
             if p is not None:
                 shape = (groups, len(images) // groups, *p.shape)

@@ -41,7 +41,10 @@ class RunOptions:
     criterion: Annotated[Literal["cross-entropy", "hinge"], "training criterion of the network"] = "cross-entropy"
     init: Annotated[str, "initial images: real (as `selection` picks them), noise, or the path of a set file"] = "real"
     device: Annotated[str, "auto, cpu, cuda, or cuda:N"] = "auto"
-    precision: Annotated[Literal["float32", "float64"], "floating-point type of images and networks"] = "float32"
+    precision: Annotated[
+        Literal["float32", "float64", "bfloat16"],
+        "floating-point type of images and networks; bfloat16: of the networks' maps only, by torch's autocast",
+    ] = "float32"
     memory: Annotated[str | None, "memory to keep to, e.g. 8G, of the computer or of the GPU where one is used"] = None
     micro_batch: Annotated[int | None, "images in one pass through a network; none: by shapes and device", Ge(1)] = None
     download: Annotated[bool, "fetch data sets that are not below data_root"] = True

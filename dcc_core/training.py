@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import nn
@@ -12,6 +13,7 @@ from dcc_core.batch_statistics import keepers
 from dcc_core.chunks import Chunks
 from dcc_core.criterion import Criterion
 from dcc_core.rng import Randomness, seeded
+from dcc_core.stacked import Stack
 from dcc_core.step import augmented
 
 
@@ -33,21 +35,61 @@ def train_epoch(
     A last batch of a single image joins the one before it where the network has batch statistics to take.
     """
     network.train()
-    n = len(data.images)
-    shape = (data.images.shape[1], data.images.shape[2], data.images.shape[3])
-    order = torch.randperm(n, generator=random.generator("order"))
-    batches = list(order.split(batch_size))
-    parts = None if keepers(network) else chunks
-    if len(batches) > 1 and len(batches[-1]) == 1 and parts is None:
-        batches[-2:] = [torch.cat(batches[-2:])]
+    whole = bool(keepers(network))
+    batches = shuffled(
+        data, batch_size, num_classes=num_classes, augmentation=augmentation, random=random, join_last=whole
+    )
     with seeded(random.generator("network"), data.images.device):
-        for number, chosen in enumerate(batches):
-            indices = chosen.to(data.images.device)
-            batch = Batch(data.images[indices], data.labels[indices])
-            draws = augmentation.draw(len(chosen), shape, random.generator("augment", number), per_batch=True)
-            batch = augmented(augmentation, batch, dict(draws), torch.arange(len(chosen)), num_classes)
-            chunks.within_memory(functools.partial(_gather, network, batch, optimiser, criterion, parts))
+        for batch in batches:
+            work = functools.partial(_gather, network, batch, optimiser, criterion, None if whole else chunks)
+            chunks.within_memory(work)
             optimiser.step()
+
+
+def train_stack_epoch(
+    stack: Stack,
+    data: Batch,
+    optimiser: torch.optim.Optimizer,
+    *,
+    batch_size: int,
+    num_classes: int,
+    criterion: Criterion,
+    augmentation: Augmentation,
+    randoms: Sequence[Randomness],
+) -> None:
+    """`train_epoch` for every network of a stack at once, each with its own order and draws."""
+    stack.train()
+    each = [
+        shuffled(data, batch_size, num_classes=num_classes, augmentation=augmentation, random=random)
+        for random in randoms
+    ]
+    for batches in zip(*each, strict=True):
+        labels = torch.stack([b.labels for b in batches])
+        optimiser.zero_grad(set_to_none=True)
+        logits = stack(torch.stack([b.images for b in batches]))
+        (criterion(logits.flatten(0, 1), labels.flatten(0, 1)).sum() / labels.shape[1]).backward()
+        optimiser.step()
+
+
+def shuffled(
+    data: Batch,
+    batch_size: int,
+    *,
+    num_classes: int,
+    augmentation: Augmentation,
+    random: Randomness,
+    join_last: bool = False,
+) -> Iterator[Batch]:
+    """Augmented batches of the data in random order. join_last: a last single image joins the batch before it."""
+    shape = (data.images.shape[1], data.images.shape[2], data.images.shape[3])
+    batches = list(torch.randperm(len(data.images), generator=random.generator("order")).split(batch_size))
+    if join_last and len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    for number, chosen in enumerate(batches):
+        indices = chosen.to(data.images.device)
+        draws = augmentation.draw(len(chosen), shape, random.generator("augment", number), per_batch=True)
+        batch = Batch(data.images[indices], data.labels[indices])
+        yield augmented(augmentation, batch, dict(draws), torch.arange(len(chosen)), num_classes)
 
 
 def _gather(
