@@ -4,7 +4,7 @@
 
 DIR holds CIFAR-10. Sets of images of one size are scored by the same protocol: condensed with statistics that one
 forward of real images moved all the way (`run.norm_momentum=1`) or a tenth of it (the layers' own momentum), or not at
-all (`run.norm_batch=0`), and random real images. Prints a Markdown table.
+all (`run.norm_batch=0`); the random real images that they began from, all the same, and others. Prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from dcc_core.registry import Registry
 from dcc_core.settings import Rank, Settings
 
 WAYS = (("real, all the way", 16, 1.0), ("real, a tenth of the way", 16, None), ("as training left them", 0, None))
-RANDOM = "(random real images)"
+BEFORE = "(the random real images they began from)"
+RANDOM = "(other random real images)"
 
 
 @click.command()
@@ -40,8 +41,12 @@ def main(data_root: Path, arch: str, pairs: tuple[str, ...], sets: int, nets: in
         settings.add({"run.norm_batch": batch, "run.norm_momentum": momentum}, "benchmark", Rank.FLAG)
         job = Job(resolve(registry, settings), registry)
         for index in range(sets):
-            s = job.condense(index)
-            subjects = {name: s} | ({} if accuracies.get(RANDOM, [])[index:] else {RANDOM: job.random_set(s)})
+            start = job.start(index)
+            before = job.frozen(start.synthetic, index)
+            s = job.condense(index, start=start)
+            subjects = {name: s}
+            if not accuracies.get(RANDOM, [])[index:]:
+                subjects |= {BEFORE: before, RANDOM: job.random_set(s)}
             for subject, one in subjects.items():
                 score = job.scorer(one).score(job.decoded(one), nets)
                 accuracies.setdefault(subject, []).append(list(score.accuracies))

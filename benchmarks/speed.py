@@ -8,6 +8,7 @@ ours. With `--out` it writes PATH.json and PATH.md. Exits with 1 where a median 
 
 from __future__ import annotations
 
+import functools
 import json
 import platform
 import statistics
@@ -236,8 +237,12 @@ def rows(data_root: Path | None) -> dict[str, Callable[[], Row]]:
         _, ours = matching(job, class_wise=False)
         return in_turn(ours, convolutions(job))(rounds)
 
-    def forecasts(which: int) -> Callable[[int], list[float]]:
-        return lambda rounds: [abs(forecast_ratios()[which] - 1) for _ in range(rounds)]
+    @functools.cache
+    def forecasts(rounds: int) -> list[tuple[float, float]]:
+        return [forecast_ratios() for _ in range(rounds)]
+
+    def errors(which: int) -> Callable[[int], list[float]]:
+        return lambda rounds: [abs(pair[which] - 1) for pair in forecasts(rounds)]
 
     table = {
         "collective": lambda: Row(
@@ -264,8 +269,8 @@ def rows(data_root: Path | None) -> dict[str, Callable[[], Row]]:
             lambda rounds: [memory_ratio() for _ in range(rounds)],
             most=True,
         ),
-        "forecast-time": lambda: Row("time of a run against --dry-run, relative error", 0.25, forecasts(0), most=True),
-        "forecast-memory": lambda: Row("memory of a run against --dry-run, likewise", 0.15, forecasts(1), most=True),
+        "forecast-time": lambda: Row("time of a run against --dry-run, relative error", 0.25, errors(0), most=True),
+        "forecast-memory": lambda: Row("memory of a run against --dry-run, likewise", 0.15, errors(1), most=True),
     }
     if data_root:
         table["start"] = lambda: Row(

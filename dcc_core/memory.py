@@ -13,7 +13,7 @@ from dcc_core.run_options import RunOptions
 
 PROGRAM = 800_000_000
 """Bytes of the program itself: Python, torch and the packages that a run imports."""
-IMAGES_AT_ONCE = 1024
+IMAGES_AT_ONCE = 256
 """Real images that are normalised and augmented in one call; bounds memory for many classes."""
 COPIES = 4
 """Copies of such images that are in the making at a time."""

@@ -23,7 +23,7 @@ def convnet(width, norm="instance", side=32):
     return ConvNet(width=width, norm=norm).build(channels=3, classes=10, size=(side, side), generator=generator)
 
 
-@pytest.mark.parametrize(("width", "images"), [(32, 24), (128, 6), (2048, 1)])
+@pytest.mark.parametrize(("width", "images"), [(32, 32), (128, 8), (2048, 1)])
 def test_the_largest_maps_of_a_pass_fit_into_the_cache(width, images):
     """The first block's maps are the largest: width × 32 × 32 numbers of four bytes."""
     footprint = Footprint.of(convnet(width), torch.zeros(2, 3, 32, 32))

@@ -14,7 +14,12 @@ from dcc_plugins.networks.network import AveragePool, FeatureNetwork, Norm, Size
 Activation = Literal["relu", "leaky", "sigmoid"]
 Pooling = Literal["average", "max", "none"]
 
-ACTIVATIONS = {"relu": nn.ReLU, "leaky": lambda: nn.LeakyReLU(0.01), "sigmoid": nn.Sigmoid}
+ACTIVATIONS = {
+    "relu": lambda: nn.ReLU(inplace=True),
+    "leaky": lambda: nn.LeakyReLU(0.01, inplace=True),
+    "sigmoid": nn.Sigmoid,
+}
+"""In place where no derivative needs what was there: convolutions and norms keep their inputs alone."""
 POOLINGS = {"average": AveragePool, "max": lambda: nn.MaxPool2d(2), "none": nn.Identity}
 
 

@@ -59,7 +59,8 @@ class Network(nn.Module):
 class AveragePool(nn.Module):
     """The mean of every 2×2 pixels, twice differentiable.
 
-    On a CPU by strided sums, several times as fast as torch's pooling, whose kernel for this layout is scalar.
+    On a CPU by sums of every second row and column, several times as fast as torch's pooling, whose kernel for this
+    layout is scalar; by `unbind`, whose derivative writes every number once.
     """
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -68,8 +69,11 @@ class AveragePool(nn.Module):
         height, width = 2 * (maps.shape[-2] // 2), 2 * (maps.shape[-1] // 2)
         if not height or not width:
             raise ValueError(f"maps of {tuple(maps.shape[-2:])} cannot be halved")
-        rows = maps[..., 0:height:2, :width] + maps[..., 1:height:2, :width]
-        return (rows[..., 0::2] + rows[..., 1::2]) * 0.25
+        if (height, width) != tuple(maps.shape[-2:]):
+            maps = maps[..., :height, :width]
+        upper, lower = maps.unflatten(-2, (-1, 2)).unbind(-2)
+        left, right = (upper + lower).unflatten(-1, (-1, 2)).unbind(-1)
+        return (left + right) * 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
