@@ -4,7 +4,7 @@
 
 DIR holds CIFAR-10. Sets of images of one size are scored by the same protocol: condensed with statistics that one
 forward of real images moved all the way (`run.norm_momentum=1`) or a tenth of it (the layers' own momentum), or not at
-all (`run.norm_batch=0`); the random real images that they began from, all the same, and others. Prints a Markdown table.
+all (`run.norm_batch=0`); the random real images that all of them began from, and others. Prints a Markdown table.
 """
 
 from __future__ import annotations
