@@ -66,7 +66,7 @@ WEIGHTS = 8
 
 
 class Chunks:
-    """The number of images in a pass of one network: `images`, and `most` that fit where memory is limited.
+    """The number of images in a pass of one network: `images`, and the `most` that fit where that is known.
 
     footprint: of the network. given: the user's own number, or none. memory: bytes that a pass may take, or none.
     Raises DccError where not even one image fits.
@@ -109,7 +109,7 @@ class Chunks:
                     raise
                 if self.images == 1:
                     raise DccError(f"out of memory with one image at a time: {_first_line(error)}") from error
-            self.images = max(1, self.images // 2)
+            self.images = self.most = max(1, self.images // 2)
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             log.warning(

@@ -71,6 +71,8 @@ class WeightGradient:
     def groups_at_once(self, images: int, shape: Sequence[int]) -> int:
         """How many groups of so many images (C, H, W) one pass of `by_group` takes; 1 where it would gain nothing."""
         most = GROUPED_PIXELS // (images * shape[-1] * shape[-2])
+        if self.chunks.most is not None:
+            most = min(most, self.chunks.most // images)
         most = min(most, GROUPED_NUMBERS // sum(p.numel() for p in self.parameters))
         return most if self._by_layer and most >= WORTHWHILE else 1
 

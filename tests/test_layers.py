@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from dcc_core.chunks import Chunks, Footprint
+from dcc_core.chunks import SECOND_ORDER, WEIGHTS, Chunks, Footprint
 from dcc_core.criterion import cross_entropy, hinge
 from dcc_core.gradients import WeightGradient
 from dcc_core.layers import agrees, by_group
@@ -127,6 +127,14 @@ def test_groups_of_many_images_come_one_by_one(network, images, groups):
     service = WeightGradient(network, cross_entropy, WHOLE, by_layer=True)
     assert service.groups_at_once(images, (3, 32, 32)) == groups
     assert WeightGradient(network, cross_entropy, WHOLE).groups_at_once(images, (3, 32, 32)) == 1
+
+
+def test_groups_keep_to_what_fits_into_memory(network):
+    left = WEIGHTS * 1 + 12 * SECOND_ORDER
+    chunks = Chunks(Footprint(largest=1, total=1, weights=1), torch.device("cpu"), memory=left)
+    service = WeightGradient(network, cross_entropy, chunks, by_layer=True)
+    assert service.groups_at_once(2, (3, 32, 32)) == 6
+    assert service.groups_at_once(3, (3, 32, 32)) == 1
 
 
 def test_class_gradients_come_in_chunks_with_the_same_result(make_job):
