@@ -1,4 +1,4 @@
-.PHONY: setup test lint types docs check
+.PHONY: setup test lint types bench docs check
 
 setup:  ## an editable install with the tools of development
 	pip install -e '.[dev]'
@@ -12,6 +12,9 @@ lint:  ## style and mistakes
 
 types:  ## static types of the core
 	pyright
+
+bench:  ## ratios against the field's way of working; fails where one does not keep to its bound
+	python benchmarks/speed.py --rounds 3
 
 docs:  ## write the generated parts of the README
 	python tests/test_docs.py
