@@ -5,6 +5,7 @@ Small networks use several threads badly, and Python's lock keeps threads of one
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import signal
 import sys
@@ -65,8 +66,9 @@ def side_by_side(work: Callable[[int], T], count: int, device: torch.device) -> 
 
 
 def _work(work: Callable[[int], object], own: Iterable[int], sender: Connection) -> None:
-    """A worker's life. Interrupts are the parent's business."""
+    """A worker's life. Interrupts are the parent's business, and so is the terminal, whose lock may never open here."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.disable()
     torch.set_num_threads(1)  # threads of OpenMP do not survive a fork
     try:
         for i in own:
