@@ -70,11 +70,13 @@ class WeightGradient:
 
     def groups_at_once(self, images: int, shape: Sequence[int]) -> int:
         """How many groups of so many images (C, H, W) one pass of `by_group` takes; 1 where it would gain nothing."""
+        if not self._by_layer:
+            return 1
         most = GROUPED_PIXELS // (images * shape[-1] * shape[-2])
         if self.chunks.most is not None:
             most = min(most, self.chunks.most // images)
         most = min(most, GROUPED_NUMBERS // sum(p.numel() for p in self.parameters))
-        return most if self._by_layer and most >= WORTHWHILE else 1
+        return most if most >= WORTHWHILE else 1
 
     def by_group(self, images: Tensor, labels: Tensor, weights: Tensor, groups: int) -> list[Tensor]:
         """`differentiable` of each of `groups` groups of equally many images: tensors (groups, *weight shape)."""

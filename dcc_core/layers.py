@@ -28,7 +28,8 @@ def by_group(
     """Gradients of a loss with respect to the network's weights, for each of `groups` groups of equally many images.
 
     loss_of: from logits to the scalar loss, a sum over images. Returns, in the order of the parameters, tensors
-    (groups, *weight shape); None where a weight belongs to no layer of a known kind, or to more than one call.
+    (groups, *weight shape); None where a weight belongs to no layer of a known kind, or to more than one call, or where
+    a layer does not see image by image.
     """
     parameters = [p for p in network.parameters() if p.requires_grad]
     layers: dict[nn.Module, Rule] = {
@@ -47,6 +48,8 @@ def by_group(
             handle.remove()
     owned = [p for layer, _, _ in seen for p in (layer.weight, layer.bias) if p is not None]
     if len(owned) != len(parameters) or {id(p) for p in owned} != {id(p) for p in parameters}:
+        return None
+    if not owned or any(len(before) != len(images) for _, before, _ in seen):
         return None
     from_above = torch.autograd.grad(loss, [edge for _, _, edge in seen], create_graph=graph)
     found: dict[int, Tensor] = {}
@@ -105,7 +108,10 @@ def agrees(network: nn.Module, images: Tensor, labels: Tensor, criterion: Criter
 
     Weights may be used outside their layers' calls, which nothing but the result shows.
     """
-    found = by_group(network, lambda logits: criterion(logits, labels).sum(), images, len(images), graph=False)
+    try:
+        found = by_group(network, lambda logits: criterion(logits, labels).sum(), images, len(images), graph=False)
+    except (RuntimeError, ValueError, IndexError):  # a layer without a say in the loss, or called in another way
+        return False
     if found is None:
         return False
     parameters = [p for p in network.parameters() if p.requires_grad]

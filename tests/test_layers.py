@@ -92,6 +92,8 @@ class Odd(nn.Module):
         self.how = how
         if how == "a weight of its own":
             self.scale = nn.Parameter(torch.ones(128))
+        if how in ("folded", "no say in the loss", "called by keyword"):
+            self.idle = nn.Linear(128, 128)
         if how == "other padding":
             self.conv = nn.Conv2d(2, 2, 3, padding=1, padding_mode="circular")
 
@@ -103,12 +105,29 @@ class Odd(nn.Module):
                 x = x * self.scale
             case "called twice":
                 x = torch.tanh(self.first(x))
+            case "folded":
+                x = self.idle(x.repeat(2, 1))[: len(x)]
+            case "no say in the loss":
+                self.idle(x)
+            case "called by keyword":
+                x = self.idle(input=x)
             case "used outside its layer":
                 x = x + F.linear(x, self.first.weight)
         return self.last(x)
 
 
-@pytest.mark.parametrize("how", ["a weight of its own", "called twice", "used outside its layer", "other padding"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "a weight of its own",
+        "called twice",
+        "used outside its layer",
+        "other padding",
+        "folded",
+        "no say in the loss",
+        "called by keyword",
+    ],
+)
 def test_other_networks_are_found_out(how):
     torch.manual_seed(0)
     assert not agrees(Odd(how).double().eval(), *some_images(2), cross_entropy)
