@@ -16,6 +16,7 @@ import click
 import torch
 
 from dcc_core.config import resolve
+from dcc_core.coreset import random_set
 from dcc_core.job import Job
 from dcc_core.registry import Registry
 from dcc_core.settings import Rank, Settings
@@ -46,7 +47,7 @@ def main(data_root: Path, arch: str, pairs: tuple[str, ...], sets: int, nets: in
             s = job.condense(index, start=start)
             subjects = {name: s}
             if not accuracies.get(RANDOM, [])[index:]:
-                subjects |= {BEFORE: before, RANDOM: job.random_set(s)}
+                subjects |= {BEFORE: before, RANDOM: random_set(job, s)}
             for subject, one in subjects.items():
                 score = job.scorer(one).score(job.decoded(one), nets)
                 accuracies.setdefault(subject, []).append(list(score.accuracies))

@@ -20,6 +20,7 @@ from .hookspecs import hookimpl as hookimpl
 from .observe import RunInfo as RunInfo, ScoreReport as ScoreReport, StepReport as StepReport
 from .python import condense as condense, score as score, score_across as score_across
 from .real import Normalisation as Normalisation, RealImages as RealImages
+from .real_training import over_real as over_real, train_on_real as train_on_real
 from .registry import Registry as Registry
 from .rng import Randomness as Randomness, seeded as seeded
 from .setfile import CondensedSet as CondensedSet, load_set as load_set

@@ -110,4 +110,5 @@ def _part(s: ImageSet, indices: Tensor, chosen: Sequence[int], mirrored: set[int
     if mirrored:
         flip = torch.isin(labels, torch.tensor(sorted(mirrored)))
         images = torch.where(flip.view(-1, 1, 1, 1), images.flip(-1), images)
-    return ImageSet(images, torch.searchsorted(torch.tensor(list(chosen)), labels))
+    labels = torch.searchsorted(torch.tensor(list(chosen)), labels)
+    return ImageSet(images, labels, places=indices, loaded=len(s.labels))

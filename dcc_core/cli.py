@@ -14,7 +14,7 @@ import click
 
 from dcc_core.config import resolve
 from dcc_core.errors import DccError, PluginWarning
-from dcc_core.flags import EVAL_FLAGS, RUN_FLAGS, add_flags, with_flags
+from dcc_core.flags import EVAL_FLAGS, RUN_FLAGS, SELECT_FLAGS, add_flags, with_flags
 from dcc_core.listing import plugins, show
 from dcc_core.registry import Registry
 from dcc_core.settings import Settings
@@ -81,7 +81,7 @@ def run(
     registry = Registry.installed()
     config = resolve(registry, add_flags(Settings(), RUN_FLAGS, flags, config_file, pairs))
 
-    from dcc_core.display import Display, print_table
+    from dcc_core.display import Display
 
     if dry_run:
         from dcc_core.forecast import forecast
@@ -91,16 +91,52 @@ def run(
         return
 
     from dcc_core.folder import RunFolder, default_folder
-    from dcc_core.report import result_table
     from dcc_core.run import execute
 
     folder = RunFolder(out or default_folder(config), overwrite=overwrite)
-    report = execute(config, registry, folder, Display(quiet=quiet))
+    _show_result(execute(config, registry, folder, Display(quiet=quiet)), as_json)
+
+
+def _show_result(report: dict[str, Any], as_json: bool) -> None:
+    from dcc_core.display import print_table
+    from dcc_core.report import result_table
+
     if as_json:
         click.echo(json.dumps(report))
     else:
         print_table(result_table(report))
-        click.echo(f"results in {folder.path}")
+        click.echo(f"results in {report['out']}")
+
+
+@click.command()
+@with_flags(SELECT_FLAGS, defaults=True)
+@click.option("--out", type=click.Path(path_type=Path), help="folder for the results  [default: runs/<name>]")
+@click.option("--overwrite", is_flag=True, help="replace the results of an earlier run in --out")
+@click.option("--json", "as_json", is_flag=True, help="print the report as JSON, the last line of stdout")
+@click.option("--quiet", is_flag=True, help="show nothing but errors and the result")
+def select(
+    config_file: Path | None,
+    pairs: tuple[str, ...],
+    out: Path | None,
+    overwrite: bool,
+    as_json: bool,
+    quiet: bool,
+    **flags: str | tuple[str, ...] | None,
+) -> None:
+    """Select real images of every class, a coreset, and score them.
+
+    Writes what `dcc run` writes: a set file, a picture, a report. `dcc plugins --kind selection` lists the methods,
+    `dcc show selection NAME` the options of each; `dcc-run --init NAME` condenses from such images.
+    """
+    registry = Registry.installed()
+    config = resolve(registry, add_flags(Settings(), SELECT_FLAGS, flags, config_file, pairs))
+
+    from dcc_core.display import Display
+    from dcc_core.folder import SELECTING, RunFolder, default_folder
+    from dcc_core.run import execute
+
+    folder = RunFolder(out or default_folder(config, SELECTING), overwrite=overwrite)
+    _show_result(execute(config, registry, folder, Display(quiet=quiet), selecting=True), as_json)
 
 
 @click.command()
@@ -179,7 +215,7 @@ def cli() -> None:
     """Dataset condensation: a few synthetic images per class on which networks train nearly as well."""
 
 
-for command in (run, evaluate, tune, plugins, show):
+for command in (run, select, evaluate, tune, plugins, show):
     cli.add_command(command)
 
 

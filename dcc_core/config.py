@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dcc_core.builder import DEFAULT_NAMES, ENGINE_SECTIONS, Builder
-from dcc_core.errors import DccError
+from dcc_core.errors import DccError, did_you_mean
 from dcc_core.options import plain
 from dcc_core.registry import Registry
 from dcc_core.run_options import RunOptions, ScoreOptions
@@ -72,6 +73,7 @@ def resolve(registry: Registry, settings: Settings) -> Config:
     any component is imported.
     """
     settings.add_recipe(registry)
+    _init_by_selection(registry, settings)
     builder = Builder(registry, settings)
     builder.check_names()
     engine = {key: builder.fill(cls, key) for key, cls in ENGINE_SECTIONS.items()}
@@ -111,6 +113,23 @@ def resolve(registry: Registry, settings: Settings) -> Config:
         entries=entries,
         versions=dict(sorted(builder.versions.items())),
     )
+
+
+def _init_by_selection(registry: Registry, settings: Settings) -> None:
+    """Where `run.init` names a selection, real images as that selection picks them. Files come first."""
+    given = settings.values.get("run.init")
+    if given is None or given.value in ("real", "noise") or Path(str(given.value)).exists():
+        return
+    names = [row.component.name for row in registry.components("selection")]
+    if str(given.value).rpartition(":")[2] in names:
+        other = settings.values.get("selection")
+        if other and other.value != given.value:
+            raise DccError(
+                f"run.init: '{given.value}' by {given.origin}, but selection '{other.value}' by {other.origin}"
+            )
+        settings.add({"selection": given.value, "run.init": "real"}, given.origin, given.rank)
+    elif hint := did_you_mean(str(given.value), names):
+        raise DccError(f"run.init: '{given.value}' is neither a file nor a selection.{hint}")
 
 
 def _suggestions(data: DataSource, name: str) -> Mapping[str, Any]:

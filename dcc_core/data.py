@@ -20,10 +20,16 @@ CHUNK = 2**22
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images (N, C, H, W) uint8 in 0..255 and labels (N,) int64 in 0..K-1."""
+    """Images (N, C, H, W) uint8 in 0..255 and labels (N,) int64 in 0..K-1.
+
+    places: (N,) int64, where each image stood among the `loaded` ones of the source before any were left out;
+    none: these are all, in order.
+    """
 
     images: Tensor
     labels: Tensor
+    places: Tensor | None = None
+    loaded: int | None = None
 
 
 @dataclass(frozen=True)

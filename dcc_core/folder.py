@@ -24,10 +24,13 @@ WRITTEN = (
 """What a run writes, and what `--overwrite` removes."""
 
 
-def default_folder(config: Config) -> Path:
-    """`runs/<readable name>`, numbered where that exists."""
-    n = config.names
-    words = [n["data"], n["loss"], n["aug"], n["arch"], f"ipc{config.run.ipc}", f"seed{config.run.seed}"]
+CONDENSING = ("data", "loss", "aug", "arch")
+SELECTING = ("data", "selection", "arch")
+
+
+def default_folder(config: Config, sections: tuple[str, ...] = CONDENSING) -> Path:
+    """`runs/<readable name>` of the components in some sections, numbered where that exists."""
+    words = [*(config.names[key] for key in sections), f"ipc{config.run.ipc}", f"seed{config.run.seed}"]
     name = re.sub(r"[^\w.-]+", "_", "-".join(w for w in words if w != "none"))
     folder, number = Path("runs") / name, 1
     while folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from dcc_core.coreset import selected
 from dcc_core.errors import DccError
 from dcc_core.setfile import CondensedSet
 from dcc_core.step import RunContext
@@ -30,7 +31,7 @@ def initial_rows(job: Job, run: RunContext) -> Rows:
         labels = torch.arange(run.num_classes).repeat_interleave(n).to(run.device)
         noise = torch.randn((len(labels), *run.data.shape), generator=run.random.generator("init"), dtype=run.dtype)
         return run.parametrisation.init(noise.to(run.device), labels, run), owners
-    batch = run.real.batch(_selected(job, run, n))
+    batch = run.real.batch(selected(job, run, n))
     return run.parametrisation.init(batch.images, batch.labels, run), owners
 
 
@@ -52,19 +53,3 @@ def _from_set(job: Job, s: CondensedSet, run: RunContext) -> Rows:
         values = job.normalised(s)
         stored = {name: values[name].requires_grad_(t.requires_grad) for name, t in stored.items()}
     return stored, owners
-
-
-def _selected(job: Job, run: RunContext, n: int) -> Tensor:
-    """Indices of `n` training images of every class, as the selection picks them, class by class."""
-    chosen = list(job.config.selection.select(run.data, n, run))
-    name = job.config.names["selection"]
-    if len(chosen) != run.num_classes:
-        raise DccError(f"selection '{name}' picked {len(chosen)} classes of {run.num_classes}")
-    for label, indices in enumerate(chosen):
-        own = run.data.train.labels[indices]
-        if len(indices.unique()) != n or len(indices) != n or not (own == label).all():
-            raise DccError(
-                f"selection '{name}' must pick {n} different images of class "
-                f"'{run.data.class_names[label]}'; it picked {indices.tolist()[:10]}"
-            )
-    return torch.cat(chosen)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import logging
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +13,7 @@ from torch import Tensor, nn
 
 from dcc_core.api import Architecture, Augmentation, Batch, Parametrisation, State
 from dcc_core.arrange import load
-from dcc_core.builder import BUILTIN, KIND_OF_KEY
+from dcc_core.builder import BUILTIN
 from dcc_core.chunks import Chunks
 from dcc_core.config import Config, resolve
 from dcc_core.criterion import CRITERIA
@@ -30,10 +27,11 @@ from dcc_core.initial import initial_rows
 from dcc_core.memory import memory_left
 from dcc_core.precision import DTYPES, in_precision
 from dcc_core.protocols import PROTOCOLS, Protocol
+from dcc_core.provenance import provenance_of
 from dcc_core.real import Normalisation, RealImages
 from dcc_core.registry import Registry
 from dcc_core.rng import Randomness
-from dcc_core.setfile import CondensedSet, Provenance, load_set
+from dcc_core.setfile import CondensedSet, load_set
 from dcc_core.settings import Rank, Settings
 from dcc_core.side_by_side import workers
 from dcc_core.step import RunContext
@@ -41,9 +39,6 @@ from dcc_core.synthetic import Synthetic
 from dcc_core.trial import Trial, tried
 
 log = logging.getLogger("dcc")
-
-PLACES = ("run.device", "run.data_root")
-"""Options that say where, not what: they stay out of the set file."""
 
 
 class Start(NamedTuple):
@@ -106,7 +101,7 @@ class Job:
             parametrisation=self.config.param,
             criterion=CRITERIA[run.criterion],
             build=self.build,
-            random=self._random(set_index),
+            random=self.random(set_index),
             device=self.device,
             dtype=self.dtype,
             ipc=run.ipc,
@@ -148,18 +143,7 @@ class Job:
             stored["images"] = self.real.normalisation.to_unit(stored["images"])
         stored = {name: t.cpu() for name, t in stored.items()} | {"owners": synthetic.owners}
         learned = {name: t.detach().tolist() for name, t in synthetic.learned.items()}
-        return CondensedSet(stored, self._provenance(set_index, learned, finished))
-
-    def random_set(self, like: CondensedSet) -> CondensedSet:
-        """Random real images, as many of each class as `like` stores: the baseline."""
-        counts = torch.bincount(like.owners, minlength=self.data.num_classes).tolist()
-        index = like.provenance.set
-        random = self._random(index).at("baseline")
-        parts = [self.real.draw(k, n, random.generator(k)) for k, n in enumerate(counts)]
-        images = self.real.normalisation.to_unit(torch.cat([p.images for p in parts])).cpu()
-        labels = torch.cat([p.labels for p in parts]).cpu()
-        provenance = replace(self._provenance(index, {}, True), method="random", config={})
-        return CondensedSet({"images": images, "labels": labels, "owners": labels}, provenance)
+        return CondensedSet(stored, provenance_of(self, set_index, learned=learned, finished=finished))
 
     def decoded(self, s: CondensedSet) -> Batch:
         """A set's training images, normalised by its own statistics, on the device."""
@@ -192,7 +176,7 @@ class Job:
             chunks=self._chunks(label, workers(self.config.score.nets, self.device)),
             test=Batch(self.normalisation_of(s).from_bytes(test.images.to(self.device)), test.labels.to(self.device)),
             num_classes=self.data.num_classes,
-            random=self._random(s.provenance.set).at("score"),
+            random=self.random(s.provenance.set).at("score"),
         )
 
     def _trial_network(self, architecture: Architecture) -> nn.Module:
@@ -217,7 +201,8 @@ class Job:
                 "whose usual form cannot be differentiated twice"
             )
 
-    def _random(self, set_index: int) -> Randomness:
+    def random(self, set_index: int) -> Randomness:
+        """The random numbers of one synthetic set."""
         return Randomness(self.config.run.seed, ("set", set_index))
 
     def normalisation_of(self, s: CondensedSet) -> Normalisation:
@@ -259,39 +244,6 @@ class Job:
     def own_parametrisation(self) -> dict[str, Any]:
         """The configured parametrisation and its options, by dotted key."""
         return {k: v for k, v in self.config.table().items() if k.partition(".")[0] == "param"}
-
-    def _provenance(self, set_index: int, learned: Mapping[str, Any], finished: bool) -> Provenance:
-        run = self.config.run
-        _, height, width = self.data.shape
-        return Provenance(
-            method=self.method,
-            data=self.data.name,
-            class_names=self.data.class_names,
-            mean=self.data.mean,
-            std=self.data.std,
-            size=(height, width),
-            seed=run.seed,
-            set=set_index,
-            config=self._placeless(),
-            learned=learned,
-            versions=self.versions,
-            finished=finished,
-        )
-
-    def _placeless(self) -> dict[str, Any]:
-        """The configuration without what says where: of folders that a component's name holds, the last part."""
-        table = {k: v for k, v in self.config.table().items() if k not in PLACES}
-        if self.initial_set:
-            table["run.init"] = f"set file {hashlib.sha256(self.initial_set.to_bytes()).hexdigest()[:16]}"
-        for key, setting in self.config.entries.items():
-            if isinstance(setting.value, Path) and key in table:
-                del table[key]
-                component = key.rpartition(".")[0]
-                kind = KIND_OF_KEY[component]
-                found = self.registry.find(kind, str(table[component]))
-                if found.argument is not None:
-                    table[component] = found.provided.component.prefix + setting.value.resolve().name
-        return table
 
     def _check_ipc(self) -> None:
         label = self.real.smallest_class()

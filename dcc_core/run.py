@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dcc_core.config import Config
+from dcc_core.coreset import coreset
 from dcc_core.display import Display
 from dcc_core.errors import DccError, unexpected
 from dcc_core.evaluate import Score
@@ -26,15 +27,17 @@ from dcc_core.settings import as_toml
 log = logging.getLogger("dcc")
 
 
-def execute(config: Config, registry: Registry, folder: RunFolder, display: Display) -> dict[str, Any]:
-    """Condense and score into a folder; returns the report.
+def execute(
+    config: Config, registry: Registry, folder: RunFolder, display: Display, *, selecting: bool = False
+) -> dict[str, Any]:
+    """Condense and score into a folder; returns the report. selecting: the selection's images are the sets.
 
     Raises DccError. A run that fails after its first step keeps what it has written, with the images as they
     were, and says where.
     """
     with display.logging(), folder.logging():
         try:
-            return _Run(config, registry, folder, display).go()
+            return _Run(config, registry, folder, display, selecting).go()
         except (Exception, KeyboardInterrupt) as error:
             kept = f"what was done so far is in '{folder.path}'" if folder.begun else ""
             if isinstance(error, KeyboardInterrupt):
@@ -46,44 +49,66 @@ def execute(config: Config, registry: Registry, folder: RunFolder, display: Disp
 
 
 class _Run:
-    def __init__(self, config: Config, registry: Registry, folder: RunFolder, display: Display) -> None:
+    def __init__(
+        self, config: Config, registry: Registry, folder: RunFolder, display: Display, selecting: bool
+    ) -> None:
         self.config = config
         self.registry = registry
         self.folder = folder
         self.display = display
+        self.selecting = selecting
         self.seconds: dict[str, float] = {}
 
     def go(self) -> dict[str, Any]:
         with self._clock("load"):
             self.job = Job(self.config, self.registry, progress=self.display.shows)
+        make = self._selected if self.selecting else self._condensed
+        if not self.selecting:
+            self._foretell()
+        scores: dict[str, list[Score]] = {}
+        files = ["config.toml", "run.log", "metrics.jsonl", "report.json"]
+        for index in range(self.config.run.sets):
+            s = make(index)
+            files += self._write(s)
+            s = load_set(self.folder.path / files[-2])
+            scoring = Scoring(self.job, self.registry, self.display, self.folder.metric)
+            scored = scoring.of(s)
+            self.folder.write(files[-2], s.with_scores(*(one.as_dict() for one in scored["condensed"])).to_bytes())
+            for subject, many in scored.items():
+                scores.setdefault(subject, []).extend(many)
+            for phase, seconds in scoring.seconds.items():
+                self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
+        method = self.config.names["selection"] if self.selecting else self.job.method
+        report = {"out": str(self.folder.path), "files": files} | report_of(self.job, method, scores, self.seconds)
+        self.folder.write("report.json", json.dumps(report, indent=2).encode())
+        return report
+
+    def _write(self, s: CondensedSet) -> tuple[str, str]:
+        """Write a set and its picture; the names of both."""
+        suffix = f"-{s.provenance.set}" if s.provenance.set else ""
+        name, picture = f"set{suffix}.safetensors", f"grid{suffix}.png"
+        self.folder.write(name, s.to_bytes())
+        self.folder.write(picture, self.job.grid(s))
+        return name, picture
+
+    def _begin(self) -> None:
+        """The first thing worth keeping is there."""
+        if not self.folder.begun:
+            self.folder.begin()
+            self.folder.write("config.toml", as_toml(self.config.entries).encode())
+
+    def _selected(self, index: int) -> CondensedSet:
+        with self._clock("select"):
+            s = coreset(self.job, index)
+        self._begin()
+        return s
+
+    def _foretell(self) -> None:
         with self._clock("probe"):
             cost = self._foretold()
         self.config = self.job.config
         self._announce()
         log.info(cost)
-        scores: dict[str, list[Score]] = {}
-        files = ["config.toml", "run.log", "metrics.jsonl", "report.json"]
-        for index in range(self.config.run.sets):
-            suffix = f"-{index}" if index else ""
-            name, picture = f"set{suffix}.safetensors", f"grid{suffix}.png"
-            with self._clock("condense"):
-                condensed = self._condense(index)
-            self.folder.write(name, condensed.to_bytes())
-            self.folder.write(picture, self.job.grid(condensed))
-            condensed = load_set(self.folder.path / name)
-            scoring = Scoring(self.job, self.registry, self.display, self.folder.metric)
-            scored = scoring.of(condensed)
-            self.folder.write(name, condensed.with_scores(*(s.as_dict() for s in scored["condensed"])).to_bytes())
-            for subject, many in scored.items():
-                scores.setdefault(subject, []).extend(many)
-            for phase, seconds in scoring.seconds.items():
-                self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
-            files += [name, picture]
-        report = {"out": str(self.folder.path), "files": files} | report_of(
-            self.job, self.job.method, scores, self.seconds
-        )
-        self.folder.write("report.json", json.dumps(report, indent=2).encode())
-        return report
 
     def _foretold(self) -> str:
         """What the run will take, in words. A probe that fails ends the run only where there is a budget to keep."""
@@ -111,11 +136,13 @@ class _Run:
         )
         self.registry.notify("dcc_run_started", run=info)
 
-    def _condense(self, index: int) -> CondensedSet:
-        start = self.job.start(index)
-        if not self.folder.begun:
-            self.folder.begin()
-            self.folder.write("config.toml", as_toml(self.config.entries).encode())
+    def _condensed(self, index: int) -> CondensedSet:
+        with self._clock("condense"):
+            return self._kept(index, self.job.start(index))
+
+    def _kept(self, index: int, start: Start) -> CondensedSet:
+        """The condensed set; where that fails, the images as they are then stay in the folder."""
+        self._begin()
         try:
             return self._watched(index, start)
         except BaseException:

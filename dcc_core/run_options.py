@@ -39,7 +39,9 @@ class RunOptions:
         Le(1),
     ] = None
     criterion: Annotated[Literal["cross-entropy", "hinge"], "training criterion of the network"] = "cross-entropy"
-    init: Annotated[str, "initial images: real (as `selection` picks them), noise, or the path of a set file"] = "real"
+    init: Annotated[
+        str, "initial images: real (as `selection` picks them), a selection by name, noise, or the path of a set file"
+    ] = "real"
     device: Annotated[str, "auto, cpu, cuda, or cuda:N"] = "auto"
     precision: Annotated[
         Literal["float32", "float64", "bfloat16"],

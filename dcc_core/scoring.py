@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dcc_core.config import Config
+from dcc_core.coreset import random_set
 from dcc_core.display import Display
 from dcc_core.errors import unexpected
 from dcc_core.evaluate import Score
@@ -41,7 +42,7 @@ class Scoring:
         """Scores by subject, `condensed` and (unless switched off) `random`: one for each network."""
         scores = {"condensed": self._each("condensed", s)}
         if self._job.config.score.baseline:
-            scores["random"] = self._each("random", self._job.random_set(s))
+            scores["random"] = self._each("random", random_set(self._job, s))
         return scores
 
     def _each(self, subject: str, s: CondensedSet) -> list[Score]:

@@ -167,9 +167,39 @@ def dcc_selections() -> list[Component]:
     return [
         Component(
             name="random",
-            target="dcc_plugins.selections:RandomSelection",
+            target="dcc_plugins.selections.at_random:RandomSelection",
             summary="images drawn uniformly from each class",
-        )
+        ),
+        Component(
+            name="herding",
+            target="dcc_plugins.selections.in_feature_space:Herding",
+            summary="images whose mean feature stays near the class's",
+        ),
+        Component(
+            name="k-center",
+            target="dcc_plugins.selections.in_feature_space:KCenter",
+            summary="images that leave none of the class far away in feature space",
+        ),
+        Component(
+            name="grand",
+            target="dcc_plugins.selections.by_score:GraNd",
+            summary="images with the smallest loss gradients under trained networks",
+        ),
+        Component(
+            name="el2n",
+            target="dcc_plugins.selections.by_score:EL2N",
+            summary="images with the smallest errors under trained networks",
+        ),
+        Component(
+            name="forgetting",
+            target="dcc_plugins.selections.by_score:Forgetting",
+            summary="images that training most often gets right and then wrong",
+        ),
+        Component(
+            name="c-score",
+            target="dcc_plugins.selections.by_score:CScore",
+            summary="images with the highest consistency scores, from a file",
+        ),
     ]
 
 

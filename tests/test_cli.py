@@ -14,6 +14,10 @@ from dcc_core.cli import cli, run
 EVAL_FLAGS = shlex.split("""
 file --arch --data --protocol --nets --seed --device --memory --data-root --config -o --json --quiet
 """)
+SELECT_FLAGS = shlex.split("""
+--method --data --arch --recipe --ipc --seed --sets --protocol --eval-arch --eval-nets --device --memory --data-root
+--config -o --out --overwrite --json --quiet
+""")
 HEAVY = ("torch", "kornia", "timm", "torchvision", "sklearn")
 FLAGS = shlex.split("""
 --data --loss --aug --arch --param --recipe --ipc --seed --sets --outer-loops --budget --inner-loops --network-steps
@@ -55,8 +59,9 @@ def test_light_commands_import_nothing_heavy(arguments):
 def test_the_surface_is_frozen():
     flags = [o for p in run.params for o in p.opts]
     assert flags == FLAGS
-    assert sorted(cli.commands) == ["eval", "plugins", "run", "show", "tune"]
+    assert sorted(cli.commands) == ["eval", "plugins", "run", "select", "show", "tune"]
     assert [o for p in cli.commands["eval"].params for o in p.opts] == EVAL_FLAGS
+    assert [o for p in cli.commands["select"].params for o in p.opts] == SELECT_FLAGS
     tune = [o for p in cli.commands["tune"].params for o in p.opts]
     assert tune == [f for f in FLAGS if f not in ("--dry-run", "--overwrite")]
     assert [o for p in cli.commands["plugins"].params for o in p.opts] == ["--kind", "--match", "--json"]

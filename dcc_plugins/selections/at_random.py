@@ -1,4 +1,4 @@
-"""Coreset selections: which real images to keep."""
+"""Images drawn at random, and all of them."""
 
 from __future__ import annotations
 

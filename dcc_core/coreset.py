@@ -1,0 +1,54 @@
+"""Real images as a set: those that the configured selection picks, and random ones to compare with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from dcc_core.errors import DccError
+from dcc_core.provenance import provenance_of_coreset, provenance_of_random
+from dcc_core.setfile import CondensedSet
+from dcc_core.step import RunContext
+
+if TYPE_CHECKING:
+    from dcc_core.job import Job
+
+
+def selected(job: Job, run: RunContext, n: int) -> Tensor:
+    """Indices of `n` training images of every class, as the selection picks them, class by class.
+
+    Raises DccError where the selection breaks its contract.
+    """
+    chosen = list(job.config.selection.select(run.data, n, run))
+    name = job.config.names["selection"]
+    if len(chosen) != run.num_classes:
+        raise DccError(f"selection '{name}' picked {len(chosen)} classes of {run.num_classes}")
+    for label, indices in enumerate(chosen):
+        own = run.data.train.labels[indices]
+        if len(indices.unique()) != n or len(indices) != n or not (own == label).all():
+            raise DccError(
+                f"selection '{name}' must pick {n} different images of class "
+                f"'{run.data.class_names[label]}'; it picked {indices.tolist()[:10]}"
+            )
+    return torch.cat(chosen)
+
+
+def coreset(job: Job, set_index: int = 0) -> CondensedSet:
+    """The images that the selection picks, `run.ipc` of every class, exactly as they are."""
+    run = job.context(set_index)
+    chosen = selected(job, run, run.ipc)
+    images, labels = run.data.train.images[chosen].to(torch.float32) / 255, run.data.train.labels[chosen]
+    return CondensedSet({"images": images, "labels": labels, "owners": labels}, provenance_of_coreset(job, set_index))
+
+
+def random_set(job: Job, like: CondensedSet) -> CondensedSet:
+    """Random real images, as many of each class as `like` stores: the baseline."""
+    counts = torch.bincount(like.owners, minlength=job.data.num_classes).tolist()
+    index = like.provenance.set
+    random = job.random(index).at("baseline")
+    parts = [job.real.draw(k, n, random.generator(k)) for k, n in enumerate(counts)]
+    images = job.real.normalisation.to_unit(torch.cat([p.images for p in parts])).cpu()
+    labels = torch.cat([p.labels for p in parts]).cpu()
+    return CondensedSet({"images": images, "labels": labels, "owners": labels}, provenance_of_random(job, index))
