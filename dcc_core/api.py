@@ -91,6 +91,10 @@ class MatchingLoss(ABC):
         """Inner loops and network steps for a number of images per class. Default: `published_schedule`."""
         return published_schedule(ipc)
 
+    def image_rate(self, ipc: int, outer_loops: int) -> float:
+        """Learning rate of the synthetic images where none is asked for. Default: 0.1, the paper's."""
+        return 0.1
+
     def setup(self, run: RunContext, synthetic: Synthetic) -> State:
         """Called once before the first step.
 

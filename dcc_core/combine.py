@@ -47,6 +47,9 @@ class Warmup(MatchingLoss):
     def schedule(self, ipc: int) -> Schedule:
         return self.then.schedule(ipc)
 
+    def image_rate(self, ipc: int, outer_loops: int) -> float:
+        return self.then.image_rate(ipc, outer_loops)
+
     def setup(self, run: RunContext, synthetic: Synthetic) -> PairState:
         return PairState(self.first.setup(run, synthetic), self.then.setup(run, synthetic))
 

@@ -28,7 +28,8 @@ class Config:
     entries: every option's dotted key with its value and origin, in a readable order.
     names: the chosen component's name by section, e.g. {"loss": "collective"}; without `builtin:`.
     networks: what sets are scored on, by what `score.arch` says of each.
-    schedule: inner loops and network steps, the loss's unless given. versions: of the distributions used.
+    schedule, image_rate: inner loops, network steps and the images' rate, the loss's unless given.
+    versions: of the distributions used.
     """
 
     run: RunOptions
@@ -41,6 +42,7 @@ class Config:
     selection: Selection
     networks: dict[str, Architecture]
     schedule: Schedule
+    image_rate: float
     names: dict[str, str]
     entries: dict[str, Setting]
     versions: dict[str, str]
@@ -51,14 +53,19 @@ class Config:
             "run.outer_loops": Setting(outer_loops, f"budget {self.run.budget}"),
             "run.budget": Setting(None, "spent on outer_loops"),
         }
+        rate = self.entries["run.image_rate"]
+        if rate.origin == _by_loss(self.names):
+            rate = replace(rate, value=self.loss.image_rate(self.run.ipc, outer_loops))
         run = replace(self.run, outer_loops=outer_loops, budget=None)
-        return replace(self, run=run, entries=self.entries | decided)
+        return replace(self, run=run, image_rate=rate.value, entries=self.entries | decided | {"run.image_rate": rate})
 
     def tuned(self, micro_batch: int) -> Config:
         """This configuration with a number of images per pass that was found to be fast."""
         entries = self.entries | {"run.micro_batch": Setting(micro_batch, "tuned")}
         if self.run.budget is not None:
             del entries["run.outer_loops"]  # which the budget will decide
+            if entries["run.image_rate"].origin == _by_loss(self.names):
+                del entries["run.image_rate"]
         return replace(self, run=replace(self.run, micro_batch=micro_batch), entries=entries)
 
     def table(self) -> dict[str, Any]:
@@ -97,8 +104,9 @@ def resolve(registry: Registry, settings: Settings) -> Config:
         raise DccError(f"run.budget: {run.budget} decides the outer loops, but {origin} gives them too; leave one out")
     own = built["loss"].schedule(run.ipc)
     decided = {
-        "run.inner_loops": Setting(own.inner_loops, f"loss {names['loss']}"),
-        "run.network_steps": Setting(own.network_steps, f"loss {names['loss']}"),
+        "run.inner_loops": Setting(own.inner_loops, _by_loss(names)),
+        "run.network_steps": Setting(own.network_steps, _by_loss(names)),
+        "run.image_rate": Setting(built["loss"].image_rate(run.ipc, run.outer_loops), _by_loss(names)),
         "score.protocol": Setting("dc" if names["aug"] == "none" else "dsa", f"augmentation {names['aug']}"),
     }
     entries |= {key: setting for key, setting in decided.items() if entries[key].value is None}
@@ -109,10 +117,16 @@ def resolve(registry: Registry, settings: Settings) -> Config:
         **built,
         networks=networks,
         schedule=Schedule(entries["run.inner_loops"].value, entries["run.network_steps"].value),
+        image_rate=entries["run.image_rate"].value,
         names=names,
         entries=entries,
         versions=dict(sorted(builder.versions.items())),
     )
+
+
+def _by_loss(names: Mapping[str, str]) -> str:
+    """The origin of what the loss decides."""
+    return f"loss {names['loss']}"
 
 
 def _init_by_selection(registry: Registry, settings: Settings) -> None:

@@ -125,7 +125,7 @@ class Job:
             *initial_rows(self, run),
             self.config.param,
             num_classes=self.data.num_classes,
-            rate=self.config.run.image_rate,
+            rate=self.config.image_rate,
             momentum=self.config.run.image_momentum,
         )
         return Start(run, synthetic, self.config.loss.setup(run, synthetic))

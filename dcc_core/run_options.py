@@ -22,7 +22,9 @@ class RunOptions:
     network_steps: Annotated[
         int | None, "epochs on the synthetic set after each image update, T; none: as the loss says", Ge(0)
     ] = None
-    image_rate: Annotated[float, "learning rate of the synthetic images, tau", Gt(0)] = 0.1
+    image_rate: Annotated[
+        float | None, "learning rate of the synthetic images, tau; none: as the loss says for the outer loops", Gt(0)
+    ] = None
     image_momentum: Annotated[float, "momentum of the synthetic images", Ge(0), Lt(1)] = 0.5
     network_rate: Annotated[float, "learning rate of the network, eta", Gt(0)] = 0.01
     real_batch: Annotated[int, "real images per class in a matching step", Ge(1)] = 256

@@ -99,7 +99,7 @@ def test_dcc_run_is_the_command_run_of_dcc():
             ["--ipc", "200"],
             "Error: run.ipc: 200 images per class, but class '8' of data 'digits' has 131; give at most 131",
         ),
-        (["-o", "run.image_rate=-0.1"], "Error: run.image_rate: '-0.1' is not a finite number > 0."),
+        (["-o", "run.image_rate=-0.1"], "Error: run.image_rate: '-0.1' is not a finite number > 0, or none."),
         (["-o", "loss.distanse=cosine"], "Error: loss.distanse: unknown option. Did you mean 'distance'?"),
         (["-o", "loss.distance"], "Error: -o 'loss.distance': expected KEY=VALUE"),
         (["--config", "missing.toml"], "Error: --config 'missing.toml' cannot be read"),

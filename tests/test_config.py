@@ -59,7 +59,6 @@ def test_without_suggestions_the_papers_settings_are_the_defaults():
     }
     paper = {
         "outer_loops": 1000,
-        "image_rate": 0.1,
         "image_momentum": 0.5,
         "network_rate": 0.01,
         "real_batch": 256,
@@ -69,6 +68,29 @@ def test_without_suggestions_the_papers_settings_are_the_defaults():
         "nets": 20,
     }
     assert {k: defaults[k] for k in paper} == paper
+    assert defaults["image_rate"] is None
+    assert {cls().image_rate(1, 1000) for cls in (ClassWise, Collective, CollectiveBare)} == {0.1}
+
+
+@pytest.mark.parametrize("loss", ["class-wise", "collective", "collective-bare"])
+def test_the_image_rate_falls_with_the_outer_loops_to_the_papers(configure, loss):
+    def rate(loops, **more):
+        return configure({"loss": loss, "run.outer_loops": loops, **more}).entries["run.image_rate"]
+
+    assert [rate(n).value for n in (1, 10, 30, 50, 100, 300, 1000, 3000)] == [3, 3, 3, 2, 1, 0.33, 0.1, 0.1]
+    assert rate(30).origin == f"loss {loss}"
+    assert rate(30, **{"loss.distance": "mse"}).value == 0.1
+    for asked in ({"run.image_rate": 0.7}, {"recipe": "paper"}, {"recipe": "official"}):
+        assert rate(30, **asked).origin != f"loss {loss}"
+    assert configure({"recipe": "paper", "run.outer_loops": 30}).image_rate == 0.1
+
+
+def test_a_budgets_outer_loops_decide_the_image_rate(configure):
+    config = configure({"run.budget": "1h"}).within_budget(30)
+    assert config.image_rate == config.table()["run.image_rate"] == configure({"run.outer_loops": 30}).image_rate
+    fixed = configure({"run.budget": "1h", "run.image_rate": 0.2}).within_budget(30)
+    assert fixed.image_rate == fixed.table()["run.image_rate"] == 0.2
+    assert "run.image_rate" not in configure({"run.budget": "1h"}).tuned(8).entries
 
 
 def test_recipes_differ_in_the_reduction_alone(configure):
@@ -130,7 +152,7 @@ def test_all_problems_are_reported_at_once(configure):
     )
     assert found == [
         "run.ipc: 0 is not an integer >= 1.",
-        "run.image_rate: -1 is not a finite number > 0.",
+        "run.image_rate: -1 is not a finite number > 0, or none.",
         "score.protocl: unknown option. Did you mean 'protocol'?",
     ]
     found = problems(configure, loss__distance="cosin", loss__distanse="mse", aug="dsa", aug__flp=1)

@@ -45,7 +45,7 @@ def test_one_class_after_another_to_the_engines_result(make_job, loss):
     for own, other in zip(plain.parameters(), network.parameters(), strict=True):
         own.data.copy_(other.data)
     images = synthetic.stored["images"].detach().clone().requires_grad_()
-    optimiser = torch.optim.SGD([images], lr=job.config.run.image_rate, momentum=job.config.run.image_momentum)
+    optimiser = torch.optim.SGD([images], lr=job.config.image_rate, momentum=job.config.run.image_momentum)
     step = Step(run, synthetic, outer=0, inner=0, network=lambda: network)
     real = {k: step.real(k).images for k in range(3)}
     counted = Counted(plain)

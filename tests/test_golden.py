@@ -41,7 +41,7 @@ GOLDEN = {
 
 @pytest.mark.parametrize(("loss", "aug"), GOLDEN)
 def test_loss_sequence(make_job, loss, aug):
-    options = {"run.inner_loops": 2, "run.network_steps": 2, "run.ipc": 2, "run.outer_loops": 4}
+    options = {"run.inner_loops": 2, "run.network_steps": 2, "run.ipc": 2, "run.outer_loops": 4, "run.image_rate": 0.1}
     job = make_job({**options, "loss": loss, "aug": aug})
     losses = []
     job.condense(watch=lambda report: losses.append(report.loss))

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from dcc_core.engine import update
+from dcc_core.provenance import provenance_of
 from dcc_core.setfile import CondensedSet
 from dcc_core.step import Step
 from dcc_plugins.losses import ClassWise, Collective, CollectiveBare
@@ -70,7 +71,7 @@ def unequal_set(job):
     """A set with 2, 1 and 3 images of the classes."""
     owners = torch.tensor([0, 0, 1, 2, 2, 2])
     images = torch.rand((6, *job.data.shape), generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    return CondensedSet({"images": images, "labels": owners, "owners": owners}, job._provenance(0, {}, True))
+    return CondensedSet({"images": images, "labels": owners, "owners": owners}, provenance_of(job, 0))
 
 
 @pytest.fixture(params=["equal", "unequal"])
