@@ -11,7 +11,7 @@ class Component:
 
     name: what users write, e.g. `collective`. For a family, the fixed part and a placeholder, separated by
         the first `:` or `/`: `folder:PATH`, `timm/<model>`.
-    target: `package.module:Class`, imported on first use. For a recipe: `package:file.toml`, package data.
+    target: `package.module:Class`, imported on first use. For recipes and tables: `package:file.toml`, package data.
     summary: one line for the listing.
     family: one row stands for many names; what the user writes in the placeholder's stead becomes the value
         of the first option that the class itself declares.
@@ -49,4 +49,5 @@ KINDS = (
     Kind("parametrisation", "param", "dcc_parametrisations"),
     Kind("selection", "selection", "dcc_selections"),
     Kind("recipe", "recipe", "dcc_recipes"),
+    Kind("table", "table", "dcc_tables"),
 )

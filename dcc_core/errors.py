@@ -12,6 +12,12 @@ class DccError(Exception):
     exit_code = 2
 
 
+class IncompleteError(DccError):
+    """Some of the work is done, some failed; what failed has been said."""
+
+    exit_code = 1
+
+
 class OptionError(DccError):
     """One or more wrong options, reported together.
 

@@ -61,6 +61,14 @@ SELECT_FLAGS = (
     Flag("--memory", "run.memory"),
     Flag("--data-root", "run.data_root"),
 )
+TABLE_FLAGS = (
+    Flag("--seed", "run.seed"),
+    Flag("--sets", "run.sets"),
+    Flag("--eval-nets", "score.nets"),
+    Flag("--device", "run.device"),
+    Flag("--memory", "run.memory"),
+    Flag("--data-root", "run.data_root"),
+)
 EVAL_FLAGS = (
     Flag("--arch", "score.arch", "network to score on, with options: resnet18,norm=batch; repeatable", True),
     Flag("--data", "data", "data source; needed where the set was made of your own files"),

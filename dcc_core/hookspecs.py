@@ -57,6 +57,11 @@ def dcc_recipes() -> Iterable[Component]:  # pyright: ignore[reportReturnType]
 
 
 @hookspec
+def dcc_tables() -> Iterable[Component]:  # pyright: ignore[reportReturnType]
+    """Tables, grids of runs (see `dcc_core.table.TableFile`): TOML files shipped as package data."""
+
+
+@hookspec
 def dcc_run_started(run: RunInfo) -> None:
     """Observer: a run's configuration is resolved and its data are loaded."""
 

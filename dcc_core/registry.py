@@ -95,7 +95,7 @@ class Found:
         return cls
 
     def read(self) -> str:
-        """The text of a recipe's file. Raises DccError naming the plugin when it cannot be read."""
+        """The text of a recipe's or a table's file. Raises DccError naming the plugin when it cannot be read."""
         target = self.provided.component.target
         package, _, file = target.partition(":")
         try:

@@ -217,3 +217,39 @@ def dcc_recipes() -> list[Component]:
             summary="the paper's settings, with the conventions of the official code",
         ),
     ]
+
+
+@hookimpl
+def dcc_tables() -> list[Component]:
+    return [
+        Component(
+            name="overview",
+            target="dcc_plugins.tables:overview.toml",
+            summary="coresets and condensed sets on CIFAR-10 and insects, for small machines",
+        ),
+        Component(
+            name="fine-grained",
+            target="dcc_plugins.tables:fine_grained.toml",
+            summary="table 1: fine-grained ImageNet32",
+        ),
+        Component(
+            name="benchmarks",
+            target="dcc_plugins.tables:benchmarks.toml",
+            summary="table 2: SVHN, CIFAR-10 and CIFAR-100, with coresets, KIP and full data",
+        ),
+        Component(
+            name="cross-architecture",
+            target="dcc_plugins.tables:cross_architecture.toml",
+            summary="table 3: sets condensed with ConvNet, scored on five networks",
+        ),
+        Component(
+            name="warm-up",
+            target="dcc_plugins.tables:warm_up.toml",
+            summary="table 4: with and without the bi-level warm-up",
+        ),
+        Component(
+            name="warm-up-design",
+            target="dcc_plugins.tables:warm_up_design.toml",
+            summary="table 5: no, simple and bi-level warm-up",
+        ),
+    ]

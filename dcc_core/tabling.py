@@ -1,0 +1,124 @@
+"""Running the cells of a table, one after the other, into a folder that says which are done."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dcc_core.config import Config, resolve
+from dcc_core.display import Display
+from dcc_core.errors import DccError
+from dcc_core.files import write_atomically
+from dcc_core.folder import RunFolder
+from dcc_core.memory import forget_peak
+from dcc_core.registry import Registry
+from dcc_core.run import execute
+from dcc_core.settings import Settings
+from dcc_core.table import Cell, TableSpec
+from dcc_core.table_output import Results
+
+log = logging.getLogger("dcc")
+
+ANYWHERE = ("run.device", "run.data_root", "run.memory", "run.micro_batch", "run.download")
+"""Options that a cell's result does not hang on: a table goes on where they have changed."""
+
+
+class Tabling:
+    """The cells of one table at one scale, in `out`: a folder for each cell, and the table in three formats.
+
+    given: what the user sets for all cells. Raises DccError where no cell can be run, or one that is done was run
+    with other options.
+    """
+
+    def __init__(
+        self,
+        spec: TableSpec,
+        scale: str,
+        cells: Sequence[Cell],
+        given: Settings,
+        registry: Registry,
+        out: Path,
+        *,
+        overwrite: bool = False,
+    ) -> None:
+        self.results = Results(spec, scale)
+        self._registry = registry
+        self._out = out
+        self._waiting: list[tuple[Cell, Config]] = []
+        for cell in cells:
+            try:
+                config = self._resolved(cell, given)
+            except DccError as error:
+                if len(cells) == 1:
+                    raise
+                self.results.fail(cell, str(error))
+                continue
+            found = None if overwrite else self._done(cell, config)
+            if found:
+                self.results.add(cell, found)
+            else:
+                self._waiting.append((cell, config))
+        if not self._waiting and len(self.results.failed) == len(cells):
+            raise DccError(next(iter(self.results.failed.values())))
+
+    def run(self, display: Display) -> Results:
+        """Run what is missing. A cell that fails is named, and the others go on."""
+        self._write()
+        for number, (cell, config) in enumerate(self._waiting, start=1):
+            if display.shows:
+                display.console.print(f"cell {number}/{len(self._waiting)}: {cell.name}", highlight=False)
+            forget_peak()
+            try:
+                folder = RunFolder(self._folder(cell), overwrite=True)
+                report = execute(config, self._registry, folder, display, selecting=cell.selects)
+            except DccError as error:
+                self.results.fail(cell, str(error))
+                log.warning(f"cell {cell.name} failed: {error}")
+            else:
+                self.results.add(cell, report)
+            self._write()
+        return self.results
+
+    def _resolved(self, cell: Cell, given: Settings) -> Config:
+        spec = self.results.spec
+        settings = cell.settings(f"table {spec.name}, scale {self.results.scale}")
+        for key, setting in given.values.items():
+            settings.add({key: setting.value}, setting.origin, setting.rank)
+        config = resolve(self._registry, settings)
+        if config.run.budget is not None:
+            raise DccError("run.budget: the cells of a table must be comparable; give run.outer_loops")
+        return config
+
+    def _folder(self, cell: Cell) -> Path:
+        return self._out.joinpath(*cell.values.values())
+
+    def _done(self, cell: Cell, config: Config) -> dict[str, Any] | None:
+        """The report of a cell that is done, none where it is missing or was interrupted."""
+        path = self._folder(cell) / "report.json"
+        try:
+            report = json.loads(path.read_text(encoding="utf-8"))
+            then = {key: entry["value"] for key, entry in report["config"].items()}
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DccError(f"'{path}' cannot be read: {error}; --overwrite runs its cell again") from error
+        if changed := _changes(then, config.table()):
+            raise DccError(
+                f"cell {cell.name} in '{self._out}' was run with other options ({changed}); "
+                "give another --out, or --overwrite"
+            )
+        return report
+
+    def _write(self) -> None:
+        self._out.mkdir(parents=True, exist_ok=True)
+        for name, text in self.results.files().items():
+            write_atomically(self._out / name, text.encode())
+
+
+def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    differing = [k for k in {**then, **now} if k not in ANYWHERE and then.get(k) != now.get(k)]
+    words = [f"{key} {then.get(key)}, now {now.get(key)}" for key in differing[:3]]
+    return "; ".join(words) + (f" and {len(differing) - 3} more" if len(differing) > 3 else "")
