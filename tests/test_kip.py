@@ -151,7 +151,7 @@ def restated(job, step, synthetic, **how):
     k_ts = np.array([[by_recursion(x=x, z=z, **how) for z in x_s] for x in x_t])
     ridge = loss.ridge * np.trace(k_ss) / len(k_ss)
     predicted = k_ts @ np.linalg.solve(k_ss + ridge * np.eye(len(k_ss)), y_s - 1 / classes)
-    return 0.5 * np.mean(np.sum((predicted - y_t) ** 2, axis=1))
+    return len(x_s[0]) * 0.5 * np.mean(np.sum((predicted - y_t) ** 2, axis=1))
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_a_singular_kernel_says_what_to_do():
 def test_a_run_lowers_its_objective_and_builds_no_network():
     """On digits, over images it has not seen; the same in float32 as in float64."""
     settings = {"data": "digits", "data.validation": 0.1, "score.part": "validation", "run.precision": "float32"}
-    job = make_job({"run.outer_loops": 40, "run.image_rate": 30, **settings})
+    job = make_job({"run.outer_loops": 40, "run.image_rate": 0.5, **settings})
     run, synthetic, state = job.start()
     run = dataclasses.replace(run, build=lambda generator: no_network())
     start = {name: t.clone() for name, t in synthetic.tensors().items()}
@@ -288,7 +288,7 @@ def test_a_run_lowers_its_objective_and_builds_no_network():
 
 def test_labels_are_learned_and_stay_probabilities(tmp_path):
     """A set file holds what they are made of, and is scored again as it was."""
-    job = make_job({"param": "soft-labels", "run.ipc": 2, "run.image_rate": 5, "score.nets": 1, "run.outer_loops": 6})
+    job = make_job({"param": "soft-labels", "run.ipc": 2, "run.image_rate": 0.04, "score.nets": 1, "run.outer_loops": 6})
     _, synthetic, _ = start = job.start()
     first = synthetic.batch(0, 1, 2).labels.detach()
     own = torch.arange(3).repeat_interleave(2)
@@ -317,7 +317,7 @@ def test_a_set_of_another_kind_gives_its_labels(tmp_path):
     options = {"param": "soft-labels", "run.init": str(path), "param.confidence": 0.7}
     labels = make_job(options).start().synthetic.batch(0, 1, 2).labels
     assert torch.allclose(labels.diagonal(), torch.full((3,), 0.7).double())
-    soft = make_job({"param": "soft-labels", "run.image_rate": 5, "run.outer_loops": 4}).condense()
+    soft = make_job({"param": "soft-labels", "run.image_rate": 0.04, "run.outer_loops": 4}).condense()
     soft.save(path)
     taken = make_job(options).start().synthetic.stored["label_logits"]
     probabilities = soft.stored["label_logits"].softmax(dim=1)

@@ -66,9 +66,10 @@ def relu_moments(covariance: Tensor, of_a: Tensor, of_b: Tensor) -> tuple[Tensor
 @final
 @dataclass(frozen=True, kw_only=True)
 class Kip(MatchingLoss):
-    """L = 1/2 mean |y_t - K_ts (K_ss + lambda I)^-1 y_s|^2, s the whole synthetic set, t real images.
+    """L = D/2 mean |y_t - K_ts (K_ss + lambda I)^-1 y_s|^2, s the whole synthetic set, t real images.
 
-    The mean is over real images, |.|^2 a sum over classes (the published code averages over classes too: its values
+    D, the values of an image, is a departure: kernels divide by it, and so would the images' gradient; with it one image
+    rate suits images of every size. The mean is over real images, |.|^2 a sum over classes (the published code averages over classes too: its values
     are smaller by their number). Labels are one-hot or soft, less 1 / classes; lambda is `ridge` times the mean of the
     diagonal of K_ss. No network is built or trained. Computed in float64, as published.
 
@@ -88,6 +89,9 @@ class Kip(MatchingLoss):
     def schedule(self, ipc: int) -> Schedule:
         return Schedule(inner_loops=1, network_steps=0)
 
+    def image_rate(self, ipc: int, outer_loops: int) -> float:
+        return 1.0
+
     def terms(self, step: Step, state: State) -> Iterator[Part]:
         """One Part, over the real images of this process's classes. Raises DccError where K_ss is singular."""
         if not step.classes:
@@ -97,7 +101,7 @@ class Kip(MatchingLoss):
         together = Batch(torch.cat([b.images for b in real]), torch.cat([b.labels for b in real]))
         x_t, y_t = _flat(step.augment(together, 0), step.num_classes)
         predicted = self._between(x_t, x_s) @ self._solved(self._between(x_s, x_s), y_s)
-        yield Part((predicted - y_t).square().sum() / (2 * self._targets(step)))
+        yield Part(x_s.shape[1] * (predicted - y_t).square().sum() / (2 * self._targets(step)))
 
     def _between(self, a: Tensor, b: Tensor) -> Tensor:
         return infinite_kernel(
