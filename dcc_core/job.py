@@ -14,7 +14,7 @@ import platformdirs
 import torch
 from torch import Tensor, nn
 
-from dcc_core.api import Architecture, Augmentation, Batch, Parametrisation, State
+from dcc_core.api import Architecture, Batch, Parametrisation, State
 from dcc_core.arrange import load
 from dcc_core.builder import BUILTIN, KIND_OF_KEY
 from dcc_core.chunks import Chunks
@@ -29,7 +29,7 @@ from dcc_core.grid import grid_png
 from dcc_core.initial import initial_rows
 from dcc_core.memory import memory_left
 from dcc_core.precision import DTYPES, in_precision
-from dcc_core.protocols import PROTOCOLS, Protocol
+from dcc_core.protocols import PROTOCOLS
 from dcc_core.real import Normalisation, RealImages
 from dcc_core.registry import Registry
 from dcc_core.rng import Randomness
@@ -186,7 +186,7 @@ class Job:
         test = self._scored_part()
         return Scorer(
             protocol=protocol,
-            augmentation=self._augmentation_of(protocol),
+            augmentation=protocol.augmenting(self.registry, self.data, self.config.names["aug"], self.augmentation),
             build=functools.partial(self.build, architecture=architecture),
             architecture=label,
             chunks=self._chunks(label, workers(self.config.score.nets, self.device)),
@@ -238,13 +238,6 @@ class Job:
         if self.data.validation is None:
             raise DccError("score.part: there is no validation part; set one apart with -o data.validation=0.1")
         return self.data.validation
-
-    def _augmentation_of(self, protocol: Protocol) -> Augmentation:
-        """The protocol's augmentation; where it is the run's, with the run's options."""
-        if protocol.augmentation == self.config.names["aug"] and not protocol.options:
-            return self.augmentation
-        cls = self.registry.find("augmentation", BUILTIN + protocol.augmentation).load()
-        return cls(**protocol.options).adapt(self.data.traits)
 
     def _parametrisation_of(self, s: CondensedSet) -> Parametrisation:
         own = s.provenance.options("param")
