@@ -24,7 +24,7 @@ from dcc_core.data import ImageSet
 from dcc_core.device import device_named
 from dcc_core.engine import Watch, optimise
 from dcc_core.errors import DccError
-from dcc_core.evaluate import Scorer
+from dcc_core.evaluate import Score, Scorer
 from dcc_core.grid import grid_png
 from dcc_core.initial import initial_rows
 from dcc_core.memory import memory_left
@@ -33,6 +33,7 @@ from dcc_core.protocols import PROTOCOLS
 from dcc_core.real import Normalisation, RealImages
 from dcc_core.registry import Registry
 from dcc_core.rng import Randomness
+from dcc_core.robustness import measurements
 from dcc_core.setfile import CondensedSet, Provenance, load_set
 from dcc_core.settings import Rank, Settings
 from dcc_core.side_by_side import workers
@@ -73,6 +74,7 @@ class Job:
         self._scored_part()
         self._memory = memory_left(config.run, self.data, self.device)
         self._trials: dict[str, Trial] = {}
+        self.on_all_images: dict[str, tuple[Score, nn.Module]] = {}  # kept by `measure`, which sets share
         self._try_networks(matching)
         self.initial_set = None if config.run.init in ("real", "noise") else load_set(config.run.init)
 
@@ -173,15 +175,15 @@ class Job:
         unit = self.normalisation_of(s).to_unit(self.decoded(s).images)
         return grid_png(unit, s.owners.repeat_interleave(len(unit) // len(s.owners)), s.class_names)
 
-    def scorer(self, s: CondensedSet, network: str = "") -> Scorer:
-        """How to score a set: by the configured protocol, on the data's test images.
+    def scorer(self, s: CondensedSet, network: str = "", training: str = "") -> Scorer:
+        """How to score a set, on the data's test images.
 
-        network: one of `Config.networks`; by default the run's own.
+        network: one of `Config.networks`; by default the run's own. training: by default the configured protocol's.
         """
         self.check_classes(s)
         label = network or self.config.names["arch"]
         architecture = self.config.networks[network] if network else self.config.arch
-        protocol = PROTOCOLS[self.config.score.protocol or "dc"]
+        protocol = PROTOCOLS[training or measurements(self.config.score.protocol or "dc")["condensed"].training]
         protocol = protocol.suited(self.data, self._trial_network(architecture), label.partition(",")[0])
         test = self._scored_part()
         return Scorer(
