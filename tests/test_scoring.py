@@ -189,9 +189,18 @@ def test_all_real_images_score_as_a_set_of_the_same_ones(make_job, monkeypatch, 
     assert images.asked.count(6) == 2 * 3
 
 
-@pytest.mark.parametrize("at_once", [1, 2])
-def test_the_first_network_comes_with_the_score(monkeypatch, at_once):
-    """As it was trained, from a process of its own too."""
+class OnCard(Batch):
+    """Says that it is on a GPU, so that networks train as one; it is not."""
+
+    device = torch.device("cuda")
+
+    def batch(self, indices):
+        return Batch(self.images[indices], self.labels[indices])
+
+
+@pytest.mark.parametrize(("at_once", "stacked"), [(1, False), (2, False), (1, True)])
+def test_the_first_network_comes_with_the_score(monkeypatch, at_once, stacked):
+    """As it was trained, from a process of its own too, and out of a stack."""
     monkeypatch.setattr("dcc_core.side_by_side.workers", lambda count, device: at_once)
     protocol = replace(PROTOCOLS["dc"], epochs=5)
 
@@ -199,15 +208,17 @@ def test_the_first_network_comes_with_the_score(monkeypatch, at_once):
         with seeded(generator):
             return linear(None)
 
-    scorer, data, counts = scorer_of(protocol, build), two_pixels(), []
-    score, first = scorer.score_and_first(data, 3, counts.append)
+    scorer, data, counts = scorer_of(protocol, build, chunks=some_at_once(512)), two_pixels(), []
+    given = OnCard(data.images, data.labels) if stacked else data
+    assert not stacked or scorer._stack_size(given) == 2
+    score, first = scorer.score_and_first(given, 3, counts.append)
     assert counts == [1, 2, 3]
     plain = scorer.score(data, 3)
     assert score.accuracies == plain.accuracies
     assert score.images_seen == plain.images_seen == 3 * 5 * 300
     trained, _ = scorer._trained(data, scorer.random.at("net", 0))
     for found, expected in zip(first.parameters(), trained.parameters(), strict=True):
-        assert torch.equal(found, expected)
+        assert torch.allclose(found, expected, atol=1e-12)
     assert not first.training
 
 
