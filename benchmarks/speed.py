@@ -158,7 +158,7 @@ def scoring(networks: int, epochs: int) -> tuple[Way, Way]:
     job = job_of(arch__width=32, score__nets=networks)
     s = job.frozen(job.start().synthetic, 0)
     scorer = job.scorer(s)
-    scorer = replace(scorer, protocol=replace(scorer.protocol, epochs=epochs, decay_after=epochs // 2))
+    scorer = replace(scorer, protocol=replace(scorer.protocol, epochs=epochs, decays=(epochs // 2,)))
     data = job.decoded(s)
     test = field_loop.loader(scorer.test.images, scorer.test.labels, shuffle=False)
 
@@ -204,7 +204,7 @@ def digits(outer_loops: int) -> tuple[Way, Way]:
         test = field_loop.loader(scorer.test.images, scorer.test.labels, shuffle=False)
         p = scorer.protocol
         for _ in range(job.config.score.nets):
-            field_loop.score(field_network(job), images.detach(), labels, test, p.epochs, p.decay_after)
+            field_loop.score(field_network(job), images.detach(), labels, test, p.epochs, *p.decays)
 
     return field, ours
 

@@ -28,6 +28,24 @@ class Batch:
     images: Tensor
     labels: Tensor
 
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of an image."""
+        _, c, h, w = self.images.shape
+        return c, h, w
+
+    @property
+    def device(self) -> torch.device:
+        return self.images.device
+
+    def batch(self, indices: Tensor) -> Batch:
+        """The images at these indices (int64, on any device), with their labels."""
+        indices = indices.to(self.device)
+        return Batch(self.images[indices], self.labels[indices])
+
 
 @dataclass(frozen=True)
 class Schedule:

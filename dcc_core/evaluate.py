@@ -1,13 +1,14 @@
-"""Scoring: networks trained from scratch on a small set, tested once on the real test images."""
+"""Scoring: networks trained from scratch on some images, tested once on the real test images."""
 
 from __future__ import annotations
 
 import functools
+import io
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import nn
@@ -19,18 +20,29 @@ from dcc_core.protocols import Protocol
 from dcc_core.rng import Randomness
 from dcc_core.side_by_side import side_by_side
 from dcc_core.stacked import Stack, stackable
-from dcc_core.training import train_epoch, train_stack_epoch
+from dcc_core.training import TrainingImages, train_epoch, train_stack_epoch
+
+if TYPE_CHECKING:
+    from dcc_core.robustness import Robustness
+
+Watch = Callable[[int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """Test accuracies (0..1) of networks trained on one set: the last accuracy of each, never the best."""
+    """Test accuracies (0..1) of networks trained on one set: the last accuracy of each, never the best.
+
+    protocol, version: of the training. images_seen: training images that the networks were shown, all together.
+    robustness: what a composite protocol makes of this score and others.
+    """
 
     accuracies: tuple[float, ...]
     protocol: str
     version: int
     architecture: str
     seconds: float
+    images_seen: int
+    robustness: Robustness | None = None
 
     @property
     def mean(self) -> float:
@@ -50,7 +62,17 @@ class Score:
             "accuracies": list(self.accuracies),
             "mean": self.mean,
             "std": self.std,
+            "images_seen": self.images_seen,
+            **({"robustness": self.robustness.as_dict()} if self.robustness else {}),
         }
+
+
+class _Outcome(NamedTuple):
+    """A trained network's accuracy, the images it was shown, and its weights as a file where they are kept."""
+
+    accuracy: float
+    shown: int
+    weights: bytes | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,25 +92,45 @@ class Scorer:
     num_classes: int
     random: Randomness
 
-    def score(self, data: Batch, nets: int, watch: Callable[[int], None] | None = None) -> Score:
-        """Train and test `nets` networks on a set (normalised, decoded); `watch` is told how many are done."""
+    def score(self, data: TrainingImages, nets: int, watch: Watch | None = None) -> Score:
+        """Train and test `nets` networks on a set (normalised, decoded), or on real images.
+
+        watch: is told how many are done.
+        """
+        return self._scored(data, nets, watch, kept=None)[0]
+
+    def score_and_first(self, data: TrainingImages, nets: int, watch: Watch | None = None) -> tuple[Score, nn.Module]:
+        """`score`, and the first of the networks, trained."""
+        score, weights = self._scored(data, nets, watch, kept=0)
+        first = self.build(self.random.at("net", 0).generator("network"))
+        first.load_state_dict(torch.load(io.BytesIO(weights[0]), weights_only=True))
+        return score, first.eval()
+
+    def _scored(
+        self, data: TrainingImages, nets: int, watch: Watch | None, kept: int | None
+    ) -> tuple[Score, dict[int, bytes]]:
+        """The score, and by its number the weights of the network that is to be kept."""
         start = time.perf_counter()
-        accuracies: dict[int, float] = {}
-        for net, found in self._each(data, nets):
-            accuracies[net] = found
+        outcomes: dict[int, _Outcome] = {}
+        for net, outcome in self._each(data, nets, kept):
+            outcomes[net] = outcome
             if watch:
-                watch(len(accuracies))
-        return Score(
-            accuracies=tuple(accuracies[net] for net in range(nets)),
+                watch(len(outcomes))
+        score = Score(
+            accuracies=tuple(outcomes[net].accuracy for net in range(nets)),
             protocol=self.protocol.name,
             version=self.protocol.version,
             architecture=self.architecture,
             seconds=time.perf_counter() - start,
+            images_seen=sum(o.shown for o in outcomes.values()),
         )
+        return score, {net: o.weights for net, o in outcomes.items() if o.weights is not None}
 
-    def epoch(self, network: nn.Module, data: Batch, optimiser: torch.optim.Optimizer, random: Randomness) -> None:
-        """One epoch of a scoring network's training."""
-        train_epoch(network, data, optimiser, chunks=self.chunks, random=random, **self._how)
+    def epoch(
+        self, network: nn.Module, data: TrainingImages, optimiser: torch.optim.Optimizer, random: Randomness
+    ) -> int:
+        """One epoch of a scoring network's training. Returns the number of images it was shown."""
+        return train_epoch(network, data, optimiser, chunks=self.chunks, random=random, **self._how)
 
     def optimiser(self, network: nn.Module, rate: float) -> torch.optim.Optimizer:
         """The protocol's optimiser, without momentum yet."""
@@ -106,54 +148,68 @@ class Scorer:
             "augmentation": self.augmentation,
         }
 
-    def _each(self, data: Batch, nets: int) -> Iterator[tuple[int, float]]:
-        """The number and the accuracy of every network: several at a time, as suits the device."""
-        if data.images.device.type == "cuda" and (size := self._stack_size(data)) > 1:
+    def _each(self, data: TrainingImages, nets: int, kept: int | None) -> Iterator[tuple[int, _Outcome]]:
+        """The number and the outcome of every network: several at a time, as suits the device."""
+        if data.device.type == "cuda" and (size := self._stack_size(data)) > 1:
             for first in range(0, nets, size):
                 numbers = range(first, min(first + size, nets))
-                networks = self._trained_together(data, [self.random.at("net", net) for net in numbers])
-                yield from ((net, self._accuracy(one)) for net, one in zip(numbers, networks, strict=True))
+                networks, shown = self._trained_together(data, [self.random.at("net", net) for net in numbers])
+                for net, one in zip(numbers, networks, strict=True):
+                    yield net, self._outcome(one, shown, keep=net == kept)
         else:
-            alone = functools.partial(self._trained_and_tested, data)
-            yield from side_by_side(alone, nets, data.images.device)
+            alone = functools.partial(self._trained_and_tested, data, kept)
+            yield from side_by_side(alone, nets, data.device)
 
-    def _stack_size(self, data: Batch) -> int:
+    def _stack_size(self, data: TrainingImages) -> int:
         """How many networks fit into memory together; 1 where training together would change them."""
         trial = self.build(self.random.generator("trial"))
-        fits = stackable(trial, data.images[:2])
-        return self.chunks.images // min(len(data.images), self.protocol.batch) if fits else 1
+        fits = stackable(trial, data.batch(torch.arange(min(2, len(data)))).images)
+        return self.chunks.images // min(len(data), self.protocol.batch) if fits else 1
 
-    def _trained_and_tested(self, data: Batch, net: int) -> float:
-        return self._accuracy(self._trained(data, self.random.at("net", net)))
+    def _trained_and_tested(self, data: TrainingImages, kept: int | None, net: int) -> _Outcome:
+        network, shown = self._trained(data, self.random.at("net", net))
+        return self._outcome(network, shown, keep=net == kept)
+
+    def _outcome(self, network: nn.Module, shown: int, *, keep: bool) -> _Outcome:
+        """As bytes and numbers alone, which can leave a worker process."""
+        file = io.BytesIO()
+        if keep:
+            torch.save(network.state_dict(), file)
+        return _Outcome(self._accuracy(network), shown, file.getvalue() if keep else None)
 
     def _accuracy(self, network: nn.Module) -> float:
         return accuracy(network, self.test, self.chunks)
 
-    def _trained(self, data: Batch, random: Randomness) -> nn.Module:
+    def _trained(self, data: TrainingImages, random: Randomness) -> tuple[nn.Module, int]:
+        """A trained network, and the number of images it was shown."""
         network = self.build(random.generator("network"))
-        self._train(network, lambda optimiser, e: self.epoch(network, data, optimiser, random.at("epoch", e)))
-        return network
+        shown = self._train(network, lambda optimiser, e: self.epoch(network, data, optimiser, random.at("epoch", e)))
+        return network, shown
 
-    def _trained_together(self, data: Batch, randoms: Sequence[Randomness]) -> list[nn.Module]:
-        """The networks that `_trained` gives for each of the random numbers, to rounding."""
+    def _trained_together(self, data: TrainingImages, randoms: Sequence[Randomness]) -> tuple[list[nn.Module], int]:
+        """The networks that `_trained` gives for each of the random numbers, to rounding; images shown to each."""
         stack = Stack([self.build(random.generator("network")) for random in randoms])
-        self._train(
+        shown = self._train(
             stack,
             lambda optimiser, e: train_stack_epoch(
                 stack, data, optimiser, randoms=[random.at("epoch", e) for random in randoms], **self._how
             ),
         )
-        return stack.networks()
+        return stack.networks(), shown
 
-    def _train(self, network: nn.Module, epoch: Callable[[torch.optim.Optimizer, int], None]) -> None:
-        """All epochs, by the protocol's rates."""
-        rate = self.protocol.rate
+    def _train(self, network: nn.Module, epoch: Callable[[torch.optim.Optimizer, int], int]) -> int:
+        """All epochs, by the protocol's rates. Returns the images shown, the sum of what `epoch` returns."""
+        rate, shown = self.protocol.rate, 0
         optimiser = self.optimiser(network, rate)
         for number in range(self.protocol.epochs):
-            epoch(optimiser, number)
-            if number == self.protocol.decay_after:
+            shown += epoch(optimiser, number)
+            for _ in range(self.protocol.decays.count(number)):
                 rate *= self.protocol.decay
-                optimiser = self.optimiser(network, rate)
+                if self.protocol.restarts:
+                    optimiser = self.optimiser(network, rate)
+                for group in optimiser.param_groups:
+                    group["lr"] = rate
+        return shown
 
 
 def accuracy(network: nn.Module, test: Batch, chunks: Chunks) -> float:

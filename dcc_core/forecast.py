@@ -18,13 +18,16 @@ from dcc_core.config import Config
 from dcc_core.display import Display
 from dcc_core.engine import Network, update
 from dcc_core.errors import DccError
-from dcc_core.evaluate import Scorer, accuracy
+from dcc_core.evaluate import accuracy
 from dcc_core.job import Job
+from dcc_core.measure import Measurer, Work
 from dcc_core.memory import peak_memory
 from dcc_core.quantities import duration, parsed_duration, size
 from dcc_core.registry import Registry
 from dcc_core.rng import Randomness
+from dcc_core.robustness import measurements
 from dcc_core.scoring import PHASES
+from dcc_core.setfile import CondensedSet
 from dcc_core.side_by_side import side_by_side, workers
 from dcc_core.step import Step
 
@@ -35,6 +38,8 @@ SAMPLE = 200
 """Outer loops that are asked for their phases, at most."""
 TESTED = 256
 """Images that a test is timed on."""
+EPOCH = 1024
+"""Images that an epoch is timed on, at most."""
 METRIC_BYTES = 110
 """Bytes of a line in `metrics.jsonl`."""
 
@@ -90,9 +95,7 @@ class Probe:
         trains = self._run.network_steps > 0 and self._run.inner_loops > 1
         self._training = timed(lambda: network.train(self._synthetic, 0)) if trains else 0.0
         s = job.frozen(self._synthetic, 0)
-        data = job.decoded(s)
-        nets = job.config.score.nets
-        self._score = sum(_score_seconds(job.scorer(s, n), data, nets, job.device) for n in job.config.networks)
+        self._scoring = _scoring_seconds(job, s)
         self._bytes = len(s.to_bytes()) + len(job.grid(s))
         self._peak = peak_memory(job.device)
         self._before = {"load": load, "probe": time.perf_counter() - start}
@@ -105,9 +108,9 @@ class Probe:
         usual = max(self._updates.values())
         steps = sum(count * self._updates.get(phase, usual) for phase, count in phases.items()) / phases.total()
         condense = outer_loops * (run.inner_loops * steps + self._build + (run.inner_loops - 1) * self._training)
-        subjects = ("condensed", "random") if config.score.baseline else ("condensed",)
         sets = config.run.sets
-        seconds = self._before | {"condense": sets * condense} | {PHASES[s]: sets * self._score for s in subjects}
+        scoring = {phase: s if phase == PHASES["full"] else sets * s for phase, s in self._scoring.items()}
+        seconds = self._before | {"condense": sets * condense} | scoring
         metrics = METRIC_BYTES * sets * outer_loops * run.inner_loops
         return Forecast(outer_loops=outer_loops, seconds=seconds, peak=self._peak, disk=sets * self._bytes + metrics)
 
@@ -164,19 +167,39 @@ class _Timer:
         return time.perf_counter() - start
 
 
-def _score_seconds(scorer: Scorer, data: Batch, nets: int, device: torch.device) -> float:
-    """What training and testing `nets` networks takes: one on every worker, all at once, as scoring will have it."""
-    at_once = workers(nets, device)
-    seconds = side_by_side(lambda _: _network_seconds(scorer, data, _Timer(device)), at_once, device)
-    return max(s for _, s in seconds) * math.ceil(nets / at_once)
+def _scoring_seconds(job: Job, s: CondensedSet) -> dict[str, float]:
+    """What scoring a set takes, by phase. Trainings alike in kind and in number of images are measured once."""
+    score = job.config.score
+    seconds: dict[str, float] = {}
+    known: dict[tuple[str, str, int, int], float] = {}
+    for network in job.config.networks:
+        measurer = Measurer(job, s, network)
+        for m in measurements(score.protocol or "dc", baseline=score.baseline).values():
+            if (work := measurer.work(m)) is None:
+                continue
+            kind = (network, m.training, len(work.data), work.nets)
+            if kind not in known:
+                known[kind] = _score_seconds(work, job.device)
+            seconds[PHASES[m.subject]] = seconds.get(PHASES[m.subject], 0.0) + known[kind]
+    return seconds
 
 
-def _network_seconds(scorer: Scorer, data: Batch, timed: _Timer) -> float:
-    random = Randomness(0)
+def _score_seconds(work: Work, device: torch.device) -> float:
+    """What training and testing the networks takes: one on every worker, all at once, as scoring will have it."""
+    at_once = workers(work.nets, device)
+    seconds = side_by_side(lambda _: _network_seconds(work, _Timer(device)), at_once, device)
+    return max(s for _, s in seconds) * math.ceil(work.nets / at_once)
+
+
+def _network_seconds(work: Work, timed: _Timer) -> float:
+    """One network's time. Of many images the epoch is judged by some, as many whole batches as they fill."""
+    random, scorer = Randomness(0), work.scorer
     network = scorer.build(random.generator("probe"))
     build = timed(lambda: scorer.build(random.generator("probe")))
     optimiser = scorer.optimiser(network, scorer.protocol.rate)
-    epoch = timed(lambda: scorer.epoch(network, data, optimiser, random))
+    batch = scorer.protocol.batch
+    some = work.data.batch(torch.arange(min(len(work.data), max(EPOCH // batch, 1) * batch)))
+    epoch = timed(lambda: scorer.epoch(network, some, optimiser, random)) * len(work.data) / len(some)
     chunk = Batch(scorer.test.images[:TESTED], scorer.test.labels[:TESTED])
     test = timed(lambda: accuracy(network, chunk, scorer.chunks)) * len(scorer.test.labels) / len(chunk.labels)
     return build + scorer.protocol.epochs * epoch + test

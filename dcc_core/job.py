@@ -11,7 +11,7 @@ import platformdirs
 import torch
 from torch import Tensor, nn
 
-from dcc_core.api import Architecture, Augmentation, Batch, Parametrisation, State
+from dcc_core.api import Architecture, Batch, Parametrisation, State
 from dcc_core.arrange import load
 from dcc_core.builder import BUILTIN
 from dcc_core.chunks import Chunks
@@ -21,16 +21,17 @@ from dcc_core.data import ImageSet
 from dcc_core.device import device_named
 from dcc_core.engine import Watch, optimise
 from dcc_core.errors import DccError
-from dcc_core.evaluate import Scorer
+from dcc_core.evaluate import Score, Scorer
 from dcc_core.grid import grid_png
 from dcc_core.initial import initial_rows
 from dcc_core.memory import memory_left
 from dcc_core.precision import DTYPES, in_precision
-from dcc_core.protocols import PROTOCOLS, Protocol
+from dcc_core.protocols import PROTOCOLS
 from dcc_core.provenance import provenance_of
 from dcc_core.real import Normalisation, RealImages
 from dcc_core.registry import Registry
 from dcc_core.rng import Randomness
+from dcc_core.robustness import measurements
 from dcc_core.setfile import CondensedSet, load_set
 from dcc_core.settings import Rank, Settings
 from dcc_core.side_by_side import workers
@@ -68,6 +69,7 @@ class Job:
         self._scored_part()
         self._memory = memory_left(config.run, self.data, self.device)
         self._trials: dict[str, Trial] = {}
+        self.on_all_images: dict[str, tuple[Score, nn.Module]] = {}  # kept by `measure`, which sets share
         self._try_networks(matching)
         self.initial_set = None if config.run.init in ("real", "noise") else load_set(config.run.init)
 
@@ -157,20 +159,20 @@ class Job:
         unit = self.normalisation_of(s).to_unit(self.decoded(s).images)
         return grid_png(unit, s.owners.repeat_interleave(len(unit) // len(s.owners)), s.class_names)
 
-    def scorer(self, s: CondensedSet, network: str = "") -> Scorer:
-        """How to score a set: by the configured protocol, on the data's test images.
+    def scorer(self, s: CondensedSet, network: str = "", training: str = "") -> Scorer:
+        """How to score a set, on the data's test images.
 
-        network: one of `Config.networks`; by default the run's own.
+        network: one of `Config.networks`; by default the run's own. training: by default the configured protocol's.
         """
         self.check_classes(s)
         label = network or self.config.names["arch"]
         architecture = self.config.networks[network] if network else self.config.arch
-        protocol = PROTOCOLS[self.config.score.protocol or "dc"]
+        protocol = PROTOCOLS[training or measurements(self.config.score.protocol or "dc")["condensed"].training]
         protocol = protocol.suited(self.data, self._trial_network(architecture), label.partition(",")[0])
         test = self._scored_part()
         return Scorer(
             protocol=protocol,
-            augmentation=self._augmentation_of(protocol),
+            augmentation=protocol.augmenting(self.registry, self.data, self.config.names["aug"], self.augmentation),
             build=functools.partial(self.build, architecture=architecture),
             architecture=label,
             chunks=self._chunks(label, workers(self.config.score.nets, self.device)),
@@ -223,13 +225,6 @@ class Job:
         if self.data.validation is None:
             raise DccError("score.part: there is no validation part; set one apart with -o data.validation=0.1")
         return self.data.validation
-
-    def _augmentation_of(self, protocol: Protocol) -> Augmentation:
-        """The protocol's augmentation; where it is the run's, with the run's options."""
-        if protocol.augmentation == self.config.names["aug"] and not protocol.options:
-            return self.augmentation
-        cls = self.registry.find("augmentation", BUILTIN + protocol.augmentation).load()
-        return cls(**protocol.options).adapt(self.data.traits)
 
     def _parametrisation_of(self, s: CondensedSet) -> Parametrisation:
         own = s.provenance.options("param")

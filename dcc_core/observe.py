@@ -34,7 +34,11 @@ class StepReport:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreReport:
-    """A scored set. subject: `condensed` or `random`, the baseline."""
+    """A scored set.
+
+    subject: `condensed`, `random` (the baseline), or another measurement of a composite protocol; and last, for such a
+    protocol, its own name (`lrs`), where the score carries `robustness`.
+    """
 
     set: int
     subject: str

@@ -13,6 +13,7 @@ from dcc_core.engine import Watch
 from dcc_core.errors import DccError
 from dcc_core.evaluate import Score
 from dcc_core.job import Job
+from dcc_core.measure import scored
 from dcc_core.options import schema
 from dcc_core.registry import Registry
 from dcc_core.run_options import RunOptions, ScoreOptions
@@ -53,11 +54,11 @@ def score(
 
     Data, architecture, protocol and seed are the set's own unless `choices` or `options` say otherwise:
     `nets=20, protocol="dsa", arch="convnet"`. The same choices give the accuracies of the run that made it.
+    With `protocol="lrs"` or `"ars"`, `Score.robustness` holds the composite score with its parts.
     Raises DccError where the set does not fit the data.
     """
     s = _set(condensed)
-    job = _job_of(s, registry, choices, options)
-    return job.scorer(s).score(job.decoded(s), job.config.score.nets)
+    return scored(_job_of(s, registry, choices, options), s)
 
 
 def score_across(
@@ -74,7 +75,7 @@ def score_across(
     """
     s = _set(condensed)
     job = _job_of(s, registry, choices, {**(options or {}), "score.arch": list(architectures)})
-    return {n: job.scorer(s, n).score(job.decoded(s), job.config.score.nets) for n in job.config.networks}
+    return {n: scored(job, s, n) for n in job.config.networks}
 
 
 def own_settings(s: CondensedSet, registry: Registry) -> Settings:

@@ -44,6 +44,19 @@ class RealImages:
             if not len(indices):
                 raise DccError(f"class '{name}' of data '{data.name}' has no training images")
 
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of an image."""
+        _, c, h, w = self.images.shape
+        return c, h, w
+
+    @property
+    def device(self) -> torch.device:
+        return self.images.device
+
     def smallest_class(self) -> int:
         """The label of the class with the fewest images."""
         return min(range(len(self.by_class)), key=lambda k: len(self.by_class[k]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,28 +12,22 @@ from dcc_core.evaluate import Score
 from dcc_core.job import Job
 from dcc_core.memory import peak_memory
 from dcc_core.options import plain
+from dcc_core.quantities import size
+from dcc_core.robustness import COMPOSITES
+from dcc_core.summary import robustness_summary, summary
 
 FORMAT = 1
 
-
-def summary(scores: Sequence[Score]) -> dict[str, Any]:
-    """Scores of several sets on one architecture in one.
-
-    Accuracies in 0..1, spread over all, over sets, and over networks; a single set has no spread over sets (none).
-    """
-    every = [a for s in scores for a in s.accuracies]
-    return {
-        "mean": statistics.fmean(every),
-        "std": statistics.pstdev(every),
-        "std_over_sets": statistics.pstdev([s.mean for s in scores]) if len(scores) > 1 else None,
-        "std_over_networks": statistics.fmean([s.std for s in scores]),
-        "sets": len(scores),
-        "networks": len(scores[0].accuracies),
-        "protocol": scores[0].protocol,
-        "version": scores[0].version,
-        "architecture": scores[0].architecture,
-        "seconds": round(sum(s.seconds for s in scores), 3),
-    }
+NONE = "–"
+SPREADS = {"std": "std", "std_over_sets": "over sets", "std_over_networks": "over networks", "ci95": "95 % interval"}
+"""Columns beside the mean, where there is one network, by the key of a summary."""
+PARTS = {
+    "hard": "{}, hard labels",
+    "full": "all real images",
+    "condensed_plain": "{}, no augmentation",
+    "random_plain": "random real images, no augmentation",
+}
+"""What a composite protocol's further measurements are called in a table."""
 
 
 def report_of(
@@ -43,7 +36,9 @@ def report_of(
     """The content of `report.json`, but for what only a run has.
 
     method: in a word, as set files have it. scores: by subject, `condensed` and `random`. In the report,
-    `by_architecture` holds for every network what `accuracy` holds for the first.
+    `by_architecture` holds for every network what `accuracy` holds for the first. Under a composite protocol,
+    `condensed` is the set with its own labels (`lrs`) or under augmentation (`ars`), `random` its counterpart, and
+    the score stands beside them by the protocol's name.
     """
     by_architecture: dict[str, dict[str, Any]] = {}
     for label in job.config.networks:
@@ -52,7 +47,7 @@ def report_of(
         }
         if "random" in row:
             row["gain"] = row["condensed"]["mean"] - row["random"]["mean"]
-        by_architecture[label] = row
+        by_architecture[label] = row | robustness_summary([s for s in scores["condensed"] if s.architecture == label])
     return {
         "format": FORMAT,
         "method": method,
@@ -72,32 +67,73 @@ def report_of(
 
 
 def result_table(report: Mapping[str, Any]) -> Table:
-    """The accuracies of a report for a terminal, in percent."""
+    """The accuracies of a report for a terminal, in percent, and its cost.
+
+    For one network its spreads in columns; for several a column each, their intervals in rows of their own. A
+    composite score (0..1, times 100) has a row, and so has every accuracy that went into it.
+    """
+    architectures = report["by_architecture"]
     first = report["accuracy"]["condensed"]
-    names = {"condensed": report["method"], "random": "random real images"}
-    subjects = {subject: name for subject, name in names.items() if subject in report["accuracy"]}
-    title = f"{report['config']['score.part']['value']} accuracy, %: protocol {first['protocol']}"
-    if len(report["by_architecture"]) == 1:
-        columns = ("mean", "std", "over sets", "over networks")
-        keys = ("mean", "std", "std_over_sets", "std_over_networks")
+    title = f"{report['config']['score.part']['value']} accuracy, %: protocol {_protocols(report)}"
+    rows = {label: _rows(report["method"], row) for label, row in architectures.items()}
+    names = list(next(iter(rows.values())))
+    if len(architectures) == 1:
         title += f", {first['architecture']}"
-        rows = {s: [_percent(report["accuracy"][s][k]) for k in keys] for s in subjects}
+        columns = ["mean", *SPREADS.values()]
+        (own,) = rows.values()
+        cells = {n: [_percent(own[n]["mean"]), *(_percent(own[n].get(k)) for k in SPREADS)] for n in names}
     else:
-        columns = tuple(report["by_architecture"])
-        rows = {s: [_mean_and_std(r[s]) for r in report["by_architecture"].values()] for s in subjects}
+        columns = list(architectures)
+        cells = {n: [_mean_and_std(row[n]) for row in rows.values()] for n in names}
+        cells |= {f"{n}, 95 %": [_percent(row[n].get("ci95")) for row in rows.values()] for n in names}
     table = Table(title=title)
     for column in ("set", *columns):
         table.add_column(column, justify="left" if column == "set" else "right")
-    for subject, cells in rows.items():
-        table.add_row(subjects[subject], *cells)
-    phases = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in report["seconds"].items())
-    table.caption = f"{first['sets']} set(s) × {first['networks']} network(s); {phases}"
+    for name, own in cells.items():
+        if any(cell != NONE for cell in own):
+            table.add_row(name, *own)
+    table.caption = f"{first['sets']} set(s) × {first['networks']} network(s){_interval(first)}; {_cost(report)}"
     return table
 
 
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f}"
+def _rows(method: str, row: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What a network's row of the report holds, by what a reader calls it."""
+    titles = {"condensed": method, "random": "random real images"}
+    rows = {title: row[subject] for subject, title in titles.items() if subject in row}
+    for name in (n for n in COMPOSITES if n in row):
+        parts = {part: found for part, found in row[name]["parts"].items() if part not in titles}
+        rows |= {PARTS[part].format(method): found for part, found in parts.items()}
+        rows[f"{COMPOSITES[name].title} ({name}), × 100"] = row[name]
+    return rows
+
+
+def _protocols(report: Mapping[str, Any]) -> str:
+    row = report["accuracy"]
+    composite = "".join(f"{name} {row[name]['version']}, trained by " for name in COMPOSITES if name in row)
+    return composite + row["condensed"]["protocol"]
+
+
+def _interval(summary: Mapping[str, Any]) -> str:
+    return "" if summary["ci95"] is None else f", 95 % intervals of the mean over {summary['ci95_over']}"
+
+
+def _cost(report: Mapping[str, Any]) -> str:
+    phases = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in report["seconds"].items())
+    seen = 0
+    for row in report["by_architecture"].values():
+        composite = [row[name] for name in COMPOSITES if name in row]
+        simple = [row[subject] for subject in ("condensed", "random") if subject in row]
+        seen += sum(found["images_seen"] for found in composite or simple)
+    peak = report["peak_memory_bytes"]
+    return f"{phases}; networks were shown {seen:,} images" + (f"; {size(peak)} of memory at most" if peak else "")
+
+
+def _percent(value: float | list[float] | None) -> str:
+    if value is None:
+        return NONE
+    return " to ".join(f"{100 * v:.1f}" for v in (value if isinstance(value, list) else [value]))
 
 
 def _mean_and_std(row: Mapping[str, Any]) -> str:
-    return f"{_percent(row['mean'])} ± {_percent(row['std'])}"
+    spread = row.get("std", row.get("std_over_sets"))
+    return _percent(row["mean"]) if spread is None else f"{_percent(row['mean'])} ± {_percent(spread)}"

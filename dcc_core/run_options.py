@@ -63,10 +63,34 @@ class ScoreOptions:
         tuple[str, ...], "networks to score on, e.g. convnet,resnet18,norm=batch; without any: the run's"
     ] = ()
     protocol: Annotated[
-        Literal["dc", "dsa"] | None, "scoring protocol; none: dsa where the run augments, dc otherwise"
+        Literal["dc", "dsa", "idc", "lrs", "ars"] | None,
+        "scoring protocol; lrs and ars: label- and augmentation-robust scores; "
+        "none: dsa where the run augments, dc otherwise",
     ] = None
     part: Annotated[
         Literal["test", "validation"], "images to score on; validation is for every choice before the last score"
     ] = "test"
     nets: Annotated[int, "networks trained from scratch on each set", Ge(1)] = 20
     baseline: Annotated[bool, "score random real images beside the set, by the same protocol"] = True
+    full_accuracy: Annotated[
+        float | None,
+        "for lrs: accuracy of networks trained on all real images, 0 to 1, where it is known; none: trained here",
+        Gt(0),
+        Le(1),
+    ] = None
+    full_epochs: Annotated[
+        int | None, "for lrs: epochs of the training on all real images; none: the protocol's", Ge(1)
+    ] = None
+
+    def __post_init__(self) -> None:
+        networks = [word for word in ",".join(self.arch).split(",") if word and "=" not in word]
+        if self.protocol == "lrs" and self.full_accuracy is not None and len(networks) > 1:
+            raise ValueError(
+                f"full_accuracy is that of one network, and arch names {len(networks)}: {', '.join(networks)}; "
+                "leave it out, or score on one at a time"
+            )
+        if self.protocol in ("lrs", "ars") and not self.baseline:
+            raise ValueError(
+                f"protocol {self.protocol} compares with random real images, and baseline is off; "
+                "leave out baseline=false, or choose dc, dsa or idc"
+            )

@@ -1,4 +1,4 @@
-"""Scoring a set on every network of a configuration, beside random real images, with progress."""
+"""Scoring a set on every network of a configuration, and whatever the protocol sets beside it, with progress."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dcc_core.config import Config
-from dcc_core.coreset import random_set
 from dcc_core.display import Display
 from dcc_core.errors import unexpected
 from dcc_core.evaluate import Score
 from dcc_core.job import Job
+from dcc_core.measure import Measurer
 from dcc_core.observe import ScoreReport
 from dcc_core.registry import Registry
 from dcc_core.report import report_of
+from dcc_core.robustness import Measurement, measurements
 from dcc_core.setfile import CondensedSet
 
 log = logging.getLogger("dcc")
 
-PHASES = {"condensed": "score", "random": "baseline"}
+PHASES = {"condensed": "score", "random": "baseline", "full": "full data"}
+"""Phases of a run by what is measured."""
 
 
 class Scoring:
@@ -39,26 +41,44 @@ class Scoring:
         self.seconds: dict[str, float] = {}
 
     def of(self, s: CondensedSet) -> dict[str, list[Score]]:
-        """Scores by subject, `condensed` and (unless switched off) `random`: one for each network."""
-        scores = {"condensed": self._each("condensed", s)}
-        if self._job.config.score.baseline:
-            scores["random"] = self._each("random", random_set(self._job, s))
+        """Scores by subject, `condensed` and (unless switched off) `random`: one for each network.
+
+        Those of a composite protocol's condensed set carry what it makes of them and of its other measurements.
+        """
+        score = self._job.config.score
+        wanted = measurements(score.protocol or "dc", baseline=score.baseline)
+        measurers = {network: Measurer(self._job, s, network) for network in self._job.config.networks}
+        for name, m in wanted.items():
+            start = time.perf_counter()
+            for network, measurer in measurers.items():
+                self._one(name, m, measurer, s, network)
+            phase = PHASES[m.subject]
+            self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - start
+        scores = {"condensed": [measurer.result() for measurer in measurers.values()]}
+        for found in scores["condensed"]:
+            self._combined(s, found)
+        if "random" in wanted:
+            scores["random"] = [measurer.scores["random"] for measurer in measurers.values()]
         return scores
 
-    def _each(self, subject: str, s: CondensedSet) -> list[Score]:
-        start = time.perf_counter()
-        scores = [self._one(subject, s, network) for network in self._job.config.networks]
-        self.seconds[PHASES[subject]] = time.perf_counter() - start
-        return scores
+    def _one(self, name: str, m: Measurement, measurer: Measurer, s: CondensedSet, network: str) -> None:
+        with self._display.track(f"scoring {name} on {network}", self._job.config.score.nets) as progress:
+            score = measurer.measure(name, m, lambda done: progress(done, "networks"))
+        if score is None:
+            return
+        log.info(f"set {s.provenance.set}, {name}, {network}: {100 * score.mean:.1f} % ± {100 * score.std:.1f}")
+        self._record({"set": s.provenance.set, "subject": name} | score.as_dict())
+        self._registry.notify("dcc_evaluated", report=ScoreReport(set=s.provenance.set, subject=name, score=score))
 
-    def _one(self, subject: str, s: CondensedSet, network: str) -> Score:
-        job, nets = self._job, self._job.config.score.nets
-        with self._display.track(f"scoring {subject} on {network}", nets) as progress:
-            score = job.scorer(s, network).score(job.decoded(s), nets, lambda done: progress(done, "networks"))
-        log.info(f"set {s.provenance.set}, {subject}, {network}: {100 * score.mean:.1f} % ± {100 * score.std:.1f}")
-        self._record({"set": s.provenance.set, "subject": subject} | score.as_dict())
-        self._registry.notify("dcc_evaluated", report=ScoreReport(set=s.provenance.set, subject=subject, score=score))
-        return score
+    def _combined(self, s: CondensedSet, score: Score) -> None:
+        """Tell what a composite protocol found."""
+        if (found := score.robustness) is None:
+            return
+        index = s.provenance.set
+        log.info(f"set {index}, {found.protocol}, {score.architecture}: {found.value:.3f}")
+        row = {"subject": found.protocol, "architecture": score.architecture, "version": found.version}
+        self._record({"set": index, **row, "score": found.value, "accuracies": dict(found.accuracies)})
+        self._registry.notify("dcc_evaluated", report=ScoreReport(set=index, subject=found.protocol, score=score))
 
 
 def evaluated(s: CondensedSet, config: Config, registry: Registry, display: Display) -> dict[str, Any]:

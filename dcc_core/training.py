@@ -1,12 +1,13 @@
-"""Training a network on a small set that is already on the device."""
+"""Training a network on images that are already on the device."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dcc_core.api import Augmentation, Batch
 from dcc_core.batch_statistics import keepers
@@ -17,9 +18,27 @@ from dcc_core.stacked import Stack
 from dcc_core.step import augmented
 
 
+class TrainingImages(Protocol):
+    """What networks are trained on: a `Batch`, or `RealImages`, which are normalised batch by batch."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of an image."""
+        ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def batch(self, indices: Tensor) -> Batch:
+        """The images at these indices (int64), normalised, on the device, with their labels."""
+        ...
+
+
 def train_epoch(
     network: nn.Module,
-    data: Batch,
+    data: TrainingImages,
     optimiser: torch.optim.Optimizer,
     *,
     batch_size: int,
@@ -28,10 +47,10 @@ def train_epoch(
     criterion: Criterion,
     augmentation: Augmentation,
     random: Randomness,
-) -> None:
+) -> int:
     """One pass over the data in random order; draws of the augmentation per image, dropout from `random`.
 
-    Networks without batch statistics see a batch in chunks.
+    Returns the number of images that the network was shown. Networks without batch statistics see a batch in chunks.
     A last batch of a single image joins the one before it where the network has batch statistics to take.
     """
     network.train()
@@ -39,16 +58,19 @@ def train_epoch(
     batches = shuffled(
         data, batch_size, num_classes=num_classes, augmentation=augmentation, random=random, join_last=whole
     )
-    with seeded(random.generator("network"), data.images.device):
+    shown = 0
+    with seeded(random.generator("network"), data.device):
         for batch in batches:
             work = functools.partial(_gather, network, batch, optimiser, criterion, None if whole else chunks)
             chunks.within_memory(work)
             optimiser.step()
+            shown += len(batch)
+    return shown
 
 
 def train_stack_epoch(
     stack: Stack,
-    data: Batch,
+    data: TrainingImages,
     optimiser: torch.optim.Optimizer,
     *,
     batch_size: int,
@@ -56,23 +78,29 @@ def train_stack_epoch(
     criterion: Criterion,
     augmentation: Augmentation,
     randoms: Sequence[Randomness],
-) -> None:
-    """`train_epoch` for every network of a stack at once, each with its own order and draws."""
+) -> int:
+    """`train_epoch` for every network of a stack at once, each with its own order and draws.
+
+    Returns the number of images that each was shown.
+    """
     stack.train()
     each = [
         shuffled(data, batch_size, num_classes=num_classes, augmentation=augmentation, random=random)
         for random in randoms
     ]
+    shown = 0
     for batches in zip(*each, strict=True):
         labels = torch.stack([b.labels for b in batches])
         optimiser.zero_grad(set_to_none=True)
         logits = stack(torch.stack([b.images for b in batches]))
         (criterion(logits.flatten(0, 1), labels.flatten(0, 1)).sum() / labels.shape[1]).backward()
         optimiser.step()
+        shown += labels.shape[1]
+    return shown
 
 
 def shuffled(
-    data: Batch,
+    data: TrainingImages,
     batch_size: int,
     *,
     num_classes: int,
@@ -81,15 +109,12 @@ def shuffled(
     join_last: bool = False,
 ) -> Iterator[Batch]:
     """Augmented batches of the data in random order. join_last: a last single image joins the batch before it."""
-    shape = (data.images.shape[1], data.images.shape[2], data.images.shape[3])
-    batches = list(torch.randperm(len(data.images), generator=random.generator("order")).split(batch_size))
+    batches = list(torch.randperm(len(data), generator=random.generator("order")).split(batch_size))
     if join_last and len(batches) > 1 and len(batches[-1]) == 1:
         batches[-2:] = [torch.cat(batches[-2:])]
     for number, chosen in enumerate(batches):
-        indices = chosen.to(data.images.device)
-        draws = augmentation.draw(len(chosen), shape, random.generator("augment", number), per_batch=True)
-        batch = Batch(data.images[indices], data.labels[indices])
-        yield augmented(augmentation, batch, dict(draws), torch.arange(len(chosen)), num_classes)
+        draws = augmentation.draw(len(chosen), data.shape, random.generator("augment", number), per_batch=True)
+        yield augmented(augmentation, data.batch(chosen), dict(draws), torch.arange(len(chosen)), num_classes)
 
 
 def _gather(

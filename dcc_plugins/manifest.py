@@ -46,6 +46,11 @@ def dcc_augmentations() -> list[Component]:
             target="dcc_plugins.augmentation:Jitter",
             summary="the mild augmentation of the dc protocol: crop, scale, rotate, noise",
         ),
+        Component(
+            name="idc",
+            target="dcc_plugins.idc:IDC",
+            summary="the augmentation of the idc protocol: flip, colour, one of crop, scale, rotate; CutMix",
+        ),
     ]
 
 

@@ -7,6 +7,7 @@ import torch
 
 from dcc_core import DccError
 from dcc_plugins.augmentation import DSA, Jitter, NoAugmentation
+from dcc_plugins.idc import IDC
 
 SHAPE = (3, 8, 8)
 OPERATIONS = ("color", "crop", "cutout", "flip", "scale", "rotate")
@@ -226,3 +227,115 @@ def test_jitter_ranges_and_noise():
     assert p["noise"].std() == pytest.approx(0.001, rel=0.02)
     x = images(4)
     assert torch.equal(apply(jitter, x, p), x + p["noise"][:4])
+
+
+def shares(n):
+    """Hard labels of n images, a class each, as probabilities."""
+    return torch.eye(n, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("operation", ["crop", "scale", "rotate"])
+def test_idc_flips_colours_and_adds_one_operation(operation):
+    idc = IDC(strategy=(operation,), cutmix=0)
+    x, p = images(6), drawn(idc, per_batch=True)
+    assert 0 < p["flip"].sum() < 6
+    own = [{k: v[i] for k, v in p.items()} for i in range(6)]
+    expected = torch.stack([globals()[operation](color(flip(x[i], q), q), q) for i, q in enumerate(own)])
+    assert not idc.mixes_labels
+    assert torch.allclose(apply(idc, x, p), expected, atol=1e-10)
+
+
+def test_a_training_batch_shares_its_idc_operation_with_strengths_per_image():
+    found = set()
+    for seed in range(30):
+        p = drawn(IDC(), n=16, seed=seed, per_batch=True)
+        (operation,) = set(p["operation"].tolist())
+        found.add(operation)
+        assert len({tuple(p[k][i].flatten().tolist()) for i in range(16) for k in ["scale"]}) == 16
+        assert len(set(p["rotate"].tolist())) == len(set(p["brightness"].tolist())) == 16
+    assert found == {0, 1, 2}
+    again = drawn(IDC(), n=16, seed=3, per_batch=True)
+    assert all(torch.equal(v, drawn(IDC(), n=16, seed=3, per_batch=True)[k]) for k, v in again.items())
+
+
+CUTMIX_ONLY = {"strategy": ("crop",), "crop": 0.0, "brightness": 0.0}
+"""Leaves pictures of one value as they are, but for CutMix."""
+
+
+def test_cutmix_shares_labels_as_it_shares_pixels():
+    """Pictures of one value each: every pixel says where it comes from."""
+    n, side, seen = 5, (8, 12), []
+    x = torch.arange(n).double().view(n, 1, 1, 1).expand(n, 3, *side)
+    for seed in range(200):
+        idc = IDC(**CUTMIX_ONLY, cutmix=1)
+        p = drawn(idc, n=n, seed=seed, shape=(3, *side), per_batch=True)
+        out, labels = idc.apply(x, shares(n), p, torch.arange(n))
+        for i in range(n):
+            counted = torch.bincount(out[i].round().long().flatten(), minlength=n) / out[i].numel()
+            assert torch.allclose(labels[i], counted.double(), atol=1e-12)
+            assert set(torch.nonzero(counted).flatten().tolist()) <= {i, int(p["partner"][i])}
+        assert sorted(p["partner"].tolist()) == list(range(n))
+        boxes = (out != x).any(dim=(0, 1)).nonzero()  # the same box for all: a full rectangle
+        if len(boxes):
+            (top, left), (bottom, right) = boxes.min(dim=0).values.tolist(), boxes.max(dim=0).values.tolist()
+            assert p["box"][0].tolist() == [top, left, bottom + 1, right + 1]
+            seen.append((bottom + 1 - top) * (right + 1 - left) / 96)
+    assert len(seen) > 150
+    assert min(seen) < 0.1 < 0.6 < max(seen)
+
+
+def test_a_box_of_cutmix_has_its_area_unless_the_border_cuts_it():
+    """Beta(β, β) with large β is a half: sides are those of half the area, less where the border is near."""
+    boxes = torch.stack(
+        [drawn(IDC(cutmix=1, beta=1e6), n=1, seed=s, shape=(3, 100, 200), per_batch=True)["box"][0] for s in range(300)]
+    )
+    top, left, bottom, right = boxes.T
+    assert (bottom - top).max() == 2 * (int(100 * 0.5**0.5) // 2)
+    assert (right - left).max() == 2 * (int(200 * 0.5**0.5) // 2)
+    whole = (top > 0) & (bottom < 100)
+    assert (bottom - top)[whole].unique().tolist() == [70]
+    assert ((top == 0) | (bottom == 100))[bottom - top < 70].all()
+    assert (top.min(), left.min(), bottom.max(), right.max()) == (0, 0, 100, 200)
+    assert 30 < (bottom - top).min() < 40  # centred at the very border
+
+
+def test_cutmix_acts_on_its_share_of_batches():
+    mixed = [drawn(IDC(), n=4, seed=s, shape=(3, 32, 32), per_batch=True)["box"].any().item() for s in range(400)]
+    assert 0.42 < sum(mixed) / 400 < 0.56
+    never = IDC(cutmix=0)
+    assert "box" not in drawn(never, per_batch=True)
+    assert IDC().mixes_labels
+
+
+def test_idc_refuses_what_it_cannot_mix(make_job):
+    with pytest.raises(DccError, match=r"condense with aug\.cutmix=0, or with --aug dsa"):
+        drawn(IDC())
+    p = drawn(IDC(cutmix=1), n=6, per_batch=True)
+    with pytest.raises(DccError, match="serve no other images"):
+        IDC(cutmix=1).apply(images(3), shares(3), p, torch.arange(3))
+    with pytest.raises(DccError, match=r"aug\.cutmix=0"):
+        make_job({"aug": "idc"}).condense()
+    make_job({"aug": "idc", "aug.cutmix": 0}).condense()
+    with pytest.raises(ValueError, match="strategy is empty"):
+        IDC(strategy=())
+
+
+def test_idc_leaves_out_flips_where_mirroring_changes_the_class(caplog):
+    caplog.set_level("INFO", logger="dcc")
+    adapted = IDC().adapt(frozenset({"mirror-changes-class"}))
+    assert adapted == IDC(flip=0.0)
+    assert not drawn(adapted, n=100, per_batch=True)["flip"].any()
+    assert "leaves out flip" in caplog.text
+    assert IDC().adapt(frozenset()) == IDC()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_idc_keeps_type_and_gradients_of_grey_images(dtype):
+    x = images(6, shape=(1, 9, 7)).to(dtype).requires_grad_()
+    idc = IDC(cutmix=1)
+    out, labels = idc.apply(x, shares(6).to(dtype), drawn(idc, shape=(1, 9, 7), per_batch=True), torch.arange(6))
+    assert (out.shape, out.dtype, labels.dtype) == (x.shape, dtype, dtype)
+    assert torch.allclose(labels.sum(dim=1), torch.ones(6, dtype=dtype))
+    (gradient,) = torch.autograd.grad(out.square().sum(), x)
+    assert torch.isfinite(gradient).all()
+    assert gradient.abs().sum() > 0

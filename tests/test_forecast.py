@@ -21,10 +21,12 @@ def probe(make_job):
     options = {"run.outer_loops": 8, "run.inner_loops": 3, "run.network_steps": 5, "run.sets": 2, "score.nets": 4}
     probe = Probe(make_job(options, **{"loss.warmup_inner": 1}), load=7.0)
     assert set(probe._updates) == {"warm-up", ""}
-    assert min(*probe._updates.values(), probe._build, probe._training, probe._score) > 0
+    assert min(*probe._updates.values(), probe._build, probe._training, *probe._scoring.values()) > 0
     assert 0 < probe._before["probe"] < 60
     probe._before = {"load": 7.0, "probe": 1.0}
-    probe._updates, probe._build, probe._training, probe._score = {"warm-up": 10.0, "": 1.0}, 0.5, 2.0, 12.0
+    probe._updates, probe._build, probe._training = {"warm-up": 10.0, "": 1.0}, 0.5, 2.0
+    assert set(probe._scoring) == {"score", "baseline"}
+    probe._scoring = {"score": 12.0, "baseline": 12.0}
     return probe
 
 

@@ -288,7 +288,9 @@ def test_a_run_lowers_its_objective_and_builds_no_network():
 
 def test_labels_are_learned_and_stay_probabilities(tmp_path):
     """A set file holds what they are made of, and is scored again as it was."""
-    job = make_job({"param": "soft-labels", "run.ipc": 2, "run.image_rate": 0.04, "score.nets": 1, "run.outer_loops": 6})
+    job = make_job(
+        {"param": "soft-labels", "run.ipc": 2, "run.image_rate": 0.04, "score.nets": 1, "run.outer_loops": 6}
+    )
     _, synthetic, _ = start = job.start()
     first = synthetic.batch(0, 1, 2).labels.detach()
     own = torch.arange(3).repeat_interleave(2)

@@ -21,13 +21,15 @@ def test_a_stack_ends_where_its_networks_would(make_job, options):
     job = make_job({**options, "data.size": 16})
     s = job.frozen(job.start().synthetic, 0)
     scorer, data = job.scorer(s), job.decoded(s)
-    protocol = dataclasses.replace(scorer.protocol, epochs=5, decay_after=2, batch=2)
+    protocol = dataclasses.replace(scorer.protocol, epochs=5, decays=(2,), batch=2)
     scorer = dataclasses.replace(scorer, protocol=protocol)
     randoms = [scorer.random.at("net", net) for net in range(3)]
-    together = scorer._trained_together(data, randoms)
+    together, shown = scorer._trained_together(data, randoms)
+    assert shown == 5 * len(data)
     begun = [scorer.build(random.generator("network")) for random in randoms]
     for network, random, before in zip(together, randoms, begun, strict=True):
-        alone = scorer._trained(data, random)
+        alone, shown_alone = scorer._trained(data, random)
+        assert shown_alone == shown
         for found, expected, initial in zip(network.parameters(), alone.parameters(), before.parameters(), strict=True):
             assert torch.allclose(found, expected, atol=1e-11)
             assert not torch.equal(found, initial)

@@ -68,10 +68,11 @@ def relu_moments(covariance: Tensor, of_a: Tensor, of_b: Tensor) -> tuple[Tensor
 class Kip(MatchingLoss):
     """L = D/2 mean |y_t - K_ts (K_ss + lambda I)^-1 y_s|^2, s the whole synthetic set, t real images.
 
-    D, the values of an image, is a departure: kernels divide by it, and so would the images' gradient; with it one image
-    rate suits images of every size. The mean is over real images, |.|^2 a sum over classes (the published code averages over classes too: its values
-    are smaller by their number). Labels are one-hot or soft, less 1 / classes; lambda is `ridge` times the mean of the
-    diagonal of K_ss. No network is built or trained. Computed in float64, as published.
+    The mean is over real images, |.|^2 a sum over classes (the published code averages over classes too: its values
+    are smaller by their number). D, the values of an image, is a departure: kernels divide by it, and so would the
+    images' gradient; with it one image rate suits images of every size. Labels are one-hot or soft, less 1 / classes;
+    lambda is `ridge` times the mean of the diagonal of K_ss. No network is built or trained. Computed in float64, as
+    published.
 
     Augmentation: one draw for all images, real and synthetic. A draw per class, as Siamese matching has it, would let
     the regression tell classes by their augmentation.

@@ -1,0 +1,128 @@
+"""The augmentation of the `idc` scoring protocol: flips, colour, one operation per batch, and CutMix."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal, final
+
+import torch
+from annotated_types import Ge, Gt, Le
+from scipy.special import betaincinv
+from torch import Tensor
+
+from dcc_core import Augmentation, DccError
+from dcc_plugins.augmentation import DSA
+
+Shape = tuple[int, int, int]
+Params = Mapping[str, Tensor]
+IDCOperation = Literal["crop", "scale", "rotate"]
+
+log = logging.getLogger("dcc")
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class IDC(Augmentation):
+    """Flips and colour always, one operation out of `strategy` per draw, then CutMix; on normalised images.
+
+    Strengths are DSA's. In a training batch the operation is the batch's, strengths are each image's. With probability
+    `cutmix` the batch is mixed: a box, the same for all images, comes from a partner in the batch, and labels are
+    shared by area. There is no cutout, which CutMix stands for. Flips are left out where mirroring changes the class.
+    Raises DccError where CutMix is asked for without a training batch, as Siamese matching does: `cutmix=0` allows it.
+    Source: Kim et al. 2022; Yun et al. 2019 (CutMix).
+    """
+
+    strategy: Annotated[tuple[IDCOperation, ...], "operations to draw from, beside flips and colour"] = (
+        "crop",
+        "scale",
+        "rotate",
+    )
+    cutmix: Annotated[float, "probability that a batch is mixed", Ge(0), Le(1)] = 0.5
+    beta: Annotated[float, "both parameters of the Beta distribution of the kept share of the area", Gt(0)] = 1.0
+    flip: Annotated[float, "probability of a flip", Ge(0), Le(1)] = 0.5
+    scale: Annotated[float, "largest factor, in x and y independently; the smallest is its inverse", Ge(1)] = 1.2
+    rotate: Annotated[float, "largest angle, in degrees", Ge(0), Le(180)] = 15.0
+    crop: Annotated[float, "largest shift, as a share of the side", Ge(0), Le(1)] = 0.125
+    brightness: Annotated[float, "width of the range of what is added", Ge(0)] = 1.0
+    saturation: Annotated[float, "largest factor around the channels' mean", Ge(0)] = 2.0
+    contrast: Annotated[float, "smallest factor around the image's mean; the largest is 1 more", Ge(0)] = 0.5
+
+    def __post_init__(self) -> None:
+        if not self.strategy:
+            raise ValueError("strategy is empty; it holds one or more of crop, scale, rotate")
+
+    @property
+    def mixes_labels(self) -> bool:
+        return self.cutmix > 0
+
+    def adapt(self, traits: frozenset[str]) -> IDC:
+        if "mirror-changes-class" not in traits or self.flip == 0:
+            return self
+        log.info("idc leaves out flip: mirroring changes the class of these images")
+        return replace(self, flip=0.0)
+
+    def draw(self, n: int, shape: Shape, generator: torch.Generator, *, per_batch: bool = False) -> Params:
+        params = self._dsa.draw(n, shape, generator, per_batch=per_batch)
+        if not self.mixes_labels:
+            return params
+        if not per_batch:
+            raise DccError(
+                "aug: idc mixes the images of a training batch (CutMix), and matching gives every class a draw of its "
+                "own; condense with aug.cutmix=0, or with --aug dsa"
+            )
+        box = self._box(shape, generator)
+        return {**params, "box": box.expand(n, 4), "partner": torch.randperm(n, generator=generator)}
+
+    def apply(self, images: Tensor, labels: Tensor, params: Params, index: Tensor) -> tuple[Tensor, Tensor]:
+        own = {name: p for name, p in params.items() if name not in ("box", "partner")}
+        for operation in ("flip", "color"):
+            always = replace(self._dsa, strategy=(operation,))
+            images, _ = always.apply(images, labels, {**own, "operation": torch.zeros_like(own["operation"])}, index)
+        images, _ = self._dsa.apply(images, labels, own, index)
+        return self._mixed(images, labels, params, index) if self.mixes_labels else (images, labels)
+
+    @property
+    def _dsa(self) -> DSA:
+        """The operations by themselves."""
+        return DSA(
+            strategy=self.strategy,
+            flip=self.flip,
+            scale=self.scale,
+            rotate=self.rotate,
+            crop=self.crop,
+            brightness=self.brightness,
+            saturation=self.saturation,
+            contrast=self.contrast,
+        )
+
+    def _box(self, shape: Shape, generator: torch.Generator) -> Tensor:
+        """Top, left, bottom and right (4,) of what comes from the partner; an empty box where a batch is not mixed.
+
+        Its share of the area is 1 - λ, λ from Beta(β, β), before it is clipped at the border; its centre is uniform.
+        """
+        mixed, quantile, *centre = torch.rand(4, generator=generator, dtype=torch.float64).tolist()
+        if mixed >= self.cutmix:
+            return torch.zeros(4, dtype=torch.int64)
+        kept = float(betaincinv(self.beta, self.beta, quantile))
+        low, high = [], []
+        for side, place in zip(shape[1:], centre, strict=True):
+            half, middle = int(side * math.sqrt(1 - kept)) // 2, int(side * place)
+            low.append(max(0, middle - half))
+            high.append(min(side, middle + half))
+        return torch.tensor([*low, *high])
+
+    def _mixed(self, images: Tensor, labels: Tensor, params: Params, index: Tensor) -> tuple[Tensor, Tensor]:
+        if not torch.equal(index, torch.arange(len(params["partner"]))):
+            raise DccError("aug: idc mixes a whole training batch (CutMix); its draws serve no other images")
+        top, left, bottom, right = params["box"][0].tolist()
+        share = (bottom - top) * (right - left) / (images.shape[2] * images.shape[3])
+        if not share:
+            return images, labels
+        partner = params["partner"].to(images.device)
+        rows = torch.arange(images.shape[2], device=images.device).view(-1, 1)
+        columns = torch.arange(images.shape[3], device=images.device)
+        inside = (rows >= top) & (rows < bottom) & (columns >= left) & (columns < right)
+        return torch.where(inside, images[partner], images), (1 - share) * labels + share * labels[partner]
