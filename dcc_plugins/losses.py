@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal, final
@@ -17,16 +18,17 @@ PAPERS_LOOPS = 1000
 LARGEST_RATE = 3.0
 
 
-def image_rate(distance: DistanceName, outer_loops: int) -> float:
-    """The image rate for a number of outer loops K_o: 0.1 · 1000 / K_o, at most 3, at least the paper's 0.1.
+def image_rate(distance: DistanceName, ipc: int, outer_loops: int) -> float:
+    """The image rate for a number of outer loops K_o: 0.1 · 1000 / K_o, at most 3 / √ipc, at least the paper's 0.1.
 
-    As many loops as the paper's times its rate: images can move as far in fewer. Source: validation accuracies after 10
-    to 300 outer loops, benchmarks/results/rates.md. They were measured with the layer-wise distance; others have
-    gradients of other sizes, and keep the paper's rate.
+    As many loops as the paper's times its rate: images can move as far in fewer. Source: validation accuracies,
+    benchmarks/results/rates.md. They were measured with the layer-wise distance; others have gradients of other sizes,
+    and keep the paper's rate.
     """
     if distance != "layerwise":
         return PAPERS_RATE
-    return float(f"{min(LARGEST_RATE, max(PAPERS_RATE, PAPERS_RATE * PAPERS_LOOPS / outer_loops)):.2g}")
+    rate = min(LARGEST_RATE / math.sqrt(ipc), PAPERS_RATE * PAPERS_LOOPS / outer_loops)
+    return float(f"{max(PAPERS_RATE, rate):.2g}")
 
 
 @final
@@ -40,7 +42,7 @@ class ClassWise(MatchingLoss):
     distance: Annotated[DistanceName, "between the two gradients"] = "layerwise"
 
     def image_rate(self, ipc: int, outer_loops: int) -> float:
-        return image_rate(self.distance, outer_loops)
+        return image_rate(self.distance, ipc, outer_loops)
 
     def terms(self, step: Step, state: State) -> Iterator[Part]:
         for chunk in step.class_gradients():
@@ -60,7 +62,7 @@ class CollectiveBare(MatchingLoss):
     reduction: Annotated[Literal["mean", "sum"], "of the gradients, over classes"] = "mean"
 
     def image_rate(self, ipc: int, outer_loops: int) -> float:
-        return image_rate(self.distance, outer_loops)
+        return image_rate(self.distance, ipc, outer_loops)
 
     def terms(self, step: Step, state: State) -> Iterator[Total]:
         scale = 1 / step.num_classes if self.reduction == "mean" else 1.0

@@ -78,6 +78,7 @@ def test_the_image_rate_falls_with_the_outer_loops_to_the_papers(configure, loss
         return configure({"loss": loss, "run.outer_loops": loops, **more}).entries["run.image_rate"]
 
     assert [rate(n).value for n in (1, 10, 30, 50, 100, 300, 1000, 3000)] == [3, 3, 3, 2, 1, 0.33, 0.1, 0.1]
+    assert [rate(n, **{"run.ipc": 10}).value for n in (10, 30, 100, 200)] == [0.95, 0.95, 0.95, 0.5]
     assert rate(30).origin == f"loss {loss}"
     assert rate(30, **{"loss.distance": "mse"}).value == 0.1
     for asked in ({"run.image_rate": 0.7}, {"recipe": "paper"}, {"recipe": "official"}):
