@@ -224,6 +224,11 @@ class Selection(ABC):
 
     kind: ClassVar[str] = "selection"
 
+    @property
+    def whole(self) -> bool:
+        """Whether it keeps every image, whatever ipc says. Such a selection is scored, and leaves no set."""
+        return False
+
     @abstractmethod
     def select(self, data: RealData, ipc: int, run: RunContext) -> Sequence[Tensor]:
         """For every class, `ipc` distinct indices (int64) into `data.train`."""

@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 def selected(job: Job, run: RunContext, n: int) -> Tensor:
     """Indices of `n` training images of every class, as the selection picks them, class by class.
 
-    Raises DccError where the selection breaks its contract.
+    Raises DccError where the selection breaks its contract, or keeps every image.
     """
+    if job.config.selection.whole:
+        raise DccError(
+            f"selection '{job.config.names['selection']}' keeps every image, not {n} of each class; "
+            "it can be scored by `dcc select` alone"
+        )
     chosen = list(job.config.selection.select(run.data, n, run))
     name = job.config.names["selection"]
     if len(chosen) != run.num_classes:

@@ -159,26 +159,29 @@ class Job:
         unit = self.normalisation_of(s).to_unit(self.decoded(s).images)
         return grid_png(unit, s.owners.repeat_interleave(len(unit) // len(s.owners)), s.class_names)
 
-    def scorer(self, s: CondensedSet, network: str = "", training: str = "") -> Scorer:
-        """How to score a set, on the data's test images.
+    def scorer(self, s: CondensedSet | None, network: str = "", training: str = "") -> Scorer:
+        """How to score a set, or all real images where there is none, on the data's test images.
 
         network: one of `Config.networks`; by default the run's own. training: by default the configured protocol's.
         """
-        self.check_classes(s)
+        if s is not None:
+            self.check_classes(s)
         label = network or self.config.names["arch"]
         architecture = self.config.networks[network] if network else self.config.arch
         protocol = PROTOCOLS[training or measurements(self.config.score.protocol or "dc")["condensed"].training]
         protocol = protocol.suited(self.data, self._trial_network(architecture), label.partition(",")[0])
         test = self._scored_part()
+        normalisation = self.real.normalisation if s is None else self.normalisation_of(s)
+        random = Randomness(self.config.run.seed, ("full",)) if s is None else self.random(s.provenance.set)
         return Scorer(
             protocol=protocol,
             augmentation=protocol.augmenting(self.registry, self.data, self.config.names["aug"], self.augmentation),
             build=functools.partial(self.build, architecture=architecture),
             architecture=label,
             chunks=self._chunks(label, workers(self.config.score.nets, self.device)),
-            test=Batch(self.normalisation_of(s).from_bytes(test.images.to(self.device)), test.labels.to(self.device)),
+            test=Batch(normalisation.from_bytes(test.images.to(self.device)), test.labels.to(self.device)),
             num_classes=self.data.num_classes,
-            random=self.random(s.provenance.set).at("score"),
+            random=random.at("score"),
         )
 
     def _trial_network(self, architecture: Architecture) -> nn.Module:

@@ -11,7 +11,6 @@ from dcc_core.api import Batch
 from dcc_core.coreset import random_set
 from dcc_core.evaluate import Score, Scorer, Watch
 from dcc_core.job import Job
-from dcc_core.rng import Randomness
 from dcc_core.robustness import COMPOSITES, Measurement, measurements
 from dcc_core.setfile import CondensedSet
 from dcc_core.training import TrainingImages
@@ -24,6 +23,13 @@ class Work:
     scorer: Scorer
     data: TrainingImages
     nets: int
+
+
+def on_all_images(job: Job, network: str, training: str, nets: int) -> Work:
+    """Training on all real images, in `score.full_epochs` where that is given."""
+    scorer = job.scorer(None, network, training)
+    protocol = scorer.protocol.shortened(job.config.score.full_epochs)
+    return Work(scorer=replace(scorer, protocol=protocol), data=job.real, nets=nets)
 
 
 class Measurer:
@@ -49,10 +55,7 @@ class Measurer:
             teaches = self._own.labels.is_floating_point()
             if self._given is not None and not teaches:
                 return None
-            scorer = self._scorer(self._random_set, m)
-            protocol = scorer.protocol.shortened(options.full_epochs)
-            scorer = replace(scorer, protocol=protocol, random=Randomness(self._job.config.run.seed, ("full", "score")))
-            return Work(scorer=scorer, data=self._job.real, nets=options.nets if self._given is None else 1)
+            return on_all_images(self._job, self._network, m.training, nets=options.nets if self._given is None else 1)
         if m.subject == "random":
             return Work(scorer=self._scorer(self._random_set, m), data=self._random, nets=options.nets)
         if m.labels == "own":

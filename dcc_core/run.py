@@ -6,7 +6,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from dcc_core.config import Config
@@ -18,6 +18,7 @@ from dcc_core.folder import UNFINISHED, RunFolder
 from dcc_core.forecast import planned
 from dcc_core.job import Job, Start
 from dcc_core.observe import RunInfo, StepReport
+from dcc_core.protocols import PROTOCOLS
 from dcc_core.registry import Registry
 from dcc_core.report import report_of
 from dcc_core.scoring import Scoring
@@ -62,34 +63,57 @@ class _Run:
     def go(self) -> dict[str, Any]:
         with self._clock("load"):
             self.job = Job(self.config, self.registry, progress=self.display.shows)
-        make = self._selected if self.selecting else self._condensed
+        self.files = ["config.toml", "run.log", "metrics.jsonl", "report.json"]
         if not self.selecting:
             self._foretell()
-        scores: dict[str, list[Score]] = {}
-        files = ["config.toml", "run.log", "metrics.jsonl", "report.json"]
-        for index in range(self.config.run.sets):
-            s = make(index)
-            files += self._write(s)
-            s = load_set(self.folder.path / files[-2])
-            scoring = Scoring(self.job, self.registry, self.display, self.folder.metric)
-            scored = scoring.of(s)
-            self.folder.write(files[-2], s.with_scores(*(one.as_dict() for one in scored["condensed"])).to_bytes())
-            for subject, many in scored.items():
-                scores.setdefault(subject, []).extend(many)
-            for phase, seconds in scoring.seconds.items():
-                self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
+        if self.selecting and self.config.selection.whole:
+            scores = self._all_images()
+        else:
+            scores = self._sets(self._selected if self.selecting else self._condensed)
         method = self.config.names["selection"] if self.selecting else self.job.method
-        report = {"out": str(self.folder.path), "files": files} | report_of(self.job, method, scores, self.seconds)
+        report = {"out": str(self.folder.path), "files": self.files} | report_of(self.job, method, scores, self.seconds)
         self.folder.write("report.json", json.dumps(report, indent=2).encode())
         return report
 
-    def _write(self, s: CondensedSet) -> tuple[str, str]:
-        """Write a set and its picture; the names of both."""
+    def _sets(self, make: Callable[[int], CondensedSet]) -> dict[str, list[Score]]:
+        """Make, write and score every set; the scores by subject."""
+        scores: dict[str, list[Score]] = {}
+        for index in range(self.config.run.sets):
+            name = self._write(make(index))
+            s = load_set(self.folder.path / name)
+            scoring = self._scoring()
+            scored = scoring.of(s)
+            self._add_seconds(scoring)
+            self.folder.write(name, s.with_scores(*(one.as_dict() for one in scored["condensed"])).to_bytes())
+            for subject, many in scored.items():
+                scores.setdefault(subject, []).extend(many)
+        return scores
+
+    def _all_images(self) -> dict[str, list[Score]]:
+        """The scores of networks trained on all real images. Raises DccError for protocols that compare sets."""
+        if (protocol := self.config.score.protocol or "dc") not in PROTOCOLS:
+            raise DccError(f"score.protocol: {protocol} compares sets; all real images take {', '.join(PROTOCOLS)}")
+        self._begin()
+        scoring = self._scoring()
+        scores = scoring.of_all_images()
+        self._add_seconds(scoring)
+        return scores
+
+    def _scoring(self) -> Scoring:
+        return Scoring(self.job, self.registry, self.display, self.folder.metric)
+
+    def _add_seconds(self, scoring: Scoring) -> None:
+        for phase, seconds in scoring.seconds.items():
+            self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
+
+    def _write(self, s: CondensedSet) -> str:
+        """Write a set and its picture; the name of the set's file."""
         suffix = f"-{s.provenance.set}" if s.provenance.set else ""
         name, picture = f"set{suffix}.safetensors", f"grid{suffix}.png"
         self.folder.write(name, s.to_bytes())
         self.folder.write(picture, self.job.grid(s))
-        return name, picture
+        self.files += [name, picture]
+        return name
 
     def _begin(self) -> None:
         """The first thing worth keeping is there."""

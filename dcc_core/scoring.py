@@ -12,7 +12,7 @@ from dcc_core.display import Display
 from dcc_core.errors import unexpected
 from dcc_core.evaluate import Score
 from dcc_core.job import Job
-from dcc_core.measure import Measurer
+from dcc_core.measure import Measurer, on_all_images
 from dcc_core.observe import ScoreReport
 from dcc_core.registry import Registry
 from dcc_core.report import report_of
@@ -61,14 +61,28 @@ class Scoring:
             scores["random"] = [measurer.scores["random"] for measurer in measurers.values()]
         return scores
 
+    def of_all_images(self) -> dict[str, list[Score]]:
+        """Scores of networks trained on all real images: what no set of theirs is expected to surpass."""
+        score = self._job.config.score
+        start, scores = time.perf_counter(), []
+        for network in self._job.config.networks:
+            work = on_all_images(self._job, network, score.protocol or "dc", score.nets)
+            with self._display.track(f"all real images on {network}", work.nets) as progress:
+                scores.append(work.scorer.score(work.data, work.nets, lambda done, p=progress: p(done, "networks")))
+            self._tell("full", 0, network, scores[-1])
+        self.seconds[PHASES["full"]] = time.perf_counter() - start
+        return {"condensed": scores}
+
     def _one(self, name: str, m: Measurement, measurer: Measurer, s: CondensedSet, network: str) -> None:
         with self._display.track(f"scoring {name} on {network}", self._job.config.score.nets) as progress:
             score = measurer.measure(name, m, lambda done: progress(done, "networks"))
-        if score is None:
-            return
-        log.info(f"set {s.provenance.set}, {name}, {network}: {100 * score.mean:.1f} % ± {100 * score.std:.1f}")
-        self._record({"set": s.provenance.set, "subject": name} | score.as_dict())
-        self._registry.notify("dcc_evaluated", report=ScoreReport(set=s.provenance.set, subject=name, score=score))
+        if score is not None:
+            self._tell(name, s.provenance.set, network, score)
+
+    def _tell(self, subject: str, index: int, network: str, score: Score) -> None:
+        log.info(f"set {index}, {subject}, {network}: {100 * score.mean:.1f} % ± {100 * score.std:.1f}")
+        self._record({"set": index, "subject": subject} | score.as_dict())
+        self._registry.notify("dcc_evaluated", report=ScoreReport(set=index, subject=subject, score=score))
 
     def _combined(self, s: CondensedSet, score: Score) -> None:
         """Tell what a composite protocol found."""

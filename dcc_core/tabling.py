@@ -48,6 +48,8 @@ class Tabling:
         self._registry = registry
         self._out = out
         self._waiting: list[tuple[Cell, Config]] = []
+        if "run.budget" in given.values:
+            raise DccError("run.budget: the cells of a table must be comparable; give run.outer_loops")
         for cell in cells:
             try:
                 config = self._resolved(cell, given)
@@ -87,10 +89,7 @@ class Tabling:
         settings = cell.settings(f"table {spec.name}, scale {self.results.scale}")
         for key, setting in given.values.items():
             settings.add({key: setting.value}, setting.origin, setting.rank)
-        config = resolve(self._registry, settings)
-        if config.run.budget is not None:
-            raise DccError("run.budget: the cells of a table must be comparable; give run.outer_loops")
-        return config
+        return resolve(self._registry, settings)
 
     def _folder(self, cell: Cell) -> Path:
         return self._out.joinpath(*cell.values.values())
@@ -103,7 +102,7 @@ class Tabling:
             then = {key: entry["value"] for key, entry in report["config"].items()}
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DccError(f"'{path}' cannot be read: {error}; --overwrite runs its cell again") from error
         if changed := _changes(then, config.table()):
             raise DccError(

@@ -176,6 +176,11 @@ def dcc_selections() -> list[Component]:
             summary="images drawn uniformly from each class",
         ),
         Component(
+            name="full",
+            target="dcc_plugins.selections.at_random:Full",
+            summary="all images: the upper bound, scored without a set",
+        ),
+        Component(
             name="herding",
             target="dcc_plugins.selections.in_feature_space:Herding",
             summary="images whose mean feature stays near the class's",

@@ -18,6 +18,10 @@ SELECT_FLAGS = shlex.split("""
 --method --data --arch --recipe --ipc --seed --sets --protocol --eval-arch --eval-nets --device --memory --data-root
 --config -o --out --overwrite --json --quiet
 """)
+TABLE_FLAGS = shlex.split("""
+name --cells --scale --seed --sets --eval-nets --device --memory --data-root --config -o --out --overwrite --json
+--quiet
+""")
 HEAVY = ("torch", "kornia", "timm", "torchvision", "sklearn")
 FLAGS = shlex.split("""
 --data --loss --aug --arch --param --recipe --ipc --seed --sets --outer-loops --budget --inner-loops --network-steps
@@ -41,6 +45,8 @@ def invoke(command, *arguments):
         ["run", "--arch", "convnett"],
         ["plugins", "--kind", "loss", "--match", "c*"],
         ["run", "-o", "run.ipc=0"],
+        ["select", "--method", "hering"],
+        ["table", "overview", "--cells", "x"],
         ["run", "--config", "missing.toml"],
     ],
 )
@@ -59,9 +65,10 @@ def test_light_commands_import_nothing_heavy(arguments):
 def test_the_surface_is_frozen():
     flags = [o for p in run.params for o in p.opts]
     assert flags == FLAGS
-    assert sorted(cli.commands) == ["eval", "plugins", "run", "select", "show", "tune"]
+    assert sorted(cli.commands) == ["eval", "plugins", "run", "select", "show", "table", "tune"]
     assert [o for p in cli.commands["eval"].params for o in p.opts] == EVAL_FLAGS
     assert [o for p in cli.commands["select"].params for o in p.opts] == SELECT_FLAGS
+    assert [o for p in cli.commands["table"].params for o in p.opts] == TABLE_FLAGS
     tune = [o for p in cli.commands["tune"].params for o in p.opts]
     assert tune == [f for f in FLAGS if f not in ("--dry-run", "--overwrite")]
     assert [o for p in cli.commands["plugins"].params for o in p.opts] == ["--kind", "--match", "--json"]
@@ -158,6 +165,7 @@ def test_plugins_lists_every_component():
         "parametrisation",
         "selection",
         "recipe",
+        "table",
     }
     assert listed["broken"] == []
     losses = invoke(cli, "plugins", "--kind", "loss").stdout

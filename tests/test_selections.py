@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from dcc_core import DccError, load_set, over_real, train_on_real
 from dcc_core.cli import cli
 from dcc_core.coreset import coreset
+from dcc_core.measure import on_all_images
 from dcc_plugins.selections.by_score import EL2N, CScore, Forgetting, GraNd
 from dcc_plugins.selections.in_feature_space import Herding, KCenter
 
@@ -289,3 +290,39 @@ def test_a_selection_begins_condensing(make_job):
 def test_an_init_that_is_no_selection_is_refused(configure, options, message):
     with pytest.raises(DccError, match=message.replace("?", r"\?").replace(".", r"\.")):
         configure(options)
+
+
+def test_all_images_are_scored_without_a_set(tmp_path):
+    """By one network that sees each image once an epoch; the number of images does not matter."""
+    result = select(*SMALL, "--method", "full", "-o", "score.full_epochs=3", "--out", str(tmp_path / "a"), "--json")
+    assert result.exit_code == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == sorted(report["files"])
+    assert not [name for name in report["files"] if "set" in name]
+    assert report["accuracy"]["condensed"]["images_seen"] == 3 * 1347
+    assert report["accuracy"]["condensed"]["sets"] == 1
+
+
+def test_all_images_are_scored_as_a_batch_of_them_would_be(make_job):
+    job = make_job({"arch": "linear", "score.full_epochs": 2})
+    work = on_all_images(job, "", "dc", 2)
+    batch = job.real.batch(torch.arange(len(job.data.train.labels)))
+    assert work.scorer.score(work.data, 2).accuracies == work.scorer.score(batch, 2).accuracies
+    assert work.scorer.protocol.epochs == 2
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["run", "--init", "full"], "Error: selection 'full' keeps every image, not 1 of each class; it can be scored"),
+        (
+            ["select", "--method", "full", "--protocol", "ars"],
+            "Error: score.protocol: ars compares sets; all real images",
+        ),
+    ],
+)
+def test_all_images_are_no_set(tmp_path, command, message):
+    result = CliRunner().invoke(cli, [*command, *SMALL[:2], "--out", str(tmp_path), "--quiet"])
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not any(tmp_path.iterdir())

@@ -22,3 +22,16 @@ class RandomSelection(Selection):
             own[torch.randperm(len(own), generator=run.random.generator("selection", k))[:ipc]]
             for k, own in enumerate(run.real.by_class)
         ]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Full(Selection):
+    """All real images: networks trained on them are the upper bound of every set."""
+
+    @property
+    def whole(self) -> bool:
+        return True
+
+    def select(self, data: RealData, ipc: int, run: RunContext) -> Sequence[Tensor]:
+        return run.real.by_class
