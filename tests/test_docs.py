@@ -13,9 +13,10 @@ from dcc_core import Registry, hookspecs
 from dcc_core.cli import cli, run
 from dcc_core.component import KINDS
 from dcc_core.config import resolve
-from dcc_core.flags import RUN_FLAGS, add_flags
+from dcc_core.flags import RUN_FLAGS, SELECT_FLAGS, add_flags
 from dcc_core.registry import Origin
 from dcc_core.settings import Settings
+from dcc_core.table import table_named
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -92,6 +93,20 @@ def test_the_readmes_runs_resolve(command):
     assert len(config.entries) > 20
 
 
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("dcc select")])
+def test_the_readmes_selections_resolve(command):
+    flags = cli.commands["select"].make_context("select", shlex.split(command)[2:]).params
+    settings = add_flags(Settings(), SELECT_FLAGS, flags, flags["config_file"], flags["pairs"])
+    config = resolve(Registry.installed(), settings)
+    assert config.names["selection"] == flags["method"]
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("dcc table")])
+def test_the_readmes_tables_have_the_cells(command):
+    flags = cli.commands["table"].make_context("table", shlex.split(command)[2:]).params
+    assert len(table_named(Registry.installed(), flags["name"]).cells(flags["scale"], flags["cells"])) > 5
+
+
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith(("dcc plugins", "dcc show"))])
 def test_what_the_readme_lists_is_there(command):
     result = CliRunner().invoke(cli, shlex.split(command)[1:])
@@ -101,7 +116,7 @@ def test_what_the_readme_lists_is_there(command):
 
 def test_the_readmes_eval_scores_a_set(tmp_path):
     """The shown command, on a set and networks that are quick."""
-    (command,) = [c for c in COMMANDS if c.startswith("dcc eval")]
+    (command,) = [c for c in COMMANDS if c.startswith("dcc eval") and "--arch" in c]
     assert "runs/mine/set.safetensors" in command
     small = "--outer-loops 1 --inner-loops 1 --eval-nets 1 --protocol dc -o arch.width=4"
     assert CliRunner().invoke(run, [*small.split(), "--out", str(tmp_path)]).exit_code == 0
