@@ -1,12 +1,16 @@
 """Which image rate is best at which budget: validation accuracies over a grid of rates, for every loss.
 
-    python benchmarks/rates.py --data cifar10 --data-root DIR --out rates.jsonl --ipc 1 --loss collective \
+    python benchmarks/rates.py measure --data cifar10 --data-root DIR --out rates.jsonl --ipc 1 --loss collective \
         --rate 0.3 --rate 1 --rate 3 --loops 10 --loops 30 --loops 100 --seed 0 --seed 1 [-o KEY=VALUE ...]
 
 A tenth of the training images is set apart; the test images are not touched. ConvNet of width 32, 64 real images a
 class.
 A loss whose schedule does not depend on the number of outer loops is read along one run; `collective`, whose warm-up
 is a share of them, runs once for every number. Lines that --out has already are not measured again.
+
+    python benchmarks/rates.py table rates.jsonl ...
+
+prints what was measured as Markdown.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import click
@@ -26,6 +31,7 @@ from dcc_core.job import Job
 from dcc_core.settings import Rank, Settings
 
 NETS = 3
+PLACE = ("data", "ipc", "loss", "loops")
 NARROW = {
     "arch.width": 32,
     "run.real_batch": 64,
@@ -37,7 +43,30 @@ NARROW = {
 }
 
 
-@click.command()
+@click.group()
+def main() -> None:
+    """Measure, or print what was measured."""
+
+
+@main.command()
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+def table(files: tuple[Path, ...]) -> None:
+    rows = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    rates = sorted({row["rate"] for row in rows})
+    click.echo("| data | ipc | loss | outer loops | " + " | ".join(f"{rate:g}" for rate in rates) + " |")
+    click.echo("|---" * (len(rates) + 4) + "|")
+    for place in sorted({tuple(row[k] for k in PLACE) for row in rows}):
+        cells = []
+        for rate in rates:
+            own = [row for row in rows if tuple(row[k] for k in PLACE) == place and row["rate"] == rate]
+            own.sort(key=lambda row: row["seed"])
+            cells.append(
+                ", ".join(f"{100 * fmean(row['accuracies']):.1f}" if row["accuracies"] else "–" for row in own)
+            )
+        click.echo("| " + " | ".join([*map(str, place), *cells]) + " |")
+
+
+@main.command()
 @click.option("--data", required=True)
 @click.option("--data-root", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True)
@@ -48,7 +77,7 @@ NARROW = {
 @click.option("--loops", type=int, multiple=True, required=True)
 @click.option("--seed", "seeds", type=int, multiple=True, default=(0, 1))
 @click.option("-o", "pairs", multiple=True)
-def main(
+def measure(
     data: str,
     data_root: Path | None,
     out: Path,
