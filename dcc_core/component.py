@@ -34,11 +34,15 @@ class Component:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of component: its name, its key in a configuration, and the hook that collects it."""
+    """A kind of component: its name, its key in a configuration, and the hook that collects it.
+
+    files: the components are files of text, not classes.
+    """
 
     name: str
     key: str
     hook: str
+    files: bool = False
 
 
 KINDS = (
@@ -48,6 +52,6 @@ KINDS = (
     Kind("data", "data", "dcc_datasets"),
     Kind("parametrisation", "param", "dcc_parametrisations"),
     Kind("selection", "selection", "dcc_selections"),
-    Kind("recipe", "recipe", "dcc_recipes"),
-    Kind("table", "table", "dcc_tables"),
+    Kind("recipe", "recipe", "dcc_recipes", files=True),
+    Kind("table", "table", "dcc_tables", files=True),
 )

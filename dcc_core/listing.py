@@ -78,7 +78,7 @@ def show(kind: str, name: str | None, as_json: bool) -> None:
             known = ", ".join(row.component.name for row in registry.components(k.name))
             raise DccError(f"which {k.name}? One of: {known}")
         key, found = k.key, registry.find(k.name, name)
-        if k.name in ("recipe", "table"):
+        if k.files:
             click.echo(found.read())
             return
         cls = found.load()
