@@ -18,7 +18,7 @@ from .errors import DccError as DccError
 from .evaluate import Score as Score
 from .hookspecs import hookimpl as hookimpl
 from .observe import RunInfo as RunInfo, ScoreReport as ScoreReport, StepReport as StepReport
-from .python import condense as condense, score as score, score_across as score_across
+from .python import condense as condense, score as score, score_across as score_across, select as select
 from .real import Normalisation as Normalisation, RealImages as RealImages
 from .real_training import over_real as over_real, train_on_real as train_on_real
 from .registry import Registry as Registry

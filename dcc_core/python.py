@@ -9,6 +9,7 @@ from typing import Any
 
 from dcc_core.builder import DEFAULT_NAMES, KIND_OF_KEY
 from dcc_core.config import Config, resolve
+from dcc_core.coreset import coreset
 from dcc_core.engine import Watch
 from dcc_core.errors import DccError
 from dcc_core.evaluate import Score
@@ -41,6 +42,23 @@ def condense(
     """
     registry = registry or Registry.installed()
     return Job(_config(registry, Settings(), choices, options), registry).condense(set_index, watch)
+
+
+def select(
+    *,
+    method: str = "random",
+    options: Mapping[str, Any] | None = None,
+    set_index: int = 0,
+    registry: Registry | None = None,
+    **choices: Any,
+) -> CondensedSet:
+    """Select real images of every class, a coreset, as `dcc select` does.
+
+    method: the selection. The other arguments are those of `condense`: `data="cifar10", ipc=10, arch="convnet"`.
+    Raises DccError (OptionError) for wrong names and values, and where the selection needs what is not there.
+    """
+    registry = registry or Registry.installed()
+    return coreset(Job(_config(registry, Settings(), choices | {"selection": method}, options), registry), set_index)
 
 
 def score(

@@ -11,6 +11,7 @@ import toys
 from click.testing import CliRunner
 from torch.nn import functional as F
 
+import dcc_core
 from dcc_core import DccError, load_set, over_real, train_on_real
 from dcc_core.cli import cli
 from dcc_core.coreset import coreset
@@ -257,6 +258,14 @@ def test_select_leaves_what_a_run_leaves(tmp_path):
     assert read[0] == read[1]
     again = CliRunner().invoke(cli, ["eval", str(tmp_path / "a" / "set.safetensors"), "--json", "--quiet"])
     assert json.loads(again.stdout)["accuracy"]["condensed"]["mean"] == report["accuracy"]["condensed"]["mean"]
+
+
+def test_select_from_python_gives_the_commands_set(tmp_path):
+    pixels = {"selection.features": "pixels"}
+    s = dcc_core.select(method="k-center", data="digits", ipc=2, seed=3, options=pixels)
+    words = ("--method", "k-center", "-o", "selection.features=pixels", "--ipc", "2", "--seed", "3", "--sets", "1")
+    select(*SMALL, *words, "--out", str(tmp_path))
+    assert torch.equal(s.images, load_set(tmp_path / "set.safetensors").images)
 
 
 def test_a_selection_that_fails_leaves_the_folder_as_it_was(tmp_path):
