@@ -14,7 +14,7 @@ import click
 
 from dcc_core.config import resolve
 from dcc_core.errors import DccError, IncompleteError, PluginWarning
-from dcc_core.flags import EVAL_FLAGS, RUN_FLAGS, SELECT_FLAGS, TABLE_FLAGS, add_flags, with_flags
+from dcc_core.flags import EVAL_FLAGS, RUN_FLAGS, SELECT_FLAGS, TABLE_FLAGS, add_flags, with_flags, with_results
 from dcc_core.listing import plugins, show
 from dcc_core.registry import Registry
 from dcc_core.settings import Settings
@@ -59,10 +59,7 @@ def _show_warning(message: Warning | str, category: type[Warning], filename: str
 @click.command(cls=_Command, name="run", context_settings=HELP)
 @with_flags(RUN_FLAGS, defaults=True)
 @click.option("--dry-run", is_flag=True, help="say what the run would take in time, memory and disk; write nothing")
-@click.option("--out", type=click.Path(path_type=Path), help="folder for the results  [default: runs/<name>]")
-@click.option("--overwrite", is_flag=True, help="replace the results of an earlier run in --out")
-@click.option("--json", "as_json", is_flag=True, help="print the report as JSON, the last line of stdout")
-@click.option("--quiet", is_flag=True, help="show nothing but errors and the result")
+@with_results("runs/<name>", again="replace the results of an earlier run in --out")
 def run(
     config_file: Path | None,
     pairs: tuple[str, ...],
@@ -110,10 +107,7 @@ def _show_result(report: dict[str, Any], as_json: bool) -> None:
 
 @click.command()
 @with_flags(SELECT_FLAGS, defaults=True)
-@click.option("--out", type=click.Path(path_type=Path), help="folder for the results  [default: runs/<name>]")
-@click.option("--overwrite", is_flag=True, help="replace the results of an earlier run in --out")
-@click.option("--json", "as_json", is_flag=True, help="print the report as JSON, the last line of stdout")
-@click.option("--quiet", is_flag=True, help="show nothing but errors and the result")
+@with_results("runs/<name>", again="replace the results of an earlier run in --out")
 def select(
     config_file: Path | None,
     pairs: tuple[str, ...],
@@ -214,10 +208,7 @@ def evaluate(
 @click.option("--cells", multiple=True, metavar="PATTERN", help="only these cells, e.g. 'cifar10/ipc10/*'; repeatable")
 @click.option("--scale", default="small", show_default=True, help="size of the runs: tiny, small, or paper")
 @with_flags(TABLE_FLAGS, defaults=False)
-@click.option("--out", type=click.Path(path_type=Path), help="folder for the cells  [default: tables/<name>/<scale>]")
-@click.option("--overwrite", is_flag=True, help="run cells again that are done")
-@click.option("--json", "as_json", is_flag=True, help="print JSON, the last line of stdout")
-@click.option("--quiet", is_flag=True, help="show nothing but errors and the result")
+@with_results("tables/<name>/<scale>", again="run cells again that are done")
 def table(
     name: str,
     cells: tuple[str, ...],

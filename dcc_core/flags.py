@@ -100,6 +100,24 @@ def with_flags(flags: tuple[Flag, ...], *, defaults: bool) -> Callable[[Callable
     return decorate
 
 
+def with_results(default: str, *, again: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add where a command's results go, and how they are shown. again: what `--overwrite` does."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        for option in (
+            click.option("--quiet", is_flag=True, help="show nothing but errors and the result"),
+            click.option("--json", "as_json", is_flag=True, help="print the result as JSON, the last line of stdout"),
+            click.option("--overwrite", is_flag=True, help=again),
+            click.option(
+                "--out", type=click.Path(path_type=Path), help=f"folder for the results  [default: {default}]"
+            ),
+        ):
+            command = option(command)
+        return command
+
+    return decorate
+
+
 def add_flags(
     settings: Settings,
     flags: tuple[Flag, ...],
