@@ -16,7 +16,7 @@ from dcc_core.config import resolve
 from dcc_core.errors import DccError, IncompleteError, PluginWarning
 from dcc_core.flags import EVAL_FLAGS, RUN_FLAGS, SELECT_FLAGS, TABLE_FLAGS, add_flags, with_flags, with_results
 from dcc_core.listing import plugins, show
-from dcc_core.registry import Registry
+from dcc_core.registry import Registry, kind_named
 from dcc_core.settings import Settings
 
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -248,13 +248,27 @@ def table(
         raise IncompleteError(f"{len(results.failed)} of {len(chosen)} cells failed\n{failed}")
 
 
+@click.command(name="new-plugin")
+@click.argument("name")
+@click.option("--kind", required=True, help="loss, augmentation, architecture, data, parametrisation, or selection")
+@click.option(
+    "--in", "place", type=click.Path(path_type=Path), default=Path(), help="folder to write into  [default: .]"
+)
+def new_plugin(name: str, kind: str, place: Path) -> None:
+    """Write a package with one component, its test and its CI, ready for `pip install`."""
+    from dcc_core import new_plugin as room
+
+    folder = room.new_plugin(name, kind_named(kind), place, Registry.installed())
+    click.echo(f"wrote {folder}; next: pip install -e '{folder}[test]' && pytest {folder}")
+
+
 @click.group(cls=_Commands, context_settings=HELP)
 @click.version_option(package_name="dcc")
 def cli() -> None:
     """Dataset condensation: a few synthetic images per class on which networks train nearly as well."""
 
 
-for command in (run, select, evaluate, table, tune, plugins, show):
+for command in (run, select, evaluate, table, tune, plugins, show, new_plugin):
     cli.add_command(command)
 
 

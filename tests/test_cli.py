@@ -65,7 +65,7 @@ def test_light_commands_import_nothing_heavy(arguments):
 def test_the_surface_is_frozen():
     flags = [o for p in run.params for o in p.opts]
     assert flags == FLAGS
-    assert sorted(cli.commands) == ["eval", "plugins", "run", "select", "show", "table", "tune"]
+    assert sorted(cli.commands) == ["eval", "new-plugin", "plugins", "run", "select", "show", "table", "tune"]
     assert [o for p in cli.commands["eval"].params for o in p.opts] == EVAL_FLAGS
     assert [o for p in cli.commands["select"].params for o in p.opts] == SELECT_FLAGS
     assert [o for p in cli.commands["table"].params for o in p.opts] == TABLE_FLAGS

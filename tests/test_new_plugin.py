@@ -1,0 +1,88 @@
+"""`dcc new-plugin`: what it writes is a plugin that works as it stands."""
+
+import os
+import shlex
+import subprocess
+import sys
+import tomllib
+
+import pytest
+from click.testing import CliRunner
+
+from dcc_core.cli import cli
+from dcc_core.new_plugin import USES
+
+SMALL = "--outer-loops 2 --inner-loops 1 --network-steps 1 --eval-nets 1 --protocol dc -o score.baseline=false --quiet"
+
+
+def new_plugin(*arguments):
+    return CliRunner().invoke(cli, ["new-plugin", *arguments])
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory):
+    """A generated package of every kind, found as if it were installed: the folders, and an environment."""
+    place = tmp_path_factory.mktemp("packages")
+    folders = {}
+    for kind in USES:
+        result = new_plugin(f"my-{kind}", "--kind", kind, "--in", str(place))
+        assert result.exit_code == 0, result.stderr
+        folders[kind] = place / f"dcc-my-{kind}"
+        project = tomllib.loads((folders[kind] / "pyproject.toml").read_text())["project"]
+        info = folders[kind] / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: 0.1.0\n")
+        (entry,) = project["entry-points"]["dcc"].items()
+        (info / "entry_points.txt").write_text(f"[dcc]\n{entry[0]} = {entry[1]}\n")
+    path = os.pathsep.join(map(str, [*folders.values(), os.getcwd()]))
+    return folders, os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+
+
+def python(environment, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", *arguments], capture_output=True, text=True, timeout=600, env=environment
+    )
+
+
+def test_all_that_is_written_works_together(packages, tmp_path):
+    """One run of the five kinds that a run has, and a selection to begin from."""
+    _, environment = packages
+    own = "--loss my-loss --aug my-augmentation --arch my-architecture --data my-data --param my-parametrisation"
+    words = [*shlex.split(own), "--init", "my-selection", *shlex.split(SMALL), "--out", str(tmp_path / "out")]
+    done = python(environment, "dcc_core", "run", *words)
+    assert done.returncode == 0, done.stderr
+    assert "my-loss+my-augmentation" in done.stdout
+    config = tomllib.loads((tmp_path / "out" / "config.toml").read_text())
+    named = {key: config[key]["name"] for key in ("loss", "aug", "arch", "data", "param")}
+    assert named == {
+        "loss": "my-loss",
+        "aug": "my-augmentation",
+        "arch": "my-architecture",
+        "data": "my-data",
+        "param": "my-parametrisation",
+    }
+    assert config["selection"]["name"] == "my-selection"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["collective", "--kind", "loss"], "Error: there is a loss 'collective' already, of builtin (dcc"),
+        (["My Loss", "--kind", "loss"], "Error: 'My Loss' cannot be a component's name; use small letters"),
+        (["x", "--kind", "lss"], "Error: no kind of component named 'lss'. Did you mean 'loss'?"),
+        (["x", "--kind", "recipe"], "Error: --kind 'recipe': there is no template; one of: loss, augmentation"),
+    ],
+)
+def test_bad_input_is_one_message_and_nothing_is_written(tmp_path, arguments, message):
+    result = new_plugin(*arguments, "--in", str(tmp_path))
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not any(tmp_path.iterdir())
+
+
+def test_what_is_there_stays(tmp_path):
+    (tmp_path / "dcc-mine").mkdir()
+    result = new_plugin("mine", "--kind", "loss", "--in", str(tmp_path))
+    assert result.exit_code == 2
+    assert "exists already; remove it, or take another name" in result.stderr
+    assert not any((tmp_path / "dcc-mine").iterdir())
