@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
+from dcc_core.api import Augmentation
 from dcc_core.batch_statistics import keepers
 from dcc_core.rng import Randomness, seeded
-from dcc_core.step import RunContext
+from dcc_core.step import RunContext, augmented
 
 
 def train_on_real(
@@ -22,25 +23,32 @@ def train_on_real(
     momentum: float = 0.9,
     weight_decay: float = 5e-4,
     batch_size: int = 256,
+    augmentation: Augmentation | None = None,
     seen: Callable[[Tensor, Tensor], None] | None = None,
 ) -> Iterator[int]:
-    """Train a network by SGD on all real training images, without augmentation; yields after every epoch.
+    """Train a network by SGD on all real training images; yields after every epoch.
 
-    seen: is told, before every update, the indices of the images (B,) into the training part and their logits (B, K).
+    augmentation: drawn for every image. seen: is told, before every update, the indices of the images (B,) into the
+    training part and their logits (B, K).
     """
     optimiser = torch.optim.SGD(network.parameters(), lr=rate, momentum=momentum, weight_decay=weight_decay, fused=True)
     for epoch in range(epochs):
         network.train()
         order = torch.randperm(len(run.real.labels), generator=random.generator("order", epoch))
         with seeded(random.generator("network", epoch), run.device):
-            for indices in order.split(batch_size):
+            for number, indices in enumerate(order.split(batch_size)):
+                batch = run.real.batch(indices)
+                if augmentation:
+                    generator = random.generator("augment", epoch, number)
+                    draws = dict(augmentation.draw(len(indices), run.data.shape, generator, per_batch=True))
+                    batch = augmented(augmentation, batch, draws, torch.arange(len(indices)), run.num_classes)
+                at_once = len(indices) if keepers(network) else run.chunks.images
                 optimiser.zero_grad(set_to_none=True)
-                for part in [indices] if keepers(network) else indices.split(run.chunks.images):
-                    batch = run.real.batch(part)
-                    logits = network(batch.images)
+                for part in torch.arange(len(indices)).split(at_once):
+                    logits = network(batch.images[part])
                     if seen:
-                        seen(part, logits.detach())
-                    (run.criterion(logits, batch.labels).sum() / len(indices)).backward()
+                        seen(indices[part], logits.detach())
+                    (run.criterion(logits, batch.labels[part]).sum() / len(indices)).backward()
                 optimiser.step()
         yield epoch
 

@@ -149,6 +149,12 @@ class Step:
             self._draws[draw] = dict(params)
         return augmented(self.run.augmentation, batch, self._draws[draw], owners, self.num_classes)
 
+    def augment_each(self, batch: Batch, *purpose: str | int) -> Batch:
+        """Augmentation as a network's training has it: a draw for every image, addressed by a purpose."""
+        generator = self._random.generator("augment-each", *purpose)
+        draws = self.run.augmentation.draw(len(batch.images), self.run.data.shape, generator, per_batch=True)
+        return augmented(self.run.augmentation, batch, dict(draws), torch.arange(len(batch.images)), self.num_classes)
+
     def embed(self, images: Tensor) -> Tensor:
         """Features (B, D) of the network before its head."""
         return self.network.embed(images)  # pyright: ignore[reportCallIssue]

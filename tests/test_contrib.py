@@ -14,7 +14,10 @@ import pytest
 
 CONTRIB = Path(__file__).parent.parent / "plugins_contrib"
 PACKAGES = sorted(p.parent.name for p in CONTRIB.glob("*/pyproject.toml"))
-RUNS = {"dcc-kip": "--loss kip --param soft-labels"}
+RUNS = {
+    "dcc-kip": "--loss kip --param soft-labels",
+    "dcc-mtt": "--loss mtt -o loss.experts=1 -o loss.expert_epochs=2 -o loss.latest_start=0",
+}
 """A run of each package's own components, beside which only `SMALL` is said."""
 SMALL = "--outer-loops 2 --protocol dc --eval-nets 1 -o arch.width=4 -o score.baseline=false --quiet --json"
 
@@ -35,7 +38,7 @@ def installed(request, tmp_path_factory):
 
 
 def dcc(site, *arguments):
-    environment = os.environ | {"PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": str(site), "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(site / "cache")}
     command = [sys.executable, "-m", "dcc_core", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
 
