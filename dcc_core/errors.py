@@ -19,7 +19,7 @@ class IncompleteError(DccError):
 
 
 class ContractError(DccError):
-    """A component breaks a rule of its kind: the fault is the plugin's. The message says which rule, and how to keep it.
+    """A component breaks a rule of its kind: the fault is the plugin's. The message says which rule it is.
 
     The innermost code knows the rule, an outer one the component's name and plugin.
     """

@@ -1,4 +1,4 @@
-"""Components that break a rule of their kind end a run with one error: which component, of which package, which rule."""
+"""Components that break a rule of their kind end a run with one error: which component, which package, which rule."""
 
 from collections.abc import Mapping
 from dataclasses import replace
