@@ -16,11 +16,16 @@ CLASSES = 3
 
 
 class AugmentationConformance(Conformance):
-    """Tests of an augmentation. shape: (C, H, W) of the images it is tried on; traits: of their data."""
+    """Tests of an augmentation.
+
+    shape: (C, H, W) of the images it is tried on; traits: of their data. alone: whether every image is transformed on
+    its own; False for one that looks at the whole batch by design, which is then none for Siamese matching.
+    """
 
     kind = "augmentation"
     shape: ClassVar[tuple[int, int, int]] = (3, 12, 12)
     traits: ClassVar[frozenset[str]] = frozenset()
+    alone: ClassVar[bool] = True
 
     def test_draws_have_one_row_each(self) -> None:
         """Tensors on the CPU, leading dimension n, be they of a batch or independent."""
@@ -44,8 +49,8 @@ class AugmentationConformance(Conformance):
 
     def test_one_draw_serves_batches_of_any_size(self) -> None:
         """Siamese matching applies a class's draw to 256 real images and to one synthetic one."""
-        if self._augmentation.mixes_labels:
-            pytest.skip("it mixes the images of a batch")
+        if not self.alone or self._augmentation.mixes_labels:
+            pytest.skip("it looks at the whole batch")
         images, draws, index = self._images(8), self._draws(4), torch.tensor([0, 1, 2, 3, 3, 2, 1, 0])
         some = torch.tensor([6, 1, 4])
         whole, _ = self._applied(images, draws=draws, index=index)

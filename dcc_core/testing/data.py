@@ -8,9 +8,11 @@ from typing import ClassVar
 import pytest
 import torch
 
+from dcc_core.builder import ENGINE_SECTIONS
 from dcc_core.config import resolve
 from dcc_core.data import DataSource, ImageSet, RealData
 from dcc_core.errors import ContractError, DccError
+from dcc_core.options import schema
 from dcc_core.settings import Rank, Settings
 from dcc_core.testing.base import Conformance
 from dcc_core.testing.randomness import global_seeds, left_alone
@@ -70,6 +72,10 @@ class DataConformance(Conformance):
 
     def test_suggestions_are_options(self) -> None:
         """What it suggests for small data are options that a run has, and none that are the loss's."""
+        known = {f"{section}.{name}" for section, cls in ENGINE_SECTIONS.items() for name in schema(cls)}
+        suggested = [key for key in self.built().suggestions() if key.partition(".")[0] in ENGINE_SECTIONS]
+        strange = [key for key in suggested if key not in known]
+        assert not strange, f"{self.title}: suggestions are options of a run; there is no {', '.join(strange)}"
         try:
             settings = Settings()
             settings.add({"data": self.component} | self._own(), "options", Rank.OPTION)

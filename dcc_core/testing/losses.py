@@ -134,7 +134,7 @@ class LossConformance(Conformance):
         for first, second in zip(*twice, strict=True):
             differing = [name for name, gradient in first.items() if _bytes(gradient) != _bytes(second[name])]
             assert not differing, (
-                f"{self.title}: the same seed gives the same bytes; the gradients of {', '.join(differing)} differ. Draw "
+                f"{self.title}: the same seed gives the same bytes; those of {', '.join(differing)} differ. Draw "
                 "from `step.generator(...)`, and in setup from `run.random`"
             )
 

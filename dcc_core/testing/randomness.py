@@ -39,8 +39,8 @@ def left_alone(title: str) -> Iterator[None]:
     names = ("random", "numpy.random", "torch")
     changed = [n for n, a, b in zip(names, before, global_states(), strict=True) if a != b]
     assert not changed, (
-        f"{title}: global random states stay as they are; that of {', '.join(changed)} changed. Draw from the generator "
-        "that you are given, or inside `dcc_core.seeded`"
+        f"{title}: global random states stay as they are; that of {', '.join(changed)} changed. Draw from the "
+        "generator that you are given, or inside `dcc_core.seeded`"
     )
 
 
