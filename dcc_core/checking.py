@@ -46,9 +46,10 @@ class ManifestImport:
         """What is wrong with it, one line each."""
         if self.error:
             return [f"its manifest does not import on its own: {self.error}"]
-        heavy = [f"its manifest imports {', '.join(self.heavy)}"] if self.heavy else []
-        slow = [f"its manifest takes {self.seconds:.1f} s to import, more than {SLOW} s"] if self.seconds > SLOW else []
-        return heavy + slow
+        if self.heavy:
+            return [f"its manifest imports {', '.join(self.heavy)}"]
+        slow = f"its manifest takes {self.seconds:.1f} s to import, more than {SLOW} s"
+        return [slow] if self.seconds > SLOW else []
 
 
 @dataclass(frozen=True)
