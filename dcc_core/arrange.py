@@ -11,20 +11,28 @@ import torch
 from torch import Tensor
 
 from dcc_core.data import DataSource, ImageSet, RealData, Statistics
-from dcc_core.errors import DccError, did_you_mean
+from dcc_core.errors import ContractError, DccError, did_you_mean
 from dcc_core.rng import Randomness
 
 log = logging.getLogger("dcc")
 
 
-def load(source: DataSource, name: str, *, root: Path, download: bool, progress: bool) -> RealData:
-    """What a source loads, as its options want it. Raises DccError that names the source where that fails."""
+def load(source: DataSource, title: str, *, root: Path, download: bool, progress: bool) -> RealData:
+    """What a source loads, as its options want it. Raises DccError that names the source where that fails.
+
+    title: the source with its plugin, as `Provided.title` gives it.
+    """
     try:
-        return arranged(source, source.load(root=root, download=download, progress=progress))
+        data = source.load(root=root, download=download, progress=progress)
+        if not isinstance(data, RealData):
+            raise ContractError(f"load returns RealData; it returned {type(data).__name__}")
+        return arranged(source, data)
+    except ContractError as error:
+        raise ContractError(f"{error} ({title})") from error
     except DccError:
         raise
     except Exception as error:
-        raise DccError(f"data '{name}' cannot be loaded: {type(error).__name__}: {error}") from error
+        raise DccError(f"{title} cannot be loaded: {type(error).__name__}: {error}") from error
 
 
 def arranged(source: DataSource, data: RealData) -> RealData:

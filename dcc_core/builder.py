@@ -34,6 +34,7 @@ class Builder:
         self.problems: list[str] = []
         self.entries: dict[str, Setting] = {}
         self.names: dict[str, str] = {}
+        self.titles: dict[str, str] = {}
         self.versions: dict[str, str] = {}
 
     def stop_on_problems(self) -> None:
@@ -177,6 +178,7 @@ class Builder:
         name, origin = str(setting.value).removeprefix(BUILTIN), found.provided.origin
         self.entries[key] = replace(setting, value=name)
         self.names[key] = name
+        self.titles[key] = replace(found.provided, component=replace(found.provided.component, name=name)).title
         if origin.distribution:
             self.versions[origin.distribution] = origin.version
         if found.argument is not None:

@@ -27,6 +27,7 @@ class Config:
 
     entries: every option's dotted key with its value and origin, in a readable order.
     names: the chosen component's name by section, e.g. {"loss": "collective"}; without `builtin:`.
+    titles: the same for messages, with plugin and version.
     networks: what sets are scored on, by what `score.arch` says of each.
     schedule, image_rate: inner loops, network steps and the images' rate, the loss's unless given.
     versions: of the distributions used.
@@ -44,6 +45,7 @@ class Config:
     schedule: Schedule
     image_rate: float
     names: dict[str, str]
+    titles: dict[str, str]
     entries: dict[str, Setting]
     versions: dict[str, str]
 
@@ -119,6 +121,7 @@ def resolve(registry: Registry, settings: Settings) -> Config:
         schedule=Schedule(entries["run.inner_loops"].value, entries["run.network_steps"].value),
         image_rate=entries["run.image_rate"].value,
         names=names,
+        titles=builder.titles,
         entries=entries,
         versions=dict(sorted(builder.versions.items())),
     )

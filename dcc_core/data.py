@@ -12,7 +12,7 @@ import torch
 from annotated_types import Ge, Lt
 from torch import Tensor
 
-from dcc_core.errors import DccError
+from dcc_core.errors import ContractError
 
 CHUNK = 2**22
 """Numbers that the statistics are computed of at once; bounds their memory."""
@@ -40,7 +40,7 @@ class RealData:
     computed from the training part (then `computed` is true).
     class_names: one per class, in label order.
     traits: facts that components ask for: `mirror-changes-class` (digits, letters), `mnist`.
-    Raises DccError when shapes, types or labels do not fit together.
+    Raises ContractError when shapes, types or labels do not fit together.
     """
 
     name: str
@@ -65,10 +65,10 @@ class RealData:
             object.__setattr__(self, "std", std)
         for name in self.class_names:
             if not name.isprintable():
-                raise DccError(f"data '{self.name}': the class name {name!r} cannot be written as text")
+                raise ContractError(f"data '{self.name}': the class name {name!r} cannot be written as text")
         numbers = (len(self.mean), len(self.std)) == (self.channels, self.channels)
         if not numbers or not all(0 < s < float("inf") for s in self.std):
-            raise DccError(
+            raise ContractError(
                 f"data '{self.name}': mean {self.mean} and std {self.std} must have one number "
                 f"per channel ({self.channels}), std positive"
             )
@@ -90,23 +90,23 @@ class RealData:
     def _check(self, part: str, s: ImageSet) -> None:
         where = f"data '{self.name}', {part} part"
         if not len(s.images):
-            raise DccError(f"{where}: it holds no images")
+            raise ContractError(f"{where}: it holds no images")
         if s.images.dtype != torch.uint8 or s.images.ndim != 4:
-            raise DccError(
+            raise ContractError(
                 f"{where}: images are {s.images.dtype} of shape {tuple(s.images.shape)}; expected uint8 (N, C, H, W)"
             )
         if s.images.shape[1:] != self.train.images.shape[1:]:
-            raise DccError(
+            raise ContractError(
                 f"{where}: images are {tuple(s.images.shape[1:])}, the train part's {tuple(self.shape)}; "
                 "they must agree"
             )
         if s.labels.dtype != torch.int64 or s.labels.shape != s.images.shape[:1]:
-            raise DccError(
+            raise ContractError(
                 f"{where}: labels are {s.labels.dtype} of shape {tuple(s.labels.shape)}; "
                 f"expected int64 ({len(s.images)},)"
             )
         if not 0 <= int(s.labels.min()) <= int(s.labels.max()) < self.num_classes:
-            raise DccError(
+            raise ContractError(
                 f"{where}: labels span {int(s.labels.min())} to {int(s.labels.max())}; "
                 f"expected 0 to {self.num_classes - 1}"
             )

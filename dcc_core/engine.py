@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from dcc_core.api import Batch, MatchingLoss, State
-from dcc_core.errors import DccError
+from dcc_core.api import Batch, MatchingLoss, Part, State, Total
+from dcc_core.errors import ContractError, DccError
 from dcc_core.observe import StepReport
 from dcc_core.plain import missing_derivative
 from dcc_core.step import RunContext, Step
@@ -18,6 +18,9 @@ from dcc_core.synthetic import Synthetic
 from dcc_core.training import train_epoch
 
 Watch = Callable[[StepReport], None]
+
+SECOND_BACKWARD = "backward through the graph a second time"
+"""What torch says where two terms share a graph, of which the first one's backward has freed the tensors."""
 
 
 def optimise(
@@ -62,18 +65,51 @@ def update(step: Step, loss: MatchingLoss, state: State) -> float:
 
 
 def _descent(step: Step, loss: MatchingLoss, state: State) -> float:
-    """The gradient of the objective, gathered in the synthetic set, and its value."""
+    """The gradient of the objective, gathered in the synthetic set, and its value.
+
+    Raises ContractError where the terms are not what `MatchingLoss` says.
+    """
     step.synthetic.zero_gradients()
     total = torch.zeros((), dtype=step.run.dtype, device=step.run.device)
     try:
-        for term in loss.terms(step, state):
-            total += term.value.detach()
-            torch.autograd.backward(term.value, inputs=step.synthetic.leaves())
+        terms = loss.terms(step, state)
+        if not isinstance(terms, Iterable):
+            raise ContractError(f"terms yields Part and Total; it returned {type(terms).__name__}, so write yield")
+        count = 0
+        for count, term in enumerate(terms, start=1):
+            value = _scalar(term, count)
+            total += value.detach()
+            torch.autograd.backward(value, inputs=step.synthetic.leaves())
+        if not count and step.classes:
+            raise ContractError("terms yields at least one Part or Total in every step; it yielded nothing")
+    except ContractError as error:
+        raise error.of(step.run.titled("loss")) from error
     except RuntimeError as error:
         if missing := missing_derivative(error):
             raise missing from error
+        if SECOND_BACKWARD in str(error):
+            raise ContractError(
+                "terms share no graph, as each is differentiated when it arrives; yield the sum of terms that have "
+                "something in common, or compute it anew for each (synthetic.batch decodes at every call)"
+            ).of(step.run.titled("loss")) from error
         raise
     return total.item()
+
+
+def _scalar(term: object, count: int) -> Tensor:
+    """The scalar of a loss's term, the `count`-th of its step. Raises ContractError where it is none."""
+    if not isinstance(term, Part | Total):
+        raise ContractError(f"terms yields Part and Total; term {count} is {type(term).__name__}")
+    value = term.value
+    if not isinstance(value, Tensor):
+        raise ContractError(f"terms are scalar tensors; term {count} holds {type(value).__name__}")
+    if value.ndim or not value.is_floating_point():
+        raise ContractError(f"terms are scalars; term {count} is {value.dtype} of shape {tuple(value.shape)}")
+    if not value.requires_grad:
+        raise ContractError(
+            f"terms depend on the synthetic set; term {count} is a constant, with nothing to learn from"
+        )
+    return value
 
 
 class Network:

@@ -18,6 +18,17 @@ class IncompleteError(DccError):
     exit_code = 1
 
 
+class ContractError(DccError):
+    """A component breaks a rule of its kind: the fault is the plugin's. The message says which rule it is.
+
+    The innermost code knows the rule, an outer one the component's name and plugin.
+    """
+
+    def of(self, title: str) -> ContractError:
+        """The same error with the component named; `title` as `Provided.title` gives it."""
+        return ContractError(f"{title} breaks a rule of its kind: {self}")
+
+
 class OptionError(DccError):
     """One or more wrong options, reported together.
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from dcc_core.observe import RunInfo, ScoreReport, StepReport
 
 PROJECT = "dcc"
+API = 1
+"""The version of the interface for plugins. A manifest may say which it is built for, `DCC_API = 1`; one that says
+another is left out with one warning."""
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 

@@ -20,7 +20,7 @@ from dcc_core.criterion import CRITERIA
 from dcc_core.data import ImageSet
 from dcc_core.device import device_named
 from dcc_core.engine import Watch, optimise
-from dcc_core.errors import DccError
+from dcc_core.errors import ContractError, DccError
 from dcc_core.evaluate import Score, Scorer
 from dcc_core.grid import grid_png
 from dcc_core.initial import initial_rows
@@ -35,7 +35,7 @@ from dcc_core.robustness import measurements
 from dcc_core.setfile import CondensedSet, load_set
 from dcc_core.settings import Rank, Settings
 from dcc_core.side_by_side import workers
-from dcc_core.step import RunContext
+from dcc_core.step import RunContext, augmented
 from dcc_core.synthetic import Synthetic
 from dcc_core.trial import Trial, tried
 
@@ -62,10 +62,11 @@ class Job:
         self.device = device_named(config.run.device)
         self.dtype = DTYPES[config.run.precision]
         root = config.run.data_root or Path(platformdirs.user_cache_dir("dcc"))
-        self.data = load(config.data, config.names["data"], root=root, download=config.run.download, progress=progress)
+        self.data = load(config.data, config.titles["data"], root=root, download=config.run.download, progress=progress)
         self.real = RealImages(self.data, self.device, self.dtype)
         self.augmentation = config.aug.adapt(self.data.traits)
         self._check_ipc()
+        self._try_augmentation()
         self._scored_part()
         self._memory = memory_left(config.run, self.data, self.device)
         self._trials: dict[str, Trial] = {}
@@ -118,6 +119,7 @@ class Job:
             chunks=self._chunks(self.config.names["arch"]),
             plain_operations=bool(trial.plain),
             by_layer=trial.by_layer,
+            titles=self.config.titles,
         )
 
     def start(self, set_index: int = 0) -> Start:
@@ -192,6 +194,16 @@ class Job:
         memory = None if self._memory is None else self._memory // sharers
         given = self.config.run.micro_batch
         return Chunks(self._trials[label].footprint, self.device, given=given, memory=memory)
+
+    def _try_augmentation(self) -> None:
+        """Raise ContractError where the augmentation gives images of another shape, before any work is lost."""
+        batch = self.real.batch(torch.arange(2))
+        generator = Randomness(self.config.run.seed).generator("trial", "augmentation")
+        try:
+            draws = self.augmentation.draw(len(batch), self.data.shape, generator, per_batch=True)
+            augmented(self.augmentation, batch, dict(draws), torch.arange(len(batch)), self.data.num_classes)
+        except ContractError as error:
+            raise error.of(self.config.titles["aug"]) from error
 
     def _try_networks(self, matching: bool) -> None:
         """Networks that do not fit the data are told now. Says what matching will do otherwise than training."""

@@ -12,17 +12,23 @@ import click
 
 from dcc_core import options
 from dcc_core.builder import ENGINE_SECTIONS
-from dcc_core.errors import DccError, PluginWarning
+from dcc_core.errors import DccError, IncompleteError, PluginWarning
 from dcc_core.registry import Provided, Registry, kind_named
 
 
 @click.command()
 @click.option("--kind", help="only components of this kind")
 @click.option("--match", metavar="PATTERN", help="only these names, those of families too, e.g. 'timm/*vit*'")
+@click.option("--check", is_flag=True, help="import every component, and say what is wrong; exit code 1 if anything is")
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
-def plugins(kind: str | None, match: str | None, as_json: bool) -> None:
+def plugins(kind: str | None, match: str | None, check: bool, as_json: bool) -> None:
     """List every component with its kind, provider and version, and the plugins that are broken."""
     registry = Registry.installed()
+    if check:
+        if kind or match:
+            raise DccError("--check looks at every component of every plugin; leave out --kind and --match")
+        _check(registry, as_json)
+        return
     wanted = kind_named(kind).name if kind else None
     rows = [
         {
@@ -105,6 +111,37 @@ def show(kind: str, name: str | None, as_json: bool) -> None:
         _print_table("options", ["option", "value", "default", "help"], rows)
     else:
         click.echo("It takes no options.")
+
+
+def _check(registry: Registry, as_json: bool) -> None:
+    """Print what is wrong with each plugin. Raises IncompleteError where anything is."""
+    from dcc_core.checking import check
+
+    checked = check(registry)
+    rows = [
+        {
+            "provider": c.origin.provider,
+            "distribution": c.origin.distribution,
+            "version": c.origin.version,
+            "components": c.components,
+            "seconds": c.seconds,
+            "faults": list(c.faults),
+        }
+        for c in checked
+    ]
+    if as_json:
+        click.echo(json.dumps({"plugins": rows}))
+    else:
+        for row in rows:
+            row["import"] = "–" if row["seconds"] is None else f"{row['seconds']:.2f} s"
+            row["state"] = f"{len(row['faults'])} wrong" if row["faults"] else "good"
+        _print_table("plugins", ["provider", "distribution", "version", "components", "import", "state"], rows)
+        for c in checked:
+            for fault in c.faults:
+                click.echo(f"{c.origin}: {fault}")
+    faults, plugins = sum(len(c.faults) for c in checked), sum(bool(c.faults) for c in checked)
+    if faults:
+        raise IncompleteError(f"{faults} wrong with {plugins} of {len(checked)} plugins")
 
 
 def _names(row: Provided, match: str | None) -> Iterator[str]:

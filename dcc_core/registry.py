@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import importlib
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from importlib import metadata, resources
+from importlib import metadata
+from types import ModuleType
 from typing import Any
 
 import pluggy
@@ -17,91 +15,9 @@ import pluggy
 from dcc_core import hookspecs
 from dcc_core.component import KINDS, Component, Kind
 from dcc_core.errors import DccError, PluginWarning, did_you_mean
+from dcc_core.found import Broken, Found, Origin, Provided
 
 ENTRY_POINTS = "dcc"
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a plugin comes from: the entry point's name and its distribution."""
-
-    provider: str
-    distribution: str = ""
-    version: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.provider} ({self.distribution} {self.version})" if self.distribution else self.provider
-
-
-@dataclass(frozen=True)
-class Broken:
-    """A plugin that was left out, and why."""
-
-    origin: Origin
-    reason: str
-
-
-@dataclass(frozen=True)
-class Provided:
-    """A component together with its kind and its plugin."""
-
-    kind: Kind
-    component: Component
-    origin: Origin
-
-    @property
-    def qualified(self) -> str:
-        return f"{self.origin.provider}:{self.component.name}"
-
-    def members(self) -> list[str]:
-        """The names that a family stands for, prefix included, where it can list them; imports its plugin."""
-        target = self.component.members
-        if not target:
-            return []
-        try:
-            return [self.component.prefix + str(member) for member in _imported(target)()]
-        except Exception as error:
-            raise self.fault(target, error) from error
-
-    def fault(self, target: str, error: Exception) -> DccError:
-        """What to tell users where something of this component's does not load."""
-        return DccError(
-            f"{self.kind.name} '{self.component.name}' of plugin {self.origin} does not load from "
-            f"'{target}': {type(error).__name__}: {error}"
-        )
-
-
-@dataclass(frozen=True)
-class Found:
-    """The result of a look-up: the component, and for a family the argument the user wrote."""
-
-    provided: Provided
-    argument: str | None = None
-
-    def load(self) -> Any:
-        """Import the target: a dataclass of its kind.
-
-        Raises DccError naming the plugin when its module does not import or the target is something else.
-        """
-        kind, target = self.provided.kind.name, self.provided.component.target
-        try:
-            cls = _imported(target)
-            if not dataclasses.is_dataclass(cls) or getattr(cls, "kind", None) != kind:
-                raise TypeError(f"{cls!r} is not a dataclass of kind {kind}")
-            if "name" in cls.__dataclass_fields__:
-                raise TypeError("an option may not be called 'name': in a configuration that is the component's")
-        except Exception as error:
-            raise self.provided.fault(target, error) from error
-        return cls
-
-    def read(self) -> str:
-        """The text of a recipe's or a table's file. Raises DccError naming the plugin when it cannot be read."""
-        target = self.provided.component.target
-        package, _, file = target.partition(":")
-        try:
-            return resources.files(package).joinpath(file).read_text(encoding="utf-8")
-        except Exception as error:
-            raise self.provided.fault(target, error) from error
 
 
 class Registry:
@@ -180,6 +96,10 @@ class Registry:
         pairs = {o.distribution: o.version for o in self._origins.values() if o.distribution}
         return dict(sorted(pairs.items()))
 
+    def manifests(self) -> dict[Origin, str]:
+        """The name of the module that each plugin's hooks stand in, in the order of the plugins."""
+        return {origin: _manifest_of(self._manager.get_plugin(name)) for name, origin in self._origins.items()}
+
     def notify(self, hook: str, **arguments: object) -> None:
         """Call an observer hook of every plugin. One that raises is named once and not called again."""
         for name, function, argnames in self._implementations(hook):
@@ -200,6 +120,10 @@ class Registry:
         name = origin.provider
         if name in self._origins:
             self._leave_out(origin, f"another plugin is called '{name}' already")
+            return
+        built_for = getattr(plugin, "DCC_API", hookspecs.API)
+        if built_for != hookspecs.API:
+            self._leave_out(origin, f"it is built for API {built_for} of dcc, and this dcc has API {hookspecs.API}")
             return
         try:
             self._manager.register(plugin, name)
@@ -293,12 +217,6 @@ def _hint(name: str, rows: list[Provided]) -> str:
     return f" Did you mean '{same[0]}'?" if same else did_you_mean(name, [*plain, *members])
 
 
-def _imported(target: str) -> Any:
-    """The object that `package.module:name` stands for."""
-    module, _, attribute = target.partition(":")
-    return getattr(importlib.import_module(module), attribute)
-
-
 def _checked(row: object) -> Component:
     if not isinstance(row, Component):
         raise TypeError(f"expected dcc_core.Component, got {type(row).__name__}")
@@ -307,6 +225,10 @@ def _checked(row: object) -> Component:
 
 def _module_name(plugin: object) -> str:
     return getattr(plugin, "__name__", type(plugin).__name__)
+
+
+def _manifest_of(plugin: object) -> str:
+    return plugin.__name__ if isinstance(plugin, ModuleType) else getattr(plugin, "__module__", "")
 
 
 def _builtin_first(point: metadata.EntryPoint) -> tuple[bool, str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -16,6 +16,7 @@ from dcc_core.batch_statistics import keepers, move_statistics
 from dcc_core.chunks import Chunks
 from dcc_core.criterion import Criterion
 from dcc_core.data import RealData
+from dcc_core.errors import ContractError
 from dcc_core.gradients import WeightGradient
 from dcc_core.memory import IMAGES_AT_ONCE
 from dcc_core.real import RealImages
@@ -31,7 +32,7 @@ class RunContext:
     chunks: how many images go through the network at once.
     plain_operations: whether the network has operations that matching runs in their plain form. by_layer: whether
     its layers give the gradients of several classes in one pass.
-    random: the random numbers of this synthetic set.
+    random: the random numbers of this synthetic set. titles: what messages call the components, by section.
     """
 
     data: RealData
@@ -55,10 +56,16 @@ class RunContext:
     chunks: Chunks
     plain_operations: bool = True
     by_layer: bool = False
+    titles: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def num_classes(self) -> int:
         return self.data.num_classes
+
+    def titled(self, section: str) -> str:
+        """The component of a section for messages, with those that are its options."""
+        titles = [title for key, title in self.titles.items() if key == section or key.startswith(f"{section}.")]
+        return " with ".join(titles) or section
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +154,10 @@ class Step:
             generator = self._random.generator("augment", draw)
             params = self.run.augmentation.draw(self.num_classes, self.run.data.shape, generator)
             self._draws[draw] = dict(params)
-        return augmented(self.run.augmentation, batch, self._draws[draw], owners, self.num_classes)
+        try:
+            return augmented(self.run.augmentation, batch, self._draws[draw], owners, self.num_classes)
+        except ContractError as error:
+            raise error.of(self.run.titled("aug")) from error
 
     def augment_each(self, batch: Batch, *purpose: str | int) -> Batch:
         """Augmentation as a network's training has it: a draw for every image, addressed by a purpose."""
@@ -238,11 +248,21 @@ class Step:
 def augmented(
     augmentation: Augmentation, batch: Batch, params: dict[str, Tensor], index: Tensor, num_classes: int
 ) -> Batch:
-    """A batch under drawn parameters; labels become soft where the augmentation mixes them."""
+    """A batch under drawn parameters; labels become soft where the augmentation mixes them.
+
+    Raises ContractError where the augmentation gives something of another shape.
+    """
     labels = batch.labels
     if augmentation.mixes_labels and not labels.is_floating_point():
         labels = F.one_hot(labels, num_classes).to(batch.images.dtype)
-    return Batch(*augmentation.apply(batch.images, labels, params, index))
+    images, mixed = augmentation.apply(batch.images, labels, params, index)
+    for what, before, after in (("images", batch.images, images), ("labels", labels, mixed)):
+        if before.shape != after.shape:
+            raise ContractError(
+                f"{type(augmentation).__name__}.apply keeps the shape of {what}; "
+                f"of {tuple(before.shape)} it made {tuple(after.shape)}"
+            )
+    return Batch(images, mixed)
 
 
 def _mean(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:

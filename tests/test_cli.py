@@ -71,7 +71,7 @@ def test_the_surface_is_frozen():
     assert [o for p in cli.commands["table"].params for o in p.opts] == TABLE_FLAGS
     tune = [o for p in cli.commands["tune"].params for o in p.opts]
     assert tune == [f for f in FLAGS if f not in ("--dry-run", "--overwrite")]
-    assert [o for p in cli.commands["plugins"].params for o in p.opts] == ["--kind", "--match", "--json"]
+    assert [o for p in cli.commands["plugins"].params for o in p.opts] == ["--kind", "--match", "--check", "--json"]
 
 
 def test_dcc_run_is_the_command_run_of_dcc():

@@ -249,7 +249,9 @@ def test_data_that_cannot_be_loaded_are_named(make_job, monkeypatch):
         raise OSError("network unreachable")
 
     monkeypatch.setattr(toys.Blobs, "load", fails)
-    with pytest.raises(DccError, match="data 'blobs' cannot be loaded: OSError: network unreachable"):
+    with pytest.raises(
+        DccError, match=r"data 'blobs' of plugin toys \(dcc-toys 1.0\) cannot be loaded: OSError: network unreachable"
+    ):
         make_job()
 
 

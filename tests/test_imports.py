@@ -19,6 +19,8 @@ def imported(path):
 
 
 CORE = sorted((ROOT / "dcc_core").glob("**/*.py"))
+KIT = sorted((ROOT / "dcc_core" / "testing").glob("*.py"))
+"""Tests for authors of plugins."""
 PLUGINS = sorted((ROOT / "dcc_plugins").glob("**/*.py"))
 
 
@@ -45,5 +47,5 @@ def test_the_built_in_plugins_use_the_public_interface(path):
 @pytest.mark.parametrize("path", CORE + PLUGINS, ids=lambda p: p.name)
 def test_no_assertions_outside_tests_and_no_large_modules(path):
     tree = ast.parse(path.read_text())
-    assert not [n for n in ast.walk(tree) if isinstance(n, ast.Assert)]
+    assert path in KIT or not [n for n in ast.walk(tree) if isinstance(n, ast.Assert)]
     assert len(path.read_text().splitlines()) <= 320

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from dcc_core import Component, DccError, MatchingLoss, Registry, hookimpl, listing
+from dcc_core import Component, DccError, MatchingLoss, Registry, hookimpl, hookspecs, listing
 from dcc_core.errors import PluginWarning
 from dcc_core.registry import Origin, kind_named
 
@@ -192,6 +192,19 @@ def test_installed_plugins_that_do_not_import_are_named(monkeypatch):
     ]
     assert names(registry) == ["fine"]
     assert registry.versions() == {"dcc-ok": "0.2"}
+
+
+def test_a_plugin_for_another_version_of_the_interface_is_left_out():
+    old, new = plugin(row("old")), plugin(row("new"))
+    old.DCC_API, new.DCC_API = hookspecs.API + 1, hookspecs.API
+    reason = "it is built for API 2 of dcc, and this dcc has API 1"
+    with pytest.warns(PluginWarning, match=rf"plugin a \(dcc-a 1.2\) not loaded: {reason}") as caught:
+        registry = registry_of(a=old, b=new, c=plugin(row("silent")))
+        assert names(registry) == ["new", "silent"]
+    assert len(caught) == 1
+    assert registry.find("loss", "new").provided.title == "loss 'new' of plugin b (dcc-b 1.2)"
+    with pytest.raises(DccError, match=rf"no loss named 'old'.*\n.*\n  not loaded: a \(dcc-a 1.2\): {reason}"):
+        registry.find("loss", "old")
 
 
 def test_two_plugins_of_one_name_are_not_confused():

@@ -1,0 +1,204 @@
+"""The rules of matching losses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from dcc_core.api import MatchingLoss, Part, State, Total
+from dcc_core.engine import SECOND_BACKWARD
+from dcc_core.job import Job
+from dcc_core.step import Step
+from dcc_core.synthetic import SHARED, Synthetic
+from dcc_core.testing.base import Conformance
+from dcc_core.testing.randomness import generator, global_seeds, left_alone
+
+WIDTH = 1e-5
+"""By how much numbers are moved to take a derivative."""
+
+
+class Moment(NamedTuple):
+    """A loss at one inner step of a run."""
+
+    job: Job
+    loss: MatchingLoss
+    step: Step
+    state: State
+
+    @property
+    def synthetic(self) -> Synthetic:
+        return self.step.synthetic
+
+    def terms(self) -> Iterator[Tensor]:
+        """The values of the loss's terms, as they come."""
+        for term in self.loss.terms(self.step, self.state):
+            yield term.value
+
+    def gradient(self) -> dict[str, Tensor]:
+        """The gradient of the objective by every learned tensor. Forgiving: of sums, and of graphs that are shared."""
+        self.synthetic.zero_gradients()
+        for value in self.terms():
+            torch.autograd.backward(value.sum(), inputs=self.synthetic.leaves(), retain_graph=True)
+        tensors = self.synthetic.tensors()
+        return {name: t.grad.clone() for name, t in tensors.items() if t.grad is not None}
+
+    def objective(self) -> float:
+        return sum(value.detach().sum().item() for value in self.terms())
+
+
+class LossConformance(Conformance):
+    """Tests of a matching loss.
+
+    steps: outer and inner loop of the steps that are looked at, of 4 and 2. numbers: how many numbers of every learned
+    tensor the gradient is checked for. tolerance: what finite differences may be off by, relative to the largest.
+    """
+
+    kind = "loss"
+    steps: ClassVar[tuple[tuple[int, int], ...]] = ((0, 0), (3, 1))
+    numbers: ClassVar[int] = 6
+    tolerance: ClassVar[float] = 1e-4
+
+    def test_terms_are_scalars(self) -> None:
+        """The objective is a sum of scalars; the engine differentiates each as it arrives."""
+        for moment in self.moments():
+            terms = list(moment.loss.terms(moment.step, moment.state))
+            assert terms, f"{self.title}: it yields at least one term in every step; it yielded none"
+            for count, term in enumerate(terms, start=1):
+                assert isinstance(term, Part | Total), (
+                    f"{self.title}: terms are Part or Total; term {count} is {type(term).__name__}"
+                )
+                shape = tuple(term.value.shape)
+                assert shape == (), f"{self.title}: terms are scalars; term {count} has the shape {shape}"
+
+    def test_terms_are_finite(self) -> None:
+        """A number that is not finite ends a run."""
+        for moment in self.moments():
+            for count, value in enumerate(moment.terms(), start=1):
+                finite = bool(torch.isfinite(value).all())
+                assert finite, f"{self.title}: terms are finite; term {count} is {value.detach().tolist()}"
+
+    def test_terms_share_no_graph(self) -> None:
+        """The engine calls backward on each term as it arrives, which frees the term's graph."""
+        for moment in self.moments():
+            try:
+                for value in moment.terms():
+                    torch.autograd.backward(value.sum(), inputs=moment.synthetic.leaves())
+            except RuntimeError as error:
+                assert SECOND_BACKWARD not in str(error), (
+                    f"{self.title}: terms share no graph, as each is differentiated when it arrives; yield the sum of "
+                    "terms that have something in common, or compute it anew for each"
+                )
+                raise
+
+    def test_every_class_has_a_gradient(self) -> None:
+        """A class without a gradient stays as it was."""
+        for moment in self.moments():
+            owners = moment.synthetic.owners
+            rows = [
+                gradient.flatten(1).abs().amax(dim=1) if gradient.ndim > 1 else gradient.abs()
+                for name, gradient in moment.gradient().items()
+                if name in moment.synthetic.stored and not name.startswith(SHARED)
+            ]
+            largest = torch.stack(rows).amax(dim=0)
+            without = [k for k in range(moment.step.num_classes) if largest[owners == k].eq(0).any()]
+            assert not without, f"{self.title}: every class has a gradient, at every image; without: classes {without}"
+
+    def test_the_gradient_is_that_of_the_objective(self) -> None:
+        """By finite differences in float64, with respect to some numbers of everything that is learned."""
+        for moment in self.moments():
+            kept = {name: t.clone() for name, t in moment.state.state_dict().items()}
+            found = moment.gradient()
+            for name, tensor in moment.synthetic.tensors().items():
+                chosen = self._chosen(found[name])
+                numbers = tensor.detach().view(-1)
+                expected = [self._difference(moment, numbers, k, kept) for k in chosen]
+                largest = max(map(abs, expected), default=0.0)
+                for k, right in zip(chosen, expected, strict=True):
+                    got = found[name].view(-1)[k].item()
+                    wrong = abs(got - right) > self.tolerance * largest + 1e-8
+                    assert not wrong, (
+                        f"{self.title}: the gradient is that of the objective; by number {k} of '{name}' the objective "
+                        f"changes by {right:.6g}, and its gradient is {got:.6g}: is a part of it detached?"
+                    )
+
+    def test_the_same_seed_gives_the_same_bytes(self) -> None:
+        """Whatever the global random states are: all randomness comes from the step and from the run."""
+        twice = []
+        for seed in (1, 2):
+            with global_seeds(seed):
+                twice.append([moment.gradient() for moment in self.moments()])
+        for first, second in zip(*twice, strict=True):
+            differing = [name for name, gradient in first.items() if _bytes(gradient) != _bytes(second[name])]
+            assert not differing, (
+                f"{self.title}: the same seed gives the same bytes; those of {', '.join(differing)} differ. Draw "
+                "from `step.generator(...)`, and in setup from `run.random`"
+            )
+
+    def test_the_network_is_left_alone(self) -> None:
+        """The engine trains it; a loss only looks. Weights, BatchNorm's statistics, gradients, mode."""
+        for moment in self.moments():
+            network = moment.step.network
+            before = {name: t.clone() for name, t in network.state_dict().items()}
+            moment.gradient()
+            after = network.state_dict()
+            changed = [name for name, t in before.items() if _bytes(t) != _bytes(after[name])]
+            assert not changed, f"{self.title}: the network is left alone; it changed {', '.join(changed)}"
+            grown = [name for name, p in network.named_parameters() if p.grad is not None]
+            assert not grown, f"{self.title}: the network is left alone; it gave a gradient to {', '.join(grown)}"
+            training = [name for name, m in network.named_modules() if m.training]
+            assert not training, f"{self.title}: the network is left alone; it was put into training mode"
+
+    def test_the_data_are_left_alone(self) -> None:
+        """Real images, and the synthetic set, which the engine updates."""
+        for moment in self.moments():
+            data, real = moment.job.data, moment.job.real
+            watched = {
+                "the real images": [real.images, real.labels, data.train.images, data.train.labels],
+                "the test images": [data.test.images, data.test.labels],
+                "the synthetic set": list(moment.synthetic.stored.values()),
+            }
+            before = {name: [_bytes(t) for t in tensors] for name, tensors in watched.items()}
+            moment.gradient()
+            changed = [name for name, tensors in watched.items() if before[name] != [_bytes(t) for t in tensors]]
+            assert not changed, f"{self.title}: the data are left alone; it changed {', '.join(changed)}"
+
+    def test_global_randomness_is_left_alone(self) -> None:
+        """A run inside a larger program changes none of that program's random numbers."""
+        with left_alone(self.title):
+            for moment in self.moments():
+                moment.gradient()
+
+    def moments(self) -> Iterator[Moment]:
+        """The loss at each of `steps`, of a set at its start and with a fresh network."""
+        for outer, inner in self.steps:
+            job = self.job()
+            run, synthetic, state = job.start()
+            network = job.build(run.random.generator("network"))
+            step = Step(run, synthetic, outer=outer, inner=inner, network=lambda built=network: built)
+            yield Moment(job, job.config.loss, step, state)
+
+    def _chosen(self, gradient: Tensor) -> list[int]:
+        """Half of them where the gradient is largest, half anywhere."""
+        flat = gradient.flatten().abs()
+        largest = flat.topk(min(len(flat), self.numbers // 2)).indices.tolist()
+        anywhere = torch.randperm(len(flat), generator=generator(0))[: self.numbers - len(largest)].tolist()
+        return list(dict.fromkeys(largest + anywhere))
+
+    def _difference(self, moment: Moment, numbers: Tensor, k: int, state: Mapping[str, Tensor]) -> float:
+        """The derivative of the objective by one number, which is moved to both sides and back."""
+        kept, values = numbers[k].item(), []
+        for sign in (1, -1):
+            moment.state.load_state_dict({name: t.clone() for name, t in state.items()})
+            numbers[k] = kept + sign * WIDTH
+            values.append(moment.objective())
+        numbers[k] = kept
+        difference = (values[0] - values[1]) / (2 * WIDTH)
+        return difference if math.isfinite(difference) else math.nan
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    return tensor.detach().cpu().contiguous().numpy().tobytes()

@@ -1,0 +1,69 @@
+"""The rows of `mutants`, in strings."""
+
+from dcc_core import Component, hookimpl
+
+LOSSES = [
+    "Good",
+    "Vector",
+    "Nothing",
+    "NotFinite",
+    "Shared",
+    "OneClass",
+    "Detached",
+    "Unseeded",
+    "Scales",
+    "Trains",
+    "Writes",
+    "Global",
+]
+AUGMENTATIONS = [
+    "Mild",
+    "Still",
+    "BatchMean",
+    "Narrow",
+    "Single",
+    "Infinite",
+    "Cut",
+    "Unaddressed",
+    "InPlace",
+    "Rolls",
+    "OneRow",
+]
+ARCHITECTURES = ["Small", "WideLogits", "MapFeatures", "Batchwise", "Hidden", "Fixed", "Ambient"]
+SOURCES = ["Tiny", "Floats", "Nameless", "Bytes", "Shuffled", "Suggests", "Silent", "Stirs"]
+PARAMETRISATIONS = ["Plain", "Cropped", "Together", "Frozen", "Elsewhere", "Dice"]
+SELECTIONS = ["Picks", "Fewer", "Twice", "Others", "Moody", "Tosses"]
+
+
+def rows(names):
+    return [Component(name=name, target=f"mutants:{name}", summary="") for name in names]
+
+
+@hookimpl
+def dcc_losses():
+    return rows(LOSSES)
+
+
+@hookimpl
+def dcc_augmentations():
+    return rows(AUGMENTATIONS)
+
+
+@hookimpl
+def dcc_architectures():
+    return rows(ARCHITECTURES)
+
+
+@hookimpl
+def dcc_datasets():
+    return rows(SOURCES)
+
+
+@hookimpl
+def dcc_parametrisations():
+    return rows(PARAMETRISATIONS)
+
+
+@hookimpl
+def dcc_selections():
+    return rows(SELECTIONS)

@@ -1,0 +1,111 @@
+"""The conformance kit on the built-in components and on dcc-kip, as an author would use it."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+import dcc_plugins.manifest
+from dcc_core import Registry
+from dcc_core.registry import Origin
+from dcc_core.testing import (
+    ArchitectureConformance,
+    AugmentationConformance,
+    DataConformance,
+    LossConformance,
+    ParametrisationConformance,
+    SelectionConformance,
+)
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "plugins_contrib" / "dcc-kip"))
+
+import dcc_kip_manifest  # noqa: E402
+
+REGISTRY = Registry(
+    [dcc_plugins.manifest, dcc_kip_manifest], [Origin("builtin", "dcc", "0.1"), Origin("kip", "dcc-kip", "0.1.0")]
+)
+
+
+class Here:
+    """The plugins of this repository, installed or not."""
+
+    def registry(self):
+        return REGISTRY
+
+
+class TestClassWise(Here, LossConformance):
+    component, settings = "class-wise", {"aug": "dsa"}
+
+
+class TestCollective(Here, LossConformance):
+    component, options = "collective", {"distance": "cosine"}
+
+
+class TestKip(Here, LossConformance):
+    component = "kip"
+
+
+class TestDsa(Here, AugmentationConformance):
+    component = "dsa"
+
+
+class TestJitter(Here, AugmentationConformance):
+    """The published one fills borders with the mean of the batch."""
+
+    component, alone = "jitter", False
+
+
+class TestCutMix(Here, AugmentationConformance):
+    component = "idc"
+
+
+class TestConvNet(Here, ArchitectureConformance):
+    component, options = "convnet", {"width": 4}
+
+
+class TestLeNet(Here, ArchitectureConformance):
+    component = "lenet"
+
+
+class TestDigits(Here, DataConformance):
+    component, embedded = "digits", True
+
+
+class TestMnist(Here, DataConformance):
+    """Its files are not there: only that is tested."""
+
+    component = "mnist"
+
+
+class TestIdentity(Here, ParametrisationConformance):
+    component = "identity"
+
+
+class TestSoftLabels(Here, ParametrisationConformance):
+    component = "soft-labels"
+
+
+class TestRandom(Here, SelectionConformance):
+    component = "random"
+
+
+class TestHerding(Here, SelectionConformance):
+    component, options = "herding", {"features": "pixels"}
+
+
+class TestInstalled(SelectionConformance):
+    """One line opts in: what is installed is where components are found."""
+
+    component = "random"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "dcc_core").glob("*.py")), ids=lambda p: p.name)
+def test_the_core_does_not_need_its_kit(path):
+    """Nor pytest."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        names += [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+    assert [n for n in names if n.startswith(("dcc_core.testing", "pytest"))] == []
