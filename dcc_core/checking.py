@@ -18,7 +18,7 @@ HEAVY = ("torch", "kornia", "timm", "torchvision", "sklearn")
 """Packages that no manifest may import: every command would wait for them, `--help` too."""
 SLOW = 0.5
 """Seconds from which on a manifest's import is too slow."""
-FILES = ("recipe", "table")
+
 
 PROBE = """
 import json, sys, time
@@ -96,7 +96,7 @@ def check(registry: Registry) -> list[Checked]:
 def _fault_of(row: Provided) -> str:
     """Why a component cannot be used, or the empty string."""
     try:
-        if row.kind.name in FILES:
+        if row.kind.files:
             tomllib.loads(Found(row).read())
             return ""
         cls = Found(row).load()

@@ -49,6 +49,9 @@ def new_plugin(name: str, kind: Kind, place: Path, registry: Registry) -> Path:
         "hook": kind.hook,
         "use": USES[kind.name].format(name),
         "conformance": f"{kind.name.capitalize()}Conformance",
+        "more": "\n    embedded = True  # it reads no files; leave this out once it does"
+        if kind.name == "data"
+        else "",
     }
     files = {
         "pyproject.toml": "pyproject.toml",

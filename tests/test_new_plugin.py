@@ -1,6 +1,7 @@
 """`dcc new-plugin`: what it writes is a plugin that works as it stands."""
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -62,6 +63,15 @@ def test_all_that_is_written_works_together(packages, tmp_path):
         "param": "my-parametrisation",
     }
     assert config["selection"]["name"] == "my-selection"
+
+
+def test_what_is_written_passes_its_own_tests(packages, tmp_path):
+    folders, environment = packages
+    done = python(
+        environment, "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), *map(str, folders.values())
+    )
+    assert done.returncode == 0, done.stdout
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 5 * len(folders)
 
 
 @pytest.mark.parametrize(
