@@ -16,6 +16,7 @@ CONTRIB = Path(__file__).parent.parent / "plugins_contrib"
 PACKAGES = sorted(p.parent.name for p in CONTRIB.glob("*/pyproject.toml"))
 RUNS = {
     "dcc-dm": "--loss dm --aug dsa",
+    "dcc-idc": "--param multi-formation --loss collective --aug dsa",
     "dcc-kip": "--loss kip --param soft-labels",
 }
 """A run with all components of each package, beside which only `SMALL` is said."""
