@@ -52,6 +52,8 @@ class RunContext:
     network_steps: int
     network_rate: float
     network_batch: int
+    network_data: str
+    network_images: int | None
     chunks: Chunks
     plain_operations: bool = True
     by_layer: bool = False
