@@ -1,8 +1,10 @@
 """Contributed packages: installed by pip as a stranger would, found by their entry point, on the public interface."""
 
 import ast
+import importlib
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -11,6 +13,14 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
+import dcc_plugins.manifest
+from dcc_core import Registry
+from dcc_core.cli import run
+from dcc_core.config import resolve
+from dcc_core.flags import RUN_FLAGS, add_flags
+from dcc_core.registry import Origin
+from dcc_core.settings import Settings
 
 CONTRIB = Path(__file__).parent.parent / "plugins_contrib"
 PACKAGES = sorted(p.parent.name for p in CONTRIB.glob("*/pyproject.toml"))
@@ -75,3 +85,16 @@ def test_it_imports_the_public_interface_alone(name):
 def test_it_is_described(name):
     assert name in (CONTRIB / "README.md").read_text()
     assert (CONTRIB / name / "README.md").read_text().startswith(f"# {name}")
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_the_commands_of_its_readme_resolve(name, monkeypatch):
+    monkeypatch.syspath_prepend(CONTRIB / name)
+    (entry,) = tomllib.loads((CONTRIB / name / "pyproject.toml").read_text())["project"]["entry-points"]["dcc"].values()
+    registry = Registry([dcc_plugins.manifest, importlib.import_module(entry)], [Origin("builtin"), Origin(name)])
+    blocks = re.findall(r"```console\n(.*?)```", (CONTRIB / name / "README.md").read_text(), re.S)
+    commands = [c for b in blocks for c in b.replace("\\\n", " ").splitlines() if c.startswith("dcc-run")]
+    assert commands
+    for command in commands:
+        flags = run.make_context("dcc-run", shlex.split(command)[1:]).params
+        assert resolve(registry, add_flags(Settings(), RUN_FLAGS, flags, flags["config_file"], flags["pairs"])).entries
