@@ -123,13 +123,11 @@ class Network:
         return self._module
 
     def train(self, synthetic: Synthetic, inner: int) -> None:
-        """T epochs on the synthetic set as it stands."""
+        """T epochs, on the synthetic set as it stands or on real images, as the run says."""
         run = self._run
         if not run.network_steps:
             return
-        with torch.no_grad():
-            batch = synthetic.batch(*range(run.num_classes))
-        data = Batch(batch.images.detach(), batch.labels.detach())
+        data = run.real if run.network_data == "real" else self._frozen(synthetic)
         for epoch in range(run.network_steps):
             train_epoch(
                 self._module,
@@ -141,7 +139,13 @@ class Network:
                 criterion=run.criterion,
                 augmentation=run.augmentation,
                 random=self._random.at("inner", inner, "epoch", epoch),
+                images=run.network_images,
             )
+
+    def _frozen(self, synthetic: Synthetic) -> Batch:
+        with torch.no_grad():
+            batch = synthetic.batch(*range(self._run.num_classes))
+        return Batch(batch.images.detach(), batch.labels.detach())
 
     @cached_property
     def _module(self) -> nn.Module:

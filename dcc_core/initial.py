@@ -39,8 +39,7 @@ def _from_set(job: Job, s: CondensedSet, run: RunContext) -> Rows:
     """A set as initial images: as it is stored where the parametrisation is the same, else decoded."""
     job.check_classes(s)
     decoded = job.decoded(s)
-    rows = len(decoded.images) // run.parametrisation.images_per_row
-    owners = s.owners.repeat_interleave(rows // len(s.owners))
+    owners = _packed(s.owners.repeat_interleave(len(decoded.images) // len(s.owners)), run)
     largest = int(torch.bincount(owners).max())
     if largest != run.ipc:
         raise DccError(
@@ -53,3 +52,15 @@ def _from_set(job: Job, s: CondensedSet, run: RunContext) -> Rows:
         values = job.normalised(s)
         stored = {name: values[name].requires_grad_(t.requires_grad) for name, t in stored.items()}
     return stored, owners
+
+
+def _packed(owners: Tensor, run: RunContext) -> Tensor:
+    """The class of each row, where images of these classes (ascending) are packed several into one."""
+    together = run.parametrisation.images_per_row
+    for name, count in zip(run.data.class_names, torch.bincount(owners).tolist(), strict=True):
+        if count % together:
+            raise DccError(
+                f"run.init: the parametrisation packs {together} images into one, and the set to start from has "
+                f"{count} of class '{name}', not a multiple of that"
+            )
+    return owners[::together]

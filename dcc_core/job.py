@@ -116,6 +116,8 @@ class Job:
             network_steps=self.config.schedule.network_steps,
             network_rate=run.network_rate,
             network_batch=run.network_batch,
+            network_data=run.network_data,
+            network_images=run.network_images,
             chunks=self._chunks(self.config.names["arch"]),
             plain_operations=bool(trial.plain),
             by_layer=trial.by_layer,

@@ -20,7 +20,7 @@ class RunOptions:
     budget: Annotated[str | None, "time for the whole run, e.g. 10m or 1h30m; it decides the outer loops"] = None
     inner_loops: Annotated[int | None, "image updates per network, K_i; none: as the loss says", Ge(1)] = None
     network_steps: Annotated[
-        int | None, "epochs on the synthetic set after each image update, T; none: as the loss says", Ge(0)
+        int | None, "epochs of the network after each image update, T; none: as the loss says", Ge(0)
     ] = None
     image_rate: Annotated[
         float | None, "learning rate of the synthetic images, tau; none: as the loss says for the outer loops", Gt(0)
@@ -28,7 +28,14 @@ class RunOptions:
     image_momentum: Annotated[float, "momentum of the synthetic images", Ge(0), Lt(1)] = 0.5
     network_rate: Annotated[float, "learning rate of the network, eta", Gt(0)] = 0.01
     real_batch: Annotated[int, "real images per class in a matching step", Ge(1)] = 256
-    network_batch: Annotated[int, "batch size of the network's training on the synthetic set", Ge(1)] = 256
+    network_batch: Annotated[int, "batch size of the network's training between image updates", Ge(1)] = 256
+    network_data: Annotated[
+        Literal["synthetic", "real"],
+        "what the network trains on between image updates: the set as it stands, or real images",
+    ] = "synthetic"
+    network_images: Annotated[
+        int | None, "images of an epoch of that training, drawn anew for each; none: all there are", Ge(1)
+    ] = None
     norm_batch: Annotated[
         int,
         "real images per class that move BatchNorm's statistics before a step; 0: they stay as training left them",

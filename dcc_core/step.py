@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from dcc_core.gradients import WeightGradient
 from dcc_core.memory import IMAGES_AT_ONCE
 from dcc_core.real import RealImages
 from dcc_core.rng import Randomness
-from dcc_core.synthetic import Synthetic
+from dcc_core.synthetic import Change, Synthetic
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,8 @@ class RunContext:
     network_steps: int
     network_rate: float
     network_batch: int
+    network_data: str
+    network_images: int | None
     chunks: Chunks
     plain_operations: bool = True
     by_layer: bool = False
@@ -107,6 +110,7 @@ class Step:
         self.inner = inner
         self.classes: tuple[int, ...] = tuple(range(run.num_classes))
         self._network = network
+        self._change: Change | None = None
         self._draws: dict[int, dict[str, Tensor]] = {}
         self._random = run.random.at("outer", outer, "inner", inner)
 
@@ -140,7 +144,34 @@ class Step:
 
         The same call in the same step gives the same images. Not augmented.
         """
-        return self.run.real.draw(label, n or self.run.real_batch, self._random.generator("real", label))
+
+        def drawn(k: int) -> Batch:
+            return self.run.real.draw(k, n or self.run.real_batch, self._random.generator("real", k))
+
+        return self._change(label, drawn) if self._change else drawn(label)
+
+    def within(self, classes: Sequence[int]) -> Step:
+        """This step for some of its classes alone, e.g. for a loss within a group: same network, images and draws."""
+        part = self._twin()
+        part.classes = tuple(k for k in self.classes if k in classes)
+        return part
+
+    def changed(self, change: Change) -> Step:
+        """This step with other images, real and synthetic alike, before the augmentation.
+
+        change: `change(label, of)` gives what stands for a class, as many images as `of(label)`, which are the class's
+        own; `of` gives those of any class of the same side. Labels may become soft.
+        """
+        part = self._twin()
+        before = self._change
+        part._change = change if before is None else lambda k, of: change(k, lambda other: before(other, of))
+        part.synthetic = self.synthetic.changed(change)
+        return part
+
+    def _twin(self) -> Step:
+        """A copy. The network comes first, for both: building it again would move BatchNorm's statistics twice."""
+        _ = self._gradient
+        return copy.copy(self)
 
     def augment(self, batch: Batch, owners: Tensor | int, draw: int = 0) -> Batch:
         """Siamese augmentation: the draw of this step and of each image's class, for real and synthetic alike.

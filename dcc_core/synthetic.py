@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -11,6 +12,8 @@ from dcc_core.api import Batch, Parametrisation
 from dcc_core.errors import DccError
 
 SHARED = "shared_"
+Change = Callable[[int, Callable[[int], Batch]], Batch]
+"""What stands for a class's images, given its label and the images of any class."""
 
 
 class Synthetic:
@@ -43,12 +46,16 @@ class Synthetic:
             )
         self.stored = {name: t.detach().clone() for name, t in stored.items()}
         self.learned: dict[str, Tensor] = {}
+        self._change: Callable[[int], Batch] | None = None
         self._leaves = self._split()
         parameters = [self.stored[name] for name in self._learnable]
         self._optimiser = torch.optim.SGD(parameters, lr=rate, momentum=momentum)
 
     def batch(self, *labels: int) -> Batch:
         """The decoded images of some classes, class by class; decoded anew at every call."""
+        if self._change:
+            batches = [self._change(k) for k in labels]
+            return Batch(torch.cat([b.images for b in batches]), torch.cat([b.labels for b in batches]))
         rows: dict[str, Tensor] = {}
         for name in self.stored:
             if name.startswith(SHARED):
@@ -57,6 +64,12 @@ class Synthetic:
                 parts = [self._leaves[name][k] for k in labels]
                 rows[name] = parts[0] if len(parts) == 1 else torch.cat(parts)
         return Batch(*self.parametrisation.decode(rows))
+
+    def changed(self, change: Change) -> Synthetic:
+        """The same set, seen with other images: `Step.changed` says how."""
+        seen = copy.copy(self)
+        seen._change = lambda label: change(label, self.batch)
+        return seen
 
     def owners_of(self, labels: Sequence[int]) -> Tensor:
         """The class of each image that `batch(*labels)` gives: (B,) int64 on the CPU."""

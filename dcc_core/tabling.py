@@ -16,7 +16,7 @@ from dcc_core.folder import RunFolder
 from dcc_core.memory import forget_peak
 from dcc_core.registry import Registry
 from dcc_core.run import execute
-from dcc_core.settings import Settings
+from dcc_core.settings import Rank, Settings
 from dcc_core.table import Cell, TableSpec
 from dcc_core.table_output import Results
 
@@ -104,7 +104,7 @@ class Tabling:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DccError(f"'{path}' cannot be read: {error}; --overwrite runs its cell again") from error
-        if changed := _changes(then, config.table()):
+        if changed := _changes(then, _known(config, then)):
             raise DccError(
                 f"cell {cell.name} in '{self._out}' was run with other options ({changed}); "
                 "give another --out, or --overwrite"
@@ -115,6 +115,11 @@ class Tabling:
         self._out.mkdir(parents=True, exist_ok=True)
         for name, text in self.results.files().items():
             write_atomically(self._out / name, text.encode())
+
+
+def _known(config: Config, then: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration's values, without the defaults of options that did not exist then: they are what was done."""
+    return {k: v for k, v in config.table().items() if k in then or config.entries[k].rank > Rank.DEFAULT}
 
 
 def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:

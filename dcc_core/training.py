@@ -47,16 +47,24 @@ def train_epoch(
     criterion: Criterion,
     augmentation: Augmentation,
     random: Randomness,
+    images: int | None = None,
 ) -> int:
     """One pass over the data in random order; draws of the augmentation per image, dropout from `random`.
 
-    Returns the number of images that the network was shown. Networks without batch statistics see a batch in chunks.
-    A last batch of a single image joins the one before it where the network has batch statistics to take.
+    images: end after so many, the first in that order. Returns the number of images that the network was shown.
+    Networks without batch statistics see a batch in chunks. A last batch of a single image joins the one before it
+    where the network has batch statistics to take.
     """
     network.train()
     whole = bool(keepers(network))
     batches = shuffled(
-        data, batch_size, num_classes=num_classes, augmentation=augmentation, random=random, join_last=whole
+        data,
+        batch_size,
+        num_classes=num_classes,
+        augmentation=augmentation,
+        random=random,
+        images=images,
+        join_last=whole,
     )
     shown = 0
     with seeded(random.generator("network"), data.device):
@@ -106,10 +114,14 @@ def shuffled(
     num_classes: int,
     augmentation: Augmentation,
     random: Randomness,
+    images: int | None = None,
     join_last: bool = False,
 ) -> Iterator[Batch]:
-    """Augmented batches of the data in random order. join_last: a last single image joins the batch before it."""
-    batches = list(torch.randperm(len(data), generator=random.generator("order")).split(batch_size))
+    """Augmented batches of the data in random order, of the first `images` in it where a number is given.
+
+    join_last: a last single image joins the batch before it.
+    """
+    batches = list(torch.randperm(len(data), generator=random.generator("order"))[:images].split(batch_size))
     if join_last and len(batches) > 1 and len(batches[-1]) == 1:
         batches[-2:] = [torch.cat(batches[-2:])]
     for number, chosen in enumerate(batches):

@@ -286,6 +286,21 @@ def test_a_packed_set_goes_on_as_it_is_stored(make_job, tmp_path):
         make_job({"run.ipc": 3, "run.init": str(path)}).start()
 
 
+def test_a_plain_set_is_packed(make_job, tmp_path):
+    """Several of its images into one row, of their own class; where they do not come out even, that is said."""
+    path = tmp_path / "plain.safetensors"
+    first = make_job({"run.ipc": 4})
+    s = first.condense()
+    s.save(path)
+    start = make_job({"param": "half", "run.ipc": 2, "run.init": str(path)}).start().synthetic
+    assert start.owners.tolist() == [0, 0, 1, 1, 2, 2]
+    packed = first.decoded(s).images.unflatten(2, (-1, 2)).mean(dim=3).unflatten(0, (-1, 2))
+    assert torch.allclose(start.stored["images"], torch.cat([packed[:, 0], packed[:, 1]], dim=2))
+    make_job({"run.ipc": 3}).condense().save(path)
+    with pytest.raises(DccError, match=r"run.init: .* packs 2 images into one.* has 3 of class 'blob 0'"):
+        make_job({"param": "half", "run.init": str(path)}).start()
+
+
 def test_a_parametrisation_need_not_store_images(make_job, tmp_path):
     """Nor labels: a scale per row, and one shared picture."""
     path = tmp_path / "scaled.safetensors"

@@ -240,6 +240,18 @@ def test_done_with_other_options_is_refused(table, executed):
     assert len(executed) == 2
 
 
+def test_options_that_are_newer_than_a_cell_are_at_their_defaults(table, executed, tmp_path):
+    table("ipc1/dm")
+    path = tmp_path / "ipc1" / "dm" / "report.json"
+    report = json.loads(path.read_text())
+    del report["config"]["run.network_data"]
+    path.write_text(json.dumps(report))
+    table("ipc1/dm")
+    assert len(executed) == 1
+    with pytest.raises(DccError, match=r"other options \(run.network_data None, now real\)"):
+        table("ipc1/dm", given=["run.network_data=real"])
+
+
 def test_a_report_that_is_not_one_is_refused(table, tmp_path):
     (tmp_path / "ipc1" / "dm").mkdir(parents=True)
     (tmp_path / "ipc1" / "dm" / "report.json").write_text('{"config": 3}')
