@@ -9,7 +9,6 @@ from dcc_core.builder import Builder
 from dcc_core.checking import imported_alone
 from dcc_core.component import Kind
 from dcc_core.config import resolve
-from dcc_core.found import Found
 from dcc_core.job import Job
 from dcc_core.registry import Registry, kind_named
 from dcc_core.settings import Rank, Settings
@@ -71,10 +70,6 @@ class Conformance:
         component = builder.component(self._kind.key)
         builder.stop_on_problems()
         return component
-
-    def found(self) -> Found:
-        """The component's row and plugin."""
-        return self.registry().find(self.kind, self.component)
 
     def job(self) -> Job:
         """A tiny run with this component, its data loaded."""

@@ -1,0 +1,106 @@
+"""docs/plugins.md: every hook with its signature and an example that works. Run this file to write the rules."""
+
+import inspect
+import re
+import subprocess
+import sys
+import tomllib
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from dcc_core import hookspecs, testing
+from dcc_core.cli import cli, run
+
+PAGE = Path(__file__).parent.parent / "docs" / "plugins.md"
+HOOKS = [name for name in vars(hookspecs) if name.startswith("dcc_")]
+KITS = [getattr(testing, name) for name in testing.__all__ if name != "Conformance"]
+
+
+def rules(kit):
+    """The tests of a kind, each a rule, with what it prevents: the test's own docstring."""
+    rows = []
+    for name, method in inspect.getmembers(kit, inspect.isfunction):
+        if name.startswith("test_") and name in vars(kit):
+            words = name.removeprefix("test_").replace("_", " ")
+            rows.append(
+                (inspect.getsourcelines(method)[1], f"| {words} | {' '.join(inspect.getdoc(method).split())} |")
+            )
+    return "\n".join(["| rule | why |", "|---|---|", *(row for _, row in sorted(rows))])
+
+
+def with_rules(text):
+    for kit in KITS:
+        begin, end = f"<!-- begin: rules of {kit.kind} -->\n", f"<!-- end: rules of {kit.kind} -->"
+        head, rest = text.split(begin)
+        text = f"{head}{begin}{rules(kit)}\n{end}{rest.split(end)[1]}"
+    return text
+
+
+def test_every_rule_is_listed():
+    assert PAGE.read_text() == with_rules(PAGE.read_text()), "run: python tests/test_plugin_docs.py"
+
+
+def test_every_hook_stands_there_with_its_signature():
+    headings = re.findall(r"^### `(.*)`$", PAGE.read_text(), re.M)
+    written = [f"{name}{inspect.signature(vars(hookspecs)[name])}".replace("'", "") for name in HOOKS]
+    assert headings == written
+
+
+def files():
+    """The examples, by the file that their first line names."""
+    found = defaultdict(list)
+    for block in re.findall(r"```(?:python|toml)\n(.*?)```", PAGE.read_text(), re.S):
+        first, _, text = block.partition("\n")
+        if first.startswith("# "):
+            found[first[2:]].append(text)
+    return {name: "\n\n".join(blocks) for name, blocks in found.items()}
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    """The page's package, installed in a folder."""
+    folder = tmp_path_factory.mktemp("example")
+    for name, text in files().items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    (folder / "dcc_example_files" / "__init__.py").touch()
+    (project,) = [b for b in re.findall(r"```toml\n(.*?)```", PAGE.read_text(), re.S) if "entry-points" in b]
+    ((name, module),) = tomllib.loads(project)["project"]["entry-points"]["dcc"].items()
+    info = folder / "dcc_example-0.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: dcc-example\nVersion: 0.1.0\n")
+    (info / "entry_points.txt").write_text(f"[dcc]\n{name} = {module}\n")
+    return folder
+
+
+def test_the_examples_keep_the_rules(package):
+    """By the page's own test file, in a Python of its own."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_dcc_example.py"]
+    environment = {"PYTHONPATH": ":".join([str(package), *sys.path]), "OMP_NUM_THREADS": "1", "PATH": ""}
+    done = subprocess.run(command, cwd=package, capture_output=True, text=True, timeout=300, env=environment)
+    assert done.returncode == 0, done.stdout[-3000:]
+    tests = sum(name.startswith("test_") for kit in KITS for name in dir(kit))
+    (passed, skipped) = re.search(r"(\d+) passed, (\d+) skipped", done.stdout).groups()
+    assert (int(passed) + int(skipped), skipped) == (tests, "1")
+
+
+def test_the_examples_condense_together(package, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(package)
+    words = "--recipe quick --data stripes:4 --aug brightness --arch linear --param dim --init darkest --protocol dc"
+    result = CliRunner().invoke(run, [*words.split(), "--quiet", "--out", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.stderr
+    assert "feature-mean+brightness" in result.stdout
+    import dcc_example_manifest
+
+    started, *losses, condensed, random = dcc_example_manifest.seen
+    assert (started, condensed, random) == (4, "condensed", "random")
+    assert len(losses) == 2
+    listed = CliRunner().invoke(cli, ["plugins"]).stdout
+    assert all(name in listed for name in ("quick", "mine", "stripes:CLASSES"))
+
+
+if __name__ == "__main__":
+    PAGE.write_text(with_rules(PAGE.read_text()))
