@@ -4,6 +4,7 @@ from .api import (
     Batch as Batch,
     Classifier as Classifier,
     MatchingLoss as MatchingLoss,
+    Observer as Observer,
     Parametrisation as Parametrisation,
     Part as Part,
     Schedule as Schedule,

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from dcc_core.data import RealData
+    from dcc_core.observe import RunInfo
     from dcc_core.step import RunContext, Step
     from dcc_core.synthetic import Synthetic
 
@@ -232,3 +233,17 @@ class Selection(ABC):
     @abstractmethod
     def select(self, data: RealData, ipc: int, run: RunContext) -> Sequence[Tensor]:
         """For every class, `ipc` distinct indices (int64) into `data.train`."""
+
+
+class Observer(ABC):
+    """Is told what happens in a run that asks for it (`--log`), and keeps or sends it somewhere."""
+
+    kind: ClassVar[str] = "observer"
+
+    @abstractmethod
+    def listen(self, run: RunInfo) -> object:
+        """An object whose methods are observer hooks, marked with `hookimpl`; called from here on, until the run ends.
+
+        Of the hooks, `dcc_run_started` has passed by then. `run.out` is the run's folder. A hook that raises is named
+        and not called again; the run goes on.
+        """

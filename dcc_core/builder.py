@@ -57,15 +57,15 @@ class Builder:
                 except DccError as error:
                     self.problems.append(str(error))
 
-    def check_networks(self, words: tuple[str, ...]) -> None:
-        """Look up the names in `score.arch`, without importing anything."""
+    def check_listed(self, key: str, kind: str, words: tuple[str, ...]) -> None:
+        """Look up the names in an option such as `score.arch`, without importing anything."""
         for name, *_ in _named_groups(words):
             try:
-                self.registry.find("architecture", name)
+                self.registry.find(kind, name)
             except DccError as error:
                 number = not isinstance(literal(name), str)
                 hint = "; options that are lists cannot stand here" if number else ""
-                self.problems.append(f"score.arch: '{name}' is no name{hint}" if number else f"score.arch: {error}")
+                self.problems.append(f"{key}: '{name}' is no name{hint}" if number else f"{key}: {error}")
 
     def component(self, key: str) -> Any:
         """The component of a section, by the name that the settings give, or the built-in default."""
@@ -83,22 +83,32 @@ class Builder:
             label = ",".join([name.removeprefix(BUILTIN), *pairs])
             if label in networks:
                 self.problems.append(f"score.arch: '{label}' is named twice")
-            networks[label] = own if label == own_name else self._apart(f"score.arch '{label}'", name, pairs)
+            apart = label != own_name
+            networks[label] = (
+                self._apart("arch", "architecture", f"score.arch '{label}'", name, pairs) if apart else own
+            )
         return networks
 
-    def _apart(self, key: str, name: str, pairs: list[str]) -> Any:
-        """An architecture with options of its own, whatever the settings say of the run's."""
+    def observers(self, words: tuple[str, ...]) -> dict[str, Any]:
+        """The observers of `run.log` by what was written for each."""
+        groups = {",".join(group): group for group in _named_groups(words)}
+        return {
+            label: self._apart("log", "observer", f"run.log '{label}'", name, pairs)
+            for label, (name, *pairs) in groups.items()
+        }
+
+    def _apart(self, key: str, kind: str, where: str, name: str, pairs: list[str]) -> Any:
+        """A component with options of its own, whatever the settings say of the run's of that kind."""
         settings = Settings()
         try:
-            settings.add({"arch": name}, key, Rank.OPTION)
-            settings.add_options([f"arch.{pair}" for pair in pairs])
+            settings.add_options([f"{key}.{pair}" for pair in pairs])
         except OptionError as error:
-            self.problems += [f"{key}: {problem}" for problem in error.problems]
+            self.problems += [f"{where}: {problem}" for problem in error.problems]
         builder = Builder(self.registry, settings)
-        architecture = builder.component("arch")
-        self.problems += [f"{key}: {problem}" for problem in builder.problems]
+        component = builder._named(key, kind, Setting(name, where, Rank.OPTION))
+        self.problems += [f"{where}: {problem}" for problem in builder.problems]
         self.versions |= builder.versions
-        return architecture
+        return component
 
     def fill(self, cls: type, key: str, rank: Rank = Rank.DEFAULT) -> Any:
         """An instance of an option class from the settings below `key`.

@@ -52,6 +52,7 @@ KINDS = (
     Kind("data", "data", "dcc_datasets"),
     Kind("parametrisation", "param", "dcc_parametrisations"),
     Kind("selection", "selection", "dcc_selections"),
+    Kind("observer", "log", "dcc_observers"),
     Kind("recipe", "recipe", "dcc_recipes", files=True),
     Kind("table", "table", "dcc_tables", files=True),
 )

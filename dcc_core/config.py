@@ -15,7 +15,7 @@ from dcc_core.run_options import RunOptions, ScoreOptions
 from dcc_core.settings import Rank, Setting, Settings
 
 if TYPE_CHECKING:
-    from dcc_core.api import Architecture, Augmentation, MatchingLoss, Parametrisation, Schedule, Selection
+    from dcc_core.api import Architecture, Augmentation, MatchingLoss, Observer, Parametrisation, Schedule, Selection
     from dcc_core.data import DataSource
 
 LOSS_DECIDES = ("run.inner_loops", "run.network_steps")
@@ -28,7 +28,7 @@ class Config:
     entries: every option's dotted key with its value and origin, in a readable order.
     names: the chosen component's name by section, e.g. {"loss": "collective"}; without `builtin:`.
     titles: the same for messages, with plugin and version.
-    networks: what sets are scored on, by what `score.arch` says of each.
+    networks: what sets are scored on, by what `score.arch` says of each. observers: likewise, by `run.log`.
     schedule, image_rate: inner loops, network steps and the images' rate, the loss's unless given.
     versions: of the distributions used.
     """
@@ -42,6 +42,7 @@ class Config:
     param: Parametrisation
     selection: Selection
     networks: dict[str, Architecture]
+    observers: dict[str, Observer]
     schedule: Schedule
     image_rate: float
     names: dict[str, str]
@@ -87,7 +88,9 @@ def resolve(registry: Registry, settings: Settings) -> Config:
     builder.check_names()
     engine = {key: builder.fill(cls, key) for key, cls in ENGINE_SECTIONS.items()}
     if engine["score"]:
-        builder.check_networks(engine["score"].arch)
+        builder.check_listed("score.arch", "architecture", engine["score"].arch)
+    if engine["run"]:
+        builder.check_listed("run.log", "observer", engine["run"].log)
     builder.stop_on_problems()
 
     data = builder.component("data")
@@ -96,6 +99,7 @@ def resolve(registry: Registry, settings: Settings) -> Config:
     built = {key: builder.component(key) for key in DEFAULT_NAMES if key != "data"}
     run, score = (builder.fill(cls, key) for key, cls in ENGINE_SECTIONS.items())
     networks = builder.networks(score.arch, built["arch"]) if score else {}
+    observers = builder.observers(run.log) if run else {}
     builder.stop_on_problems()
 
     from dcc_core.api import Schedule
@@ -118,6 +122,7 @@ def resolve(registry: Registry, settings: Settings) -> Config:
         data=data,
         **built,
         networks=networks,
+        observers=observers,
         schedule=Schedule(entries["run.inner_loops"].value, entries["run.network_steps"].value),
         image_rate=entries["run.image_rate"].value,
         names=names,

@@ -42,6 +42,7 @@ RUN_FLAGS = (
     Flag("--protocol", "score.protocol"),
     Flag("--eval-arch", "score.arch", "network to score on, with options: resnet18,norm=batch; repeatable", True),
     Flag("--eval-nets", "score.nets"),
+    Flag("--log", "run.log", "observer, with options: tensorboard,every=10; repeatable", True),
     Flag("--device", "run.device"),
     Flag("--memory", "run.memory"),
     Flag("--data-root", "run.data_root"),

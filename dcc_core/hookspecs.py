@@ -6,8 +6,8 @@ implementation is called on its own, so one that fails is named and left out, an
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -55,6 +55,11 @@ def dcc_selections() -> Iterable[Component]:  # pyright: ignore[reportReturnType
 
 
 @hookspec
+def dcc_observers() -> Iterable[Component]:  # pyright: ignore[reportReturnType]
+    """Observers that a run is asked to have (`--log`): subclasses of `dcc_core.Observer`."""
+
+
+@hookspec
 def dcc_recipes() -> Iterable[Component]:  # pyright: ignore[reportReturnType]
     """Recipes, named sets of option values: TOML files shipped as package data."""
 
@@ -77,3 +82,8 @@ def dcc_step_finished(report: StepReport) -> None:
 @hookspec
 def dcc_evaluated(report: ScoreReport) -> None:
     """Observer: a set has been scored."""
+
+
+@hookspec
+def dcc_run_finished(report: Mapping[str, Any] | None) -> None:
+    """Observer: the run is over. report: the content of `report.json`; none where it failed or was interrupted."""

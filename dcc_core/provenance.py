@@ -13,8 +13,8 @@ from dcc_core.setfile import Provenance
 if TYPE_CHECKING:
     from dcc_core.job import Job
 
-PLACES = ("run.device", "run.data_root")
-"""Options that say where, not what: they stay out of the set file."""
+PLACES = ("run.device", "run.data_root", "run.log")
+"""Options that say where or how it is told, not what: they stay out of the set file."""
 OF_CORESETS = ("data", "selection", "aug", "arch", "score")
 """Sections that bear on a selection of real images, besides `OF_CORESETS_RUN`."""
 OF_CORESETS_RUN = ("run.ipc", "run.seed", "run.precision", "run.sets")

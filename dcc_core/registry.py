@@ -116,6 +116,19 @@ class Registry:
                     stacklevel=2,
                 )
 
+    @contextlib.contextmanager
+    def listening(self, label: str, listener: object) -> Iterator[None]:
+        """Have an object's observer hooks called while the context lasts."""
+        name = f"--log {label}"
+        self._manager.register(listener, name)
+        self._origins[name] = Origin(name)
+        try:
+            yield
+        finally:
+            self._manager.unregister(name=name)
+            del self._origins[name]
+            self._silenced = {(who, hook) for who, hook in self._silenced if who != name}
+
     def _add(self, plugin: object, origin: Origin) -> None:
         name = origin.provider
         if name in self._origins:

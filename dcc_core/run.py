@@ -38,7 +38,8 @@ def execute(
     """
     with display.logging(), folder.logging():
         try:
-            return _Run(config, registry, folder, display, selecting).go()
+            with contextlib.ExitStack() as listeners:
+                return _Run(config, registry, folder, display, selecting, listeners).go()
         except (Exception, KeyboardInterrupt) as error:
             kept = f"what was done so far is in '{folder.path}'" if folder.begun else ""
             if isinstance(error, KeyboardInterrupt):
@@ -51,13 +52,21 @@ def execute(
 
 class _Run:
     def __init__(
-        self, config: Config, registry: Registry, folder: RunFolder, display: Display, selecting: bool
+        self,
+        config: Config,
+        registry: Registry,
+        folder: RunFolder,
+        display: Display,
+        selecting: bool,
+        listeners: contextlib.ExitStack,
     ) -> None:
         self.config = config
         self.registry = registry
         self.folder = folder
         self.display = display
         self.selecting = selecting
+        self.listeners = listeners
+        self.report: dict[str, Any] | None = None
         self.seconds: dict[str, float] = {}
 
     def go(self) -> dict[str, Any]:
@@ -73,6 +82,7 @@ class _Run:
         method = self.config.names["selection"] if self.selecting else self.job.method
         report = {"out": str(self.folder.path), "files": self.files} | report_of(self.job, method, scores, self.seconds)
         self.folder.write("report.json", json.dumps(report, indent=2).encode())
+        self.report = report
         return report
 
     def _sets(self, make: Callable[[int], CondensedSet]) -> dict[str, list[Score]]:
@@ -120,6 +130,13 @@ class _Run:
         if not self.folder.begun:
             self.folder.begin()
             self.folder.write("config.toml", as_toml(self.config.entries).encode())
+            self._listen()
+
+    def _listen(self) -> None:
+        """Begin to tell the observers that the run asks for; the end is told to all there are."""
+        for label, observer in self.config.observers.items():
+            self.listeners.enter_context(self.registry.listening(label, observer.listen(self._info())))
+        self.listeners.callback(lambda: self.registry.notify("dcc_run_finished", report=self.report))
 
     def _selected(self, index: int) -> CondensedSet:
         with self._clock("select"):
@@ -150,15 +167,18 @@ class _Run:
             f"{job.method}, {self.config.names['arch']}, ipc {run.ipc}; "
             f"{run.outer_loops} outer × {run.inner_loops} inner loops, {run.network_steps} network steps; {job.device}"
         )
-        info = RunInfo(
+        self.registry.notify("dcc_run_started", run=self._info())
+
+    def _info(self) -> RunInfo:
+        run = self.job.context()
+        return RunInfo(
             config=self.config.table(),
-            class_names=job.data.class_names,
+            class_names=self.job.data.class_names,
             sets=self.config.run.sets,
             outer_loops=run.outer_loops,
             inner_loops=run.inner_loops,
             out=str(self.folder.path),
         )
-        self.registry.notify("dcc_run_started", run=info)
 
     def _condensed(self, index: int) -> CondensedSet:
         with self._clock("condense"):

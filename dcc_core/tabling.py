@@ -22,7 +22,7 @@ from dcc_core.table_output import Results
 
 log = logging.getLogger("dcc")
 
-ANYWHERE = ("run.device", "run.data_root", "run.memory", "run.micro_batch", "run.download")
+ANYWHERE = ("run.device", "run.data_root", "run.memory", "run.micro_batch", "run.download", "run.log")
 """Options that a cell's result does not hang on: a table goes on where they have changed."""
 
 

@@ -214,6 +214,22 @@ def dcc_selections() -> list[Component]:
 
 
 @hookimpl
+def dcc_observers() -> list[Component]:
+    return [
+        Component(
+            name="csv",
+            target="dcc_plugins.observers:Csv",
+            summary="steps.csv and scores.csv in the run's folder",
+        ),
+        Component(
+            name="tensorboard",
+            target="dcc_plugins.observers:TensorBoard",
+            summary="losses and accuracies for TensorBoard, in the run's folder",
+        ),
+    ]
+
+
+@hookimpl
 def dcc_recipes() -> list[Component]:
     return [
         Component(

@@ -25,8 +25,8 @@ name --cells --scale --seed --sets --eval-nets --device --memory --data-root --c
 HEAVY = ("torch", "kornia", "timm", "torchvision", "sklearn")
 FLAGS = shlex.split("""
 --data --loss --aug --arch --param --recipe --ipc --seed --sets --outer-loops --budget --inner-loops --network-steps
---init --protocol --eval-arch --eval-nets --device --memory --data-root --config -o --dry-run --out --overwrite --json
---quiet
+--init --protocol --eval-arch --eval-nets --log --device --memory --data-root --config -o --dry-run --out --overwrite
+--json --quiet
 """)
 
 
@@ -164,6 +164,7 @@ def test_plugins_lists_every_component():
         "data",
         "parametrisation",
         "selection",
+        "observer",
         "recipe",
         "table",
     }

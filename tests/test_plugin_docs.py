@@ -19,6 +19,19 @@ HOOKS = [name for name in vars(hookspecs) if name.startswith("dcc_")]
 KITS = [getattr(testing, name) for name in testing.__all__ if name != "Conformance"]
 
 
+SERVICE = """
+told = []
+def init(**about):
+    told.append(about["project"])
+    return __import__(__name__)
+def log(values):
+    told.extend(values)
+def finish(exit_code):
+    told.append(exit_code)
+"""
+"""A stand-in for the tracking service of the observer's example."""
+
+
 def rules(kit):
     """The tests of a kind, each a rule, with what it prevents: the test's own docstring."""
     rows = []
@@ -67,6 +80,7 @@ def package(tmp_path_factory):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
     (folder / "dcc_example_files" / "__init__.py").touch()
+    (folder / "wandb.py").write_text(SERVICE)
     (project,) = [b for b in re.findall(r"```toml\n(.*?)```", PAGE.read_text(), re.S) if "entry-points" in b]
     ((name, module),) = tomllib.loads(project)["project"]["entry-points"]["dcc"].items()
     info = folder / "dcc_example-0.1.0.dist-info"
@@ -89,15 +103,20 @@ def test_the_examples_keep_the_rules(package):
 
 def test_the_examples_condense_together(package, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(package)
-    words = "--recipe quick --data stripes:4 --aug brightness --arch linear --param dim --init darkest --protocol dc"
+    monkeypatch.delitem(sys.modules, "wandb", raising=False)
+    words = "--log weights-and-biases,project=mine --recipe quick --data stripes:4 --aug brightness --arch linear --param dim --init darkest --protocol dc"
     result = CliRunner().invoke(run, [*words.split(), "--quiet", "--out", str(tmp_path / "out")])
     assert result.exit_code == 0, result.stderr
     assert "feature-mean+brightness" in result.stdout
     import dcc_example_manifest
 
-    started, *losses, condensed, random = dcc_example_manifest.seen
-    assert (started, condensed, random) == (4, "condensed", "random")
+    started, *losses, condensed, random, method = dcc_example_manifest.seen
+    assert (started, condensed, random, method) == (4, "condensed", "random", "feature-mean+brightness")
     assert len(losses) == 2
+    import wandb
+
+    scores = ["accuracy/condensed/linear", "accuracy/random/linear"]
+    assert wandb.told == ["mine", "loss/set 0", "loss/set 0", *scores, 0]
     listed = CliRunner().invoke(cli, ["plugins"]).stdout
     assert all(name in listed for name in ("quick", "mine", "stripes:CLASSES"))
 

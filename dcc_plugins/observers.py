@@ -1,0 +1,108 @@
+"""Observers: where a run's steps and scores are told, beside its own `metrics.jsonl`."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import importlib.util
+import io
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, final
+
+from annotated_types import Ge
+
+from dcc_core import Observer, RunInfo, ScoreReport, StepReport, hookimpl
+
+STEPS = tuple(f.name for f in dataclasses.fields(StepReport))
+SCORES = ("set", "subject", "architecture", "protocol", "version", "mean", "std", "accuracies")
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Csv(Observer):
+    """Two tables in the run's folder: `steps.csv`, a row for each step, and `scores.csv`, one for each score.
+
+    Accuracies are in 0..1; those of the single networks are separated by spaces.
+    """
+
+    every: Annotated[int, "one row for so many steps of a set", Ge(1)] = 1
+
+    def listen(self, run: RunInfo) -> _CsvFiles:
+        return _CsvFiles(Path(run.out or "."), self.every, run.inner_loops)
+
+
+class _CsvFiles:
+    """Opens its files for every row, so that what was told is there whatever comes."""
+
+    def __init__(self, folder: Path, every: int, inner_loops: int) -> None:
+        self._steps, self._scores = folder / "steps.csv", folder / "scores.csv"
+        self._every, self._inner_loops = every, inner_loops
+        for file, columns in ((self._steps, STEPS), (self._scores, SCORES)):
+            file.write_text(_line(columns), encoding="utf-8")
+
+    @hookimpl
+    def dcc_step_finished(self, report: StepReport) -> None:
+        if (report.outer * self._inner_loops + report.inner) % self._every == 0:
+            _append(self._steps, [getattr(report, name) for name in STEPS])
+
+    @hookimpl
+    def dcc_evaluated(self, report: ScoreReport) -> None:
+        s = report.score
+        own = [report.set, report.subject, s.architecture, s.protocol, s.version, s.mean, s.std]
+        _append(self._scores, [*own, " ".join(map(str, s.accuracies))])
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class TensorBoard(Observer):
+    """Scalars below `tensorboard/` in the run's folder: `tensorboard --logdir runs` shows them.
+
+    `loss/set N` by step, `accuracy/SUBJECT/NETWORK` by set, in 0..1. Needs the package tensorboard.
+    """
+
+    every: Annotated[int, "one value for so many steps of a set", Ge(1)] = 1
+
+    def __post_init__(self) -> None:
+        if importlib.util.find_spec("tensorboard") is None:
+            raise ValueError("needs the package tensorboard: pip install 'dcc[tensorboard]'")
+
+    def listen(self, run: RunInfo) -> _TensorBoardFiles:
+        from torch.utils.tensorboard import SummaryWriter
+
+        folder = Path(run.out or ".") / "tensorboard"
+        shutil.rmtree(folder, ignore_errors=True)  # an earlier run's values would be drawn into this one's
+        return _TensorBoardFiles(SummaryWriter(str(folder)), self.every, run.inner_loops)
+
+
+class _TensorBoardFiles:
+    def __init__(self, writer: Any, every: int, inner_loops: int) -> None:
+        self._writer, self._every, self._inner_loops = writer, every, inner_loops
+
+    @hookimpl
+    def dcc_step_finished(self, report: StepReport) -> None:
+        step = report.outer * self._inner_loops + report.inner
+        if step % self._every == 0:
+            self._writer.add_scalar(f"loss/set {report.set}", report.loss, step)
+
+    @hookimpl
+    def dcc_evaluated(self, report: ScoreReport) -> None:
+        name = f"accuracy/{report.subject}/{report.score.architecture}"
+        self._writer.add_scalar(name, report.score.mean, report.set)
+
+    @hookimpl
+    def dcc_run_finished(self, report: Mapping[str, Any] | None) -> None:
+        self._writer.close()
+
+
+def _append(file: Path, values: list[Any]) -> None:
+    with file.open("a", encoding="utf-8") as opened:
+        opened.write(_line(values))
+
+
+def _line(values: Any) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(values)
+    return text.getvalue()
