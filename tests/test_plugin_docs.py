@@ -104,8 +104,9 @@ def test_the_examples_keep_the_rules(package):
 def test_the_examples_condense_together(package, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(package)
     monkeypatch.delitem(sys.modules, "wandb", raising=False)
-    words = "--log weights-and-biases,project=mine --recipe quick --data stripes:4 --aug brightness --arch linear --param dim --init darkest --protocol dc"
-    result = CliRunner().invoke(run, [*words.split(), "--quiet", "--out", str(tmp_path / "out")])
+    words = "--recipe quick --data stripes:4 --aug brightness --arch linear --param dim --init darkest --protocol dc"
+    logged = ["--log", "weights-and-biases,project=mine"]
+    result = CliRunner().invoke(run, [*words.split(), *logged, "--quiet", "--out", str(tmp_path / "out")])
     assert result.exit_code == 0, result.stderr
     assert "feature-mean+brightness" in result.stdout
     import dcc_example_manifest
