@@ -53,7 +53,7 @@ class Config:
     def within_budget(self, outer_loops: int) -> Config:
         """This configuration with the number of outer loops that its budget allows, in the budget's stead."""
         decided = {
-            "run.outer_loops": Setting(outer_loops, f"budget {self.run.budget}"),
+            "run.outer_loops": Setting(outer_loops, budget_origin(str(self.run.budget))),
             "run.budget": Setting(None, "spent on outer_loops"),
         }
         rate = self.entries["run.image_rate"]
@@ -130,6 +130,11 @@ def resolve(registry: Registry, settings: Settings) -> Config:
         entries=entries,
         versions=dict(sorted(builder.versions.items())),
     )
+
+
+def budget_origin(budget: str) -> str:
+    """The origin of a number of outer loops that a budget decided."""
+    return f"budget {budget}"
 
 
 def _by_loss(names: Mapping[str, str]) -> str:

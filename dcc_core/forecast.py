@@ -86,6 +86,7 @@ class Probe:
         self._job = job
         loss = job.config.loss
         self._run, self._synthetic, state = job.start()
+        self._setup = time.perf_counter() - start
         network = Network(self._run, 0)
         timed = _Timer(job.device)
         self._build = timed(lambda: job.build(Randomness(0).generator("probe")))
@@ -116,18 +117,24 @@ class Probe:
 
     def within(self, seconds: float) -> int:
         """The largest number of outer loops that ends in time. Raises DccError where not even one does."""
-        if self.forecast(1).total > seconds:
+        if self._spent(1) > seconds:
+            scoring = " with its scoring" if self._job.config.run.budget_for == "run" else ""
             raise DccError(
-                f"run.budget: {duration(seconds)} is too short: one outer loop with its scoring would take "
-                f"{duration(self.forecast(1).total)}"
+                f"run.budget: {duration(seconds)} is too short: one outer loop{scoring} would take "
+                f"{duration(self._spent(1))}"
             )
         low, high = 1, 2
-        while self.forecast(high).total <= seconds:
+        while self._spent(high) <= seconds:
             low, high = high, 2 * high
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (middle, high) if self.forecast(middle).total <= seconds else (low, middle)
+            low, high = (middle, high) if self._spent(middle) <= seconds else (low, middle)
         return low
+
+    def _spent(self, outer_loops: int) -> float:
+        """Seconds of what the budget is for. What the loss sets up is taken to last for all sets."""
+        cost = self.forecast(outer_loops)
+        return cost.total if self._job.config.run.budget_for == "run" else self._setup + cost.seconds["condense"]
 
     def _phases(self, outer_loops: int) -> Iterator[tuple[str, tuple[int, int]]]:
         """The phase of the loss at every inner step of evenly spaced outer loops, and the step's place."""

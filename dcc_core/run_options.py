@@ -18,6 +18,10 @@ class RunOptions:
     sets: Annotated[int, "synthetic sets to learn, each from its own initial images", Ge(1)] = 5
     outer_loops: Annotated[int, "network initialisations, K_o", Ge(1)] = 1000
     budget: Annotated[str | None, "time for the whole run, e.g. 10m or 1h30m; it decides the outer loops"] = None
+    budget_for: Annotated[
+        Literal["run", "condensing"],
+        "what the budget is for; condensing: what the loss sets up and all image updates, without loading and scoring",
+    ] = "run"
     inner_loops: Annotated[int | None, "image updates per network, K_i; none: as the loss says", Ge(1)] = None
     network_steps: Annotated[
         int | None, "epochs of the network after each image update, T; none: as the loss says", Ge(0)

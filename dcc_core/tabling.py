@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dcc_core.config import Config, resolve
+from dcc_core.config import Config, budget_origin, resolve
 from dcc_core.display import Display
 from dcc_core.errors import DccError
 from dcc_core.files import write_atomically
@@ -48,8 +48,6 @@ class Tabling:
         self._registry = registry
         self._out = out
         self._waiting: list[tuple[Cell, Config]] = []
-        if "run.budget" in given.values:
-            raise DccError("run.budget: the cells of a table must be comparable; give run.outer_loops")
         for cell in cells:
             try:
                 config = self._resolved(cell, given)
@@ -104,6 +102,9 @@ class Tabling:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DccError(f"'{path}' cannot be read: {error}; --overwrite runs its cell again") from error
+        outer_loops = report["config"].get("run.outer_loops", {})
+        if config.run.budget and outer_loops.get("origin") == budget_origin(config.run.budget):
+            config = config.within_budget(outer_loops["value"])
         if changed := _changes(then, _known(config, then)):
             raise DccError(
                 f"cell {cell.name} in '{self._out}' was run with other options ({changed}); "

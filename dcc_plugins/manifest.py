@@ -278,4 +278,9 @@ def dcc_tables() -> list[Component]:
             target="dcc_plugins.tables:warm_up_design.toml",
             summary="table 5: no, simple and bi-level warm-up",
         ),
+        Component(
+            name="methods",
+            target="dcc_plugins.tables:methods.toml",
+            summary="losses of every kind at equal time, those of plugins_contrib among them",
+        ),
     ]

@@ -3,6 +3,7 @@
 import json
 import shlex
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -51,6 +52,17 @@ def test_a_budget_is_spent_to_the_last_outer_loop(probe):
     assert probe.forecast(loops).total <= 500 < probe.forecast(loops + 1).total
     with pytest.raises(DccError, match=r"run\.budget: 60 s is too short: one outer loop with its scoring would take"):
         probe.within(60.0)
+
+
+def test_a_budget_for_condensing_leaves_loading_and_scoring_out(probe):
+    run = probe._job.config.run
+    probe._job.config = replace(probe._job.config, run=replace(run, budget="1m", budget_for="condensing"))
+    probe._setup = 40.0
+    loops = probe.within(500.0)
+    spent = [40 + probe.forecast(n).seconds["condense"] for n in (loops, loops + 1)]
+    assert spent[0] <= 500 < spent[1]
+    with pytest.raises(DccError, match=r"run\.budget: 41 s is too short: one outer loop would take"):
+        probe.within(41.0)
 
 
 def test_a_probe_changes_nothing_of_the_job(make_job):

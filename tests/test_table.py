@@ -240,6 +240,20 @@ def test_done_with_other_options_is_refused(table, executed):
     assert len(executed) == 2
 
 
+def test_a_cell_with_a_budget_is_done_whatever_number_of_outer_loops_it_bought(table, executed, tmp_path):
+    scale = {"says": "toys.", "options": {k: v for k, v in TINY.items() if k != "run.outer_loops"}}
+    spec = spec_of(scales={"small": scale})
+    table("ipc1/dm", given=["run.budget=4s"], spec=spec)
+    report = json.loads((tmp_path / "ipc1" / "dm" / "report.json").read_text())
+    report["config"]["run.budget"] = {"value": None, "origin": "spent on outer_loops"}
+    report["config"]["run.outer_loops"] = {"value": 77, "origin": "budget 4s"}
+    (tmp_path / "ipc1" / "dm" / "report.json").write_text(json.dumps(report))
+    table("ipc1/dm", given=["run.budget=4s"], spec=spec)
+    assert len(executed) == 1
+    with pytest.raises(DccError, match=r"other options \(run.outer_loops 77, now"):
+        table("ipc1/dm", given=["run.budget=5s"], spec=spec)
+
+
 def test_options_that_are_newer_than_a_cell_are_at_their_defaults(table, executed, tmp_path):
     table("ipc1/dm")
     path = tmp_path / "ipc1" / "dm" / "report.json"
@@ -263,7 +277,11 @@ def test_a_report_that_is_not_one_is_refused(table, tmp_path):
     ("patterns", "given", "message"),
     [
         (["ipc3/dm"], [], r"table 'toy' has no cell 'ipc3/dm'. Did you mean 'ipc2/dm'\? Cells are ipc/method"),
-        (["ipc1/dm"], ["run.budget=1m"], "run.budget: the cells of a table must be comparable"),
+        (
+            ["ipc1/dm"],
+            ["run.budget=1m"],
+            "run.budget: 1m decides the outer loops, but table toy, scale .* gives them too",
+        ),
         (["ipc1/*"], ["run.seeed=1"], r"run.seeed: unknown option. Did you mean 'seed'\?"),
         (["ipc1/none"], [], "no loss named 'nothing'"),
     ],
