@@ -34,7 +34,7 @@ class Provenance:
 
     mean, std: of the data, per channel; training normalises by them. config: every option that bears on the
     result, by dotted key. learned: what the loss learned beside the images. versions: of the distributions
-    involved. scores: as `Score.as_dict` gives them.
+    involved. scores: as `Score.as_dict` gives them. notes: what befell the run on the way, in words.
     """
 
     method: str
@@ -50,6 +50,7 @@ class Provenance:
     versions: Mapping[str, str] = field(default_factory=dict)
     scores: tuple[Mapping[str, Any], ...] = ()
     finished: bool = True
+    notes: tuple[str, ...] = ()
 
     def options(self, *sections: str) -> dict[str, Any]:
         """The part of the configuration in some sections."""
@@ -88,6 +89,10 @@ class CondensedSet:
     def with_scores(self, *scores: Mapping[str, Any]) -> CondensedSet:
         """The same set with these scores in its provenance."""
         return CondensedSet(self.stored, replace(self.provenance, scores=scores))
+
+    def with_notes(self, *notes: str) -> CondensedSet:
+        """The same set with these notes in its provenance."""
+        return CondensedSet(self.stored, replace(self.provenance, notes=notes))
 
     def to_bytes(self) -> bytes:
         """The file's content; equal sets give equal bytes."""

@@ -16,7 +16,7 @@ file --arch --data --protocol --nets --seed --device --memory --data-root --conf
 """)
 SELECT_FLAGS = shlex.split("""
 --method --data --arch --recipe --ipc --seed --sets --protocol --eval-arch --eval-nets --device --memory --data-root
---config -o --out --overwrite --json --quiet
+--config -o --resume --resume-anyway --out --overwrite --json --quiet
 """)
 TABLE_FLAGS = shlex.split("""
 name --cells --scale --seed --sets --eval-nets --device --memory --data-root --config -o --out --overwrite --json
@@ -25,8 +25,8 @@ name --cells --scale --seed --sets --eval-nets --device --memory --data-root --c
 HEAVY = ("torch", "kornia", "timm", "torchvision", "sklearn")
 FLAGS = shlex.split("""
 --data --loss --aug --arch --param --recipe --ipc --seed --sets --outer-loops --budget --inner-loops --network-steps
---init --protocol --eval-arch --eval-nets --log --device --memory --data-root --config -o --dry-run --out --overwrite
---json --quiet
+--init --protocol --eval-arch --eval-nets --log --device --memory --data-root --config -o --dry-run --resume
+--resume-anyway --out --overwrite --json --quiet
 """)
 
 
@@ -70,7 +70,7 @@ def test_the_surface_is_frozen():
     assert [o for p in cli.commands["select"].params for o in p.opts] == SELECT_FLAGS
     assert [o for p in cli.commands["table"].params for o in p.opts] == TABLE_FLAGS
     tune = [o for p in cli.commands["tune"].params for o in p.opts]
-    assert tune == [f for f in FLAGS if f not in ("--dry-run", "--overwrite")]
+    assert tune == [f for f in FLAGS if f not in ("--dry-run", "--resume", "--resume-anyway", "--overwrite")]
     assert [o for p in cli.commands["plugins"].params for o in p.opts] == ["--kind", "--match", "--check", "--json"]
 
 
