@@ -18,7 +18,7 @@ from dcc_core.checkpoint import Checkpoint, load_checkpoint
 from dcc_core.config import Config
 from dcc_core.coreset import coreset
 from dcc_core.display import Display
-from dcc_core.errors import DccError, Stopped, unexpected
+from dcc_core.errors import DccError, NotFiniteError, Stopped, unexpected
 from dcc_core.evaluate import Score
 from dcc_core.folder import CONFIG, LOG, METRICS, REPORT, UNFINISHED, RunFolder
 from dcc_core.forecast import planned
@@ -223,11 +223,16 @@ class _Run:
         log.info(cost)
 
     def _foretold(self) -> str:
-        """What the run will take, in words. A probe that fails ends the run only where there is a budget to keep."""
+        """What the run will take, in words.
+
+        A probe takes the run's own first steps: what it finds wrong ends the run before the work. Numbers that are
+        not finite may be mended by the guard, and of what nobody foresaw the run itself may tell more.
+        """
         try:
             return f"it will take {planned(self.job, self.clock.so_far()['load']).words()}"
         except Exception as error:
-            if self.config.run.budget is not None:
+            foreseen = isinstance(error, DccError) and not isinstance(error, NotFiniteError)
+            if foreseen or self.config.run.budget is not None:
                 raise
             return f"what it will take cannot be foretold: {(str(error).splitlines() or ['?'])[0]}"
 
