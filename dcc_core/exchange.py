@@ -69,6 +69,10 @@ class Importing:
         """
         self._check_shapes(images, labels)
         names = self.class_names or class_names or _placeholders(labels)
+        if not (self.class_names or class_names):
+            notes = (*notes, "the file names no classes: --data or --class-names does, and scoring needs it")
+        if strange := [name for name in names if not name or not name.isprintable()]:
+            raise DccError(f"the class name {strange[0]!r} cannot be written as text")
         mean, std = self._statistics(images.shape[1], space, statistics)
         stored, made_for, said = _labels(labels, labels_are, len(names))
         owners = made_for if owners is None else owners
@@ -117,6 +121,8 @@ class Importing:
 
     def _statistics(self, channels: int, space: Space, own: Statistics | None) -> Statistics:
         if space == "whitened":
+            if self.statistics:
+                raise DccError("--stats: the images are whitened, which no mean and std undo; leave it out")
             return (0.0,) * channels, (1.0,) * channels
         known = self.statistics or own or (self.usual if space == "unit" else None)
         if known is None:

@@ -9,6 +9,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from dcc_core.display import printable
 from dcc_core.inspection import Inspection, TensorFacts, listed, mapped
 from dcc_core.quantities import size
 from dcc_core.setfile import Provenance
@@ -70,9 +71,9 @@ def _text(value: Any) -> str:
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> Table:
-    table = Table(title=title, title_justify="left", show_header=bool(columns))
+    table = Table(title=Text(title), title_justify="left", show_header=bool(columns))
     for column in columns or range(len(rows[0])):
         table.add_column(str(column), overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     return table

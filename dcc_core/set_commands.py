@@ -55,7 +55,7 @@ def convert(
     settings.add_options(pairs)
 
     from dcc_core import conversion
-    from dcc_core.display import Display
+    from dcc_core.display import Display, printable
 
     with Display().logging():
         done = conversion.convert(
@@ -76,7 +76,7 @@ def convert(
         click.echo(json.dumps({"out": str(target), "classes": classes, "rows": rows, "notes": list(done.notes)}))
         return
     for note in done.notes:
-        click.echo(f"note: {note}")
+        click.echo(f"note: {printable(note)}")
     click.echo(f"wrote {target}: {rows} stored images of {classes} classes")
 
 
@@ -90,7 +90,7 @@ def inspect(file: Path, grid: Path | None, check: bool, as_json: bool) -> None:
 
     Findings do not change the exit code unless --check is given; a file that cannot be read is exit code 2.
     """
-    from dcc_core.display import print_table
+    from dcc_core.display import print_table, printable
     from dcc_core.files import write_atomically
     from dcc_core.inspection import inspected
     from dcc_core.inspection_output import tables
@@ -105,7 +105,7 @@ def inspect(file: Path, grid: Path | None, check: bool, as_json: bool) -> None:
         for table in tables(found):
             print_table(table)
         for finding in found.findings:
-            click.echo(f"warning: {finding}")
+            click.echo(f"warning: {printable(finding)}")
         if not found.findings:
             click.echo("nothing is wrong with it")
     if check and found.findings:

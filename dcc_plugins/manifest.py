@@ -238,9 +238,7 @@ def dcc_formats() -> list[Component]:
             summary="res_*.pt of VICO's code (DC, DSA, DM) and of the official DCC code",
         ),
         Component(
-            name="mtt",
-            target="dcc_plugins.formats.tensors:Mtt",
-            summary="images_best.pt and labels_best.pt of MTT",
+            name="mtt", target="dcc_plugins.formats.tensors:Mtt", summary="images_best.pt and labels_best.pt of MTT"
         ),
         Component(
             name="datm",
@@ -254,11 +252,7 @@ def dcc_formats() -> list[Component]:
             target="dcc_plugins.formats.tensors:DDRanking",
             summary="images.pt and labels.pt for DD-Ranking",
         ),
-        Component(
-            name="png",
-            target="dcc_plugins.formats.image_folder:Png",
-            summary="PNGs in a folder per class",
-        ),
+        Component(name="png", target="dcc_plugins.formats.image_folder:Png", summary="PNGs in a folder per class"),
         Component(
             name="hf",
             target="dcc_plugins.formats.hugging_face:HuggingFace",

@@ -57,16 +57,25 @@ def test_statistics_are_asked_for_and_checked(tmp_path, import_set, stats, messa
         import_set(tmp_path / "run", "mtt", stats=stats, data="cifar10")
 
 
+def test_statistics_that_undo_nothing_are_refused(tmp_path, import_set):
+    field_files.kip(tmp_path / "kip.npz")
+    with pytest.raises(DccError, match="--stats: the images are whitened, which no mean and std undo; leave it out"):
+        import_set(tmp_path / "kip.npz", "kip", stats="cifar10")
+
+
 def test_names_of_classes(tmp_path, import_set):
     field_files.mtt(tmp_path / "run", classes=3)
     p = import_set(tmp_path / "run", "mtt", stats="cifar10").provenance
     assert (p.class_names, p.data, dict(p.config)) == (("class 0", "class 1", "class 2"), "unknown", {})
+    assert p.notes == ("the file names no classes: --data or --class-names does, and scoring needs it",)
     p = import_set(tmp_path / "run", "mtt", stats="cifar10", class_names=["ant", "bee", "cat"]).provenance
     assert p.class_names == ("ant", "bee", "cat")
     with pytest.raises(DccError, match="every one of the 10 classes needs at least one image"):
         import_set(tmp_path / "run", "mtt", stats="cifar10", data="cifar10")
     with pytest.raises(DccError, match="labels go from 0 to 2, and there are 2 classes"):
         import_set(tmp_path / "run", "mtt", stats="cifar10", class_names=["ant", "bee"])
+    with pytest.raises(DccError, match=r"the class name 'a\\x1b\[31m' cannot be written as text"):
+        import_set(tmp_path / "run", "mtt", stats="cifar10", class_names=["a\x1b[31m", "b", "c"])
     field_files.datm(tmp_path / "soft", classes=3)
     with pytest.raises(DccError, match="labels are for 3 classes, and 2 class names are given"):
         import_set(tmp_path / "soft", "datm", stats="cifar10", class_names=["ant", "bee"])

@@ -112,7 +112,7 @@ FINDINGS = {
     "normalised": (
         {"images": (torch.rand(6, 3, 8, 8) - 0.5) / 0.25},
         {"mean": [0.5] * 3, "std": [0.25] * 3},
-        "the images' mean is [12].[0-9] std of the data away from the data's: they are hardly in unit space, or mean and",
+        "the images' mean is [12].[0-9] std of the data away from the data's: they are hardly in unit space, or",
     ),
     "other statistics": ({}, {"mean": [0.9] * 3, "std": [0.05] * 3}, "std of the data away from the data's"),
     "unequal": (
@@ -189,6 +189,13 @@ def test_strange_tensors_are_shown(s, path, tensors):
     assert done.exit_code == 0, done.stderr
     assert next(iter(tensors)) in json.loads(done.stdout)["tensors"]
     assert dcc(path).exit_code == 0
+
+
+def test_a_file_gives_no_orders_to_the_terminal(s, path):
+    changed(s, path, method="\x1b[2Jgone", notes=["\x07bell"], config={"loss": "\x1b]0;title\x07"})
+    done = dcc(path)
+    assert "[2Jgone" in done.stdout
+    assert not {"\x1b", "\x07"} & set(done.stdout)
 
 
 def test_unknown_fields_are_named_and_no_trouble(s, path, registry):

@@ -148,7 +148,12 @@ class FormatConformance(Conformance):
         return True
 
     def _read(self, path: Path) -> CondensedSet:
-        known = Importing(format=self.component, registry=self.registry(), class_names=CLASSES, statistics=STATISTICS)
+        known = Importing(
+            format=self.component,
+            registry=self.registry(),
+            class_names=CLASSES,
+            statistics=None if self.whitened else STATISTICS,
+        )
         return imported(self._format(), self.title, path, known)
 
     def _refused(self, path: Path, rule: str) -> None:
