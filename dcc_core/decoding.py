@@ -56,6 +56,13 @@ def training_images(s: CondensedSet, registry: Registry | None = None, *, unit: 
             )
         return Batch(s.stored[WHITENED].double(), s.labels)
     parametrisation = parametrisation_of(s, registry or Registry.installed())
-    with torch.no_grad():
-        images, labels = parametrisation.decode(normalised(s, CPU, torch.float64))
+    try:
+        with torch.no_grad():
+            images, labels = parametrisation.decode(normalised(s, CPU, torch.float64))
+    except Exception as error:
+        name = s.provenance.config.get("param", "identity")
+        raise DccError(
+            f"the set cannot be decoded by its parametrisation, '{name}', from its tensors {', '.join(s.stored)}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
     return Batch(normalisation_of(s, CPU, torch.float64).to_unit(images) if unit else images, labels)

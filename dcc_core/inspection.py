@@ -87,7 +87,8 @@ class Inspection:
         if images is None:
             images = training_images(load_set(self.path), registry, unit=True).images
         drawable = images.is_floating_point() and images.ndim == 4 and images.numel() > 0
-        if owners is None or len(self.counts) != len(self.class_names) or not drawable or len(images) % len(owners):
+        named = self.counts and len(self.counts) == len(self.class_names)
+        if owners is None or not named or not drawable or len(images) % len(owners):
             raise DccError(f"'{self.path}' cannot be drawn: its images, owners and class names do not fit together")
         owners = owners.repeat_interleave(len(images) // len(owners))
         return grid_png(images.nan_to_num(0, 1, 0), owners, self.class_names)

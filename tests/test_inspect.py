@@ -88,11 +88,16 @@ def test_the_images_are_drawn(s, path, tmp_path, make_job, registry):
     half.save(path)
     assert "images" not in half.stored
     assert inspected(path, registry).grid(registry).startswith(b"\x89PNG")
-    changed(s, path, without=("owners",))
+    for tensors, fields in (({}, {"without": ("owners",)}), ({"owners": torch.zeros(0).long()}, {"class_names": []})):
+        changed(s, path, tensors, **fields)
+        done = dcc(path, "--grid", tmp_path / "none.png")
+        assert done.exit_code == 2
+        assert "cannot be drawn" in done.stderr
+        assert not (tmp_path / "none.png").exists()
+    changed(s, path, without=("images",))
     done = dcc(path, "--grid", tmp_path / "none.png")
     assert done.exit_code == 2
-    assert "cannot be drawn" in done.stderr
-    assert not (tmp_path / "none.png").exists()
+    assert "cannot be decoded by its parametrisation, 'identity', from its tensors labels, owners" in done.stderr
 
 
 def test_whitened_images_are_drawn_and_warned_of(path, tmp_path, registry):
