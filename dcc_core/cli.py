@@ -13,8 +13,18 @@ from typing import Any
 import click
 
 from dcc_core.config import resolve
-from dcc_core.errors import DccError, IncompleteError, PluginWarning
-from dcc_core.flags import EVAL_FLAGS, RUN_FLAGS, SELECT_FLAGS, TABLE_FLAGS, add_flags, with_flags, with_results
+from dcc_core.errors import DccError, IncompleteError, PluginWarning, Stopped
+from dcc_core.flags import (
+    EVAL_FLAGS,
+    RUN_FLAGS,
+    SELECT_FLAGS,
+    TABLE_FLAGS,
+    add_flags,
+    begun_settings,
+    with_flags,
+    with_results,
+    with_resuming,
+)
 from dcc_core.listing import plugins, show
 from dcc_core.registry import Registry, kind_named
 from dcc_core.set_commands import convert, inspect
@@ -47,7 +57,7 @@ def _guarded(work: Callable[[], Any]) -> Any:
         sys.exit(error.exit_code)
     except KeyboardInterrupt as error:
         click.echo(f"Interrupted{f': {error}' if str(error) else ''}", err=True)
-        sys.exit(130)
+        sys.exit(error.exit_code if isinstance(error, Stopped) else 130)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
@@ -60,11 +70,14 @@ def _show_warning(message: Warning | str, category: type[Warning], filename: str
 @click.command(cls=_Command, name="run", context_settings=HELP)
 @with_flags(RUN_FLAGS, defaults=True)
 @click.option("--dry-run", is_flag=True, help="say what the run would take in time, memory and disk; write nothing")
+@with_resuming
 @with_results("runs/<name>", again="replace the results of an earlier run in --out")
 def run(
     config_file: Path | None,
     pairs: tuple[str, ...],
     dry_run: bool,
+    resume: Path | None,
+    resume_anyway: bool,
     out: Path | None,
     overwrite: bool,
     as_json: bool,
@@ -75,9 +88,12 @@ def run(
 
     `dcc plugins` lists what the names can be, `dcc show KIND NAME` the options of each for `-o`. The defaults
     are the paper's; small data sources suggest smaller budgets, and the report says where each value came from.
+
+    A run that was interrupted goes on with --resume FOLDER, or by the same command where it says --out.
     """
     registry = Registry.installed()
-    config = resolve(registry, add_flags(Settings(), RUN_FLAGS, flags, config_file, pairs))
+    begun = begun_settings(resume, out, overwrite=overwrite)
+    config = resolve(registry, add_flags(begun, RUN_FLAGS, flags, config_file, pairs))
 
     from dcc_core.display import Display
 
@@ -91,8 +107,8 @@ def run(
     from dcc_core.folder import RunFolder, default_folder
     from dcc_core.run import execute
 
-    folder = RunFolder(out or default_folder(config), overwrite=overwrite)
-    _show_result(execute(config, registry, folder, Display(quiet=quiet)), as_json)
+    folder = RunFolder(resume or out or default_folder(config), overwrite=overwrite)
+    _show_result(execute(config, registry, folder, Display(quiet=quiet), anyway=resume_anyway), as_json)
 
 
 def _show_result(report: dict[str, Any], as_json: bool) -> None:
@@ -108,10 +124,13 @@ def _show_result(report: dict[str, Any], as_json: bool) -> None:
 
 @click.command()
 @with_flags(SELECT_FLAGS, defaults=True)
+@with_resuming
 @with_results("runs/<name>", again="replace the results of an earlier run in --out")
 def select(
     config_file: Path | None,
     pairs: tuple[str, ...],
+    resume: Path | None,
+    resume_anyway: bool,
     out: Path | None,
     overwrite: bool,
     as_json: bool,
@@ -124,14 +143,16 @@ def select(
     `dcc show selection NAME` the options of each; `dcc-run --init NAME` condenses from such images.
     """
     registry = Registry.installed()
-    config = resolve(registry, add_flags(Settings(), SELECT_FLAGS, flags, config_file, pairs))
+    begun = begun_settings(resume, out, overwrite=overwrite)
+    config = resolve(registry, add_flags(begun, SELECT_FLAGS, flags, config_file, pairs))
 
     from dcc_core.display import Display
     from dcc_core.folder import SELECTING, RunFolder, default_folder
     from dcc_core.run import execute
 
-    folder = RunFolder(out or default_folder(config, SELECTING), overwrite=overwrite)
-    _show_result(execute(config, registry, folder, Display(quiet=quiet), selecting=True), as_json)
+    folder = RunFolder(resume or out or default_folder(config, SELECTING), overwrite=overwrite)
+    report = execute(config, registry, folder, Display(quiet=quiet), selecting=True, anyway=resume_anyway)
+    _show_result(report, as_json)
 
 
 @click.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from torch import Tensor
 
 from dcc_core.errors import ContractError
 
+DIGESTED = 1000
+"""Images that a checksum is made of, about."""
 CHUNK = 2**22
 """Numbers that the statistics are computed of at once; bounds their memory."""
 
@@ -72,6 +75,14 @@ class RealData:
                 f"data '{self.name}': mean {self.mean} and std {self.std} must have one number "
                 f"per channel ({self.channels}), std positive"
             )
+
+    def digest(self) -> str:
+        """A checksum of the training part: its labels, its statistics, and some of its images."""
+        digest = hashlib.blake2b(repr((self.class_names, self.mean, self.std)).encode(), digest_size=16)
+        some = self.train.images[:: max(1, len(self.train.images) // DIGESTED)]
+        for tensor in (self.train.labels, some.contiguous()):
+            digest.update(tensor.numpy().data)
+        return digest.hexdigest()
 
     @property
     def num_classes(self) -> int:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 from dcc_core.api import Batch, MatchingLoss, Part, State, Total
-from dcc_core.errors import ContractError, DccError
+from dcc_core.errors import ContractError, DccError, NotFiniteError
+from dcc_core.guard import Guard
+from dcc_core.moment import Moment
 from dcc_core.observe import StepReport
 from dcc_core.plain import missing_derivative
 from dcc_core.step import RunContext, Step
-from dcc_core.synthetic import Synthetic
+from dcc_core.synthetic import BUFFER, MOMENTUM, NAMED, Synthetic
 from dcc_core.training import train_epoch
 
+WEIGHTS = "weights."
 Watch = Callable[[StepReport], None]
+Keep = Callable[[Callable[[], Moment]], None]
+"""Is offered, after every step, what it takes to go on from there."""
 
 SECOND_BACKWARD = "backward through the graph a second time"
 """What torch says where two terms share a graph, of which the first one's backward has freed the tensors."""
@@ -31,46 +36,62 @@ def optimise(
     *,
     set_index: int = 0,
     watch: Watch | None = None,
-) -> None:
-    """Learn the synthetic set in place (Algorithm 1). state: what `loss.setup` gave.
+    keep: Keep | None = None,
+    begin: Moment | None = None,
+) -> tuple[str, ...]:
+    """Learn the synthetic set in place (Algorithm 1). state: what `loss.setup` gave. begin: where to go on from.
 
-    Raises DccError at the first number that is not finite; the set then holds the last good step.
+    Returns what befell it on the way (see `Guard`). Raises DccError where numbers that are not finite come back after
+    every retry; the set then holds the last good state.
     """
-    for outer in range(run.outer_loops):
+    guard = Guard(synthetic, state)
+    begin = begin or Moment()
+    begin.load(guard)
+    outer, first, weights = begin.outer, begin.inner, begin.network()
+    while outer < run.outer_loops:
         network = Network(run, outer)
-        for inner in range(run.inner_loops):
-            step = Step(run, synthetic, outer=outer, inner=inner, network=network.matching)
-            value = update(step, loss, state)
-            if watch:
-                phase = loss.phase(step)
-                watch(StepReport(set=set_index, outer=outer, inner=inner, loss=value, phase=phase))
-            if inner < run.inner_loops - 1:
-                network.train(synthetic, inner)
+        network.load_state_dict(weights)
+        if first == 0:
+            guard.begin()
+        try:
+            for inner in range(first, run.inner_loops):
+                step = Step(run, synthetic, outer=outer, inner=inner, network=network.matching)
+                value = update(step, loss, state)
+                guard.passed(outer)
+                if watch:
+                    phase = loss.phase(step)
+                    watch(StepReport(set=set_index, outer=outer, inner=inner, loss=value, phase=phase))
+                if inner < run.inner_loops - 1:
+                    network.train(synthetic, inner)
+                    if keep:
+                        keep(lambda i=inner + 1, o=outer, n=network: Moment.of(guard, o, i, n.state_dict()))
+            outer += 1
+            if keep:
+                keep(lambda o=outer: Moment.of(guard, o, 0, {}))
+        except NotFiniteError as trouble:
+            outer = guard.back(trouble)
+        first, weights = 0, {}
+    return guard.notes
 
 
 def update(step: Step, loss: MatchingLoss, state: State) -> float:
-    """One step on the synthetic set; returns the objective, the sum of the loss's terms."""
-    synthetic = step.synthetic
-    value = step.run.chunks.within_memory(lambda: _descent(step, loss, state))
+    """One step on the synthetic set; returns the objective, the sum of the loss's terms. Raises NotFiniteError."""
     try:
-        if not math.isfinite(value):
-            raise DccError(f"the loss became {value}")
-        synthetic.update()
-    except DccError as error:
-        raise DccError(
-            f"{error} (outer loop {step.outer}, inner loop {step.inner}); "
-            "a smaller image rate often helps: -o run.image_rate=..."
-        ) from error
+        value = step.run.chunks.within_memory(lambda: _descent(step, loss, state))
+        step.synthetic.update()
+    except NotFiniteError as error:
+        raise NotFiniteError(f"{error} (outer loop {step.outer}, inner loop {step.inner})") from error
     return value
 
 
 def _descent(step: Step, loss: MatchingLoss, state: State) -> float:
     """The gradient of the objective, gathered in the synthetic set, and its value.
 
-    Raises ContractError where the terms are not what `MatchingLoss` says.
+    Raises ContractError where the terms are not what `MatchingLoss` says, NotFiniteError where numbers are not finite.
     """
     step.synthetic.zero_gradients()
     total = torch.zeros((), dtype=step.run.dtype, device=step.run.device)
+    values: list[Tensor] = []
     try:
         terms = loss.terms(step, state)
         if not isinstance(terms, Iterable):
@@ -78,7 +99,8 @@ def _descent(step: Step, loss: MatchingLoss, state: State) -> float:
         count = 0
         for count, term in enumerate(terms, start=1):
             value = _scalar(term, count)
-            total += value.detach()
+            values.append(value.detach())
+            total += values[-1]
             torch.autograd.backward(value, inputs=step.synthetic.leaves())
         if not count and step.classes:
             raise ContractError("terms yields at least one Part or Total in every step; it yielded nothing")
@@ -93,7 +115,19 @@ def _descent(step: Step, loss: MatchingLoss, state: State) -> float:
                 "something in common, or compute it anew for each (synthetic.batch decodes at every call)"
             ).of(step.run.titled("loss")) from error
         raise
-    return total.item()
+    finite = torch.isfinite(total) & step.synthetic.gradients_are_finite()
+    result, good = torch.stack([total, finite.to(total.dtype)]).tolist()  # one look at the device for both
+    if not good:
+        raise NotFiniteError(_what_is_not_finite(step, values))
+    return result
+
+
+def _what_is_not_finite(step: Step, values: list[Tensor]) -> str:
+    numbers = [v.item() for v in values]
+    bad = [f"term {i} of the loss is {v}" for i, v in enumerate(numbers, start=1) if not math.isfinite(v)]
+    where = step.synthetic.where_not_finite()
+    words = [*bad[:NAMED], *(["..."] if len(bad) > NAMED else []), *([f"the gradient of {where}"] if where else [])]
+    return ", ".join(words or [f"the loss is {sum(numbers)}"]) + (" is not finite" if where else "")
 
 
 def _scalar(term: object, count: int) -> Tensor:
@@ -141,6 +175,29 @@ class Network:
                 random=self._random.at("inner", inner, "epoch", epoch),
                 images=run.network_images,
             )
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Its weights and statistics, and its optimiser's momentum; nothing where it has not been built."""
+        if "_module" not in vars(self):
+            return {}
+        kept = {f"{WEIGHTS}{name}": t for name, t in self._module.state_dict().items()}
+        for name, p in self._module.named_parameters():
+            if (momentum := self._optimiser.state[p].get(BUFFER)) is not None:
+                kept[f"{MOMENTUM}{name}"] = momentum
+        return {name: t.detach().clone() for name, t in kept.items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what `state_dict` gave, if anything. Raises DccError where it is of another network."""
+        if not state:
+            return
+        weights = {n.removeprefix(WEIGHTS): t for n, t in state.items() if n.startswith(WEIGHTS)}
+        try:
+            self._module.load_state_dict(weights)
+        except RuntimeError as error:
+            raise DccError(f"the weights kept are not this network's: {error}") from error
+        for name, p in self._module.named_parameters():
+            if (momentum := state.get(f"{MOMENTUM}{name}")) is not None:
+                self._optimiser.state[p][BUFFER] = momentum.to(p.device, copy=True)
 
     def _frozen(self, synthetic: Synthetic) -> Batch:
         with torch.no_grad():

@@ -51,6 +51,19 @@ def unexpected(error: BaseException) -> DccError:
     return DccError(f"{type(error).__name__}: {error}\n  DCC_DEBUG=1 shows where")
 
 
+class NotFiniteError(DccError):
+    """A loss, a gradient or an image became NaN or infinite. The message says which, and of which classes."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked the run to end. `exit_code` is what shells expect of such a process."""
+
+    def __init__(self, signal: int, message: str = "") -> None:
+        super().__init__(message)
+        self.signal = signal
+        self.exit_code = 128 + signal
+
+
 class PluginWarning(UserWarning):
     """A plugin was left out, or two plugins claim one name. Fatal only where that name is asked for."""
 

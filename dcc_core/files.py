@@ -10,6 +10,9 @@ from pathlib import Path
 
 from dcc_core.errors import DccError
 
+TEMPORARY = ".*.tmp"
+"""Pattern of what a process leaves that is killed while it writes."""
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write through a temporary file beside it. Raises DccError where the place cannot be written."""
@@ -20,11 +23,22 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        _settle(path.parent)
     except OSError as error:
         raise DccError(f"cannot write '{path}': {error.strerror or error}") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _settle(folder: Path) -> None:
+    """Have the folder's own entries written, where the system can: until then a crash may undo a renaming."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 @contextlib.contextmanager

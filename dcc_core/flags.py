@@ -11,6 +11,7 @@ import click
 
 from dcc_core import options
 from dcc_core.builder import DEFAULT_NAMES, ENGINE_SECTIONS
+from dcc_core.errors import DccError
 from dcc_core.settings import Rank, Settings
 
 
@@ -117,6 +118,42 @@ def with_results(default: str, *, again: str) -> Callable[[Callable[..., None]],
         return command
 
     return decorate
+
+
+def with_resuming(command: Callable[..., None]) -> Callable[..., None]:
+    """Add how to go on with a run that was interrupted."""
+    for option in (
+        click.option("--resume-anyway", is_flag=True, help="go on although versions or harmless options have changed"),
+        click.option(
+            "--resume",
+            type=click.Path(path_type=Path),
+            metavar="FOLDER",
+            help="go on with the unfinished run in a folder, with its options",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def begun_settings(resume: Path | None, out: Path | None, *, overwrite: bool) -> Settings:
+    """The options of the unfinished run in a folder; none where there is no folder.
+
+    Raises DccError where it holds no such run, or the other flags say otherwise.
+    """
+    settings = Settings()
+    if resume is None:
+        return settings
+    if overwrite or out not in (None, resume):
+        raise DccError(f"--resume '{resume}' goes on with what is there; leave out --out and --overwrite")
+    if (resume / "report.json").exists():
+        raise DccError(
+            f"--resume '{resume}': the run there is finished; to refine its set, begin another from it: "
+            f"--init '{resume / 'set.safetensors'}'"
+        )
+    if not (resume / "config.toml").is_file():
+        raise DccError(f"--resume '{resume}': there is no unfinished run (no config.toml)")
+    settings.add_file(resume / "config.toml")
+    return settings
 
 
 def add_flags(

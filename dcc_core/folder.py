@@ -14,11 +14,13 @@ from typing import Any
 
 from dcc_core.config import Config
 from dcc_core.errors import DccError
-from dcc_core.files import write_atomically
+from dcc_core.files import TEMPORARY, write_atomically
 
 UNFINISHED = "unfinished.safetensors"
+CHECKPOINT = "checkpoint.safetensors"
+LOG, REPORT, METRICS, CONFIG = "run.log", "report.json", "metrics.jsonl", "config.toml"
 WRITTEN = (
-    *("config.toml", "report.json", "metrics.jsonl", "run.log", UNFINISHED),
+    *(CONFIG, REPORT, METRICS, LOG, UNFINISHED, CHECKPOINT, TEMPORARY),
     *("set.safetensors", "set-[0-9]*.safetensors", "grid.png", "grid-[0-9]*.png"),
 )
 """What a run writes, and what `--overwrite` removes."""
@@ -42,10 +44,11 @@ def default_folder(config: Config, sections: tuple[str, ...] = CONDENSING) -> Pa
 class RunFolder:
     """A run's folder.
 
-    It is checked and made at once, but nothing in it changes before `begin`: a run that fails before its first
-    step leaves it as it was.
+    It is checked and made at once, but nothing in it changes before `begin` or `reopen`: a run that fails before its
+    first step leaves it as it was. unfinished: it holds a run that was begun and not ended.
 
-    Raises DccError where it cannot be written, or holds something and `overwrite` is not set.
+    Raises DccError where it cannot be written, or holds something else than an unfinished run, unless `overwrite` is
+    set.
     """
 
     def __init__(self, path: Path, *, overwrite: bool = False) -> None:
@@ -54,7 +57,8 @@ class RunFolder:
         with self._guarded():
             path.mkdir(parents=True, exist_ok=True)
             held = sorted(p.name for p in path.iterdir())
-        if held and not overwrite:
+        self.unfinished = LOG in held and REPORT not in held and not overwrite
+        if held and not (overwrite or self.unfinished):
             raise DccError(f"--out '{path}' is not empty (it holds {held[0]}); name another, or add --overwrite")
         if not os.access(path, os.W_OK | os.X_OK):
             raise DccError(f"--out '{path}' cannot be written: permission denied")
@@ -76,16 +80,47 @@ class RunFolder:
 
     def begin(self) -> None:
         """Remove the files of an earlier run and open this one's; from here on every log line is written at once."""
+        self._remove(*WRITTEN)
+        self._open()
+
+    def reopen(self, metrics: int) -> None:
+        """Go on with the unfinished run here; metrics: bytes of its metrics that its checkpoint knows of."""
+        self._remove(TEMPORARY)
+        with self._guarded(), contextlib.suppress(FileNotFoundError):
+            if self.metrics_bytes() > metrics:
+                os.truncate(self.path / METRICS, metrics)
+        self._open()
+
+    def end(self) -> None:
+        """The run has its report: what only an unfinished one needs goes."""
+        self._remove(CHECKPOINT, UNFINISHED)
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where an unfinished run's checkpoint is, once there is one."""
+        return self.path / CHECKPOINT
+
+    def metrics_bytes(self) -> int:
+        """How much has been written of the metrics."""
+        try:
+            return (self.path / METRICS).stat().st_size
+        except OSError:
+            return 0
+
+    def _open(self) -> None:
         with self._guarded():
-            for pattern in WRITTEN:
-                for old in self.path.glob(pattern):
-                    old.unlink()
-            target = logging.FileHandler(self.path / "run.log", encoding="utf-8")
+            target = _LogFile(self.path / LOG, encoding="utf-8")
         target.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         self._log.setTarget(target)
         self._log.flushLevel = logging.NOTSET
         self._log.flush()
         self.begun = True
+
+    def _remove(self, *patterns: str) -> None:
+        with self._guarded():
+            for pattern in patterns:
+                for old in self.path.glob(pattern):
+                    old.unlink(missing_ok=True)
 
     def record(self, message: str, error: BaseException) -> None:
         """Log what ended the run, with its traceback, in `run.log` alone."""
@@ -100,7 +135,7 @@ class RunFolder:
 
     def metric(self, row: Mapping[str, Any]) -> None:
         """Add a line to `metrics.jsonl`."""
-        with self._guarded(), open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
+        with self._guarded(), open(self.path / METRICS, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
     @contextlib.contextmanager
@@ -109,3 +144,10 @@ class RunFolder:
             yield
         except OSError as error:
             raise DccError(f"--out '{self.path}' cannot be written: {error.strerror or error}") from error
+
+
+class _LogFile(logging.FileHandler):
+    """A log file whose own errors stay unsaid: where the disk is full, the run's error is the one to report."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, logging's name
+        """Nothing."""

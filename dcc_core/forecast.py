@@ -232,6 +232,6 @@ def planned(job: Job, load: float) -> Forecast:
     probe, budget = Probe(job, load), job.config.run.budget
     if budget is None:
         return probe.forecast()
-    outer_loops = probe.within(parsed_duration(budget))
+    outer_loops = probe.within(parsed_duration(budget, "run.budget"))
     job.config = job.config.within_budget(outer_loops)
     return probe.forecast(outer_loops)

@@ -19,12 +19,13 @@ from dcc_core.config import Config
 from dcc_core.criterion import CRITERIA
 from dcc_core.data import ImageSet
 from dcc_core.device import device_named
-from dcc_core.engine import Watch, optimise
+from dcc_core.engine import Keep, Watch, optimise
 from dcc_core.errors import ContractError, DccError
 from dcc_core.evaluate import Score, Scorer
 from dcc_core.grid import grid_png
 from dcc_core.initial import initial_rows
 from dcc_core.memory import memory_left
+from dcc_core.moment import Moment
 from dcc_core.precision import DTYPES, in_precision
 from dcc_core.protocols import PROTOCOLS
 from dcc_core.provenance import provenance_of
@@ -82,7 +83,7 @@ class Job:
     @property
     def versions(self) -> dict[str, str]:
         """Versions of the distributions that the configuration uses, and of torch."""
-        return self.config.versions | {"torch": torch.__version__}
+        return versions_of(self.config)
 
     def build(self, generator: torch.Generator, architecture: Architecture | None = None) -> nn.Module:
         """A fresh network on the device: the run's, unless another is asked for."""
@@ -132,23 +133,35 @@ class Job:
             num_classes=self.data.num_classes,
             rate=self.config.image_rate,
             momentum=self.config.run.image_momentum,
+            class_names=self.data.class_names,
         )
         return Start(run, synthetic, self.config.loss.setup(run, synthetic))
 
-    def condense(self, set_index: int = 0, watch: Watch | None = None, start: Start | None = None) -> CondensedSet:
-        """Learn one synthetic set, from `start` where it is given."""
+    def condense(
+        self,
+        set_index: int = 0,
+        watch: Watch | None = None,
+        start: Start | None = None,
+        *,
+        keep: Keep | None = None,
+        begin: Moment | None = None,
+    ) -> CondensedSet:
+        """Learn one synthetic set, from `start` where it is given, at the moment `begin` of an earlier process."""
         run, synthetic, state = start or self.start(set_index)
-        optimise(run, self.config.loss, synthetic, state, set_index=set_index, watch=watch)
-        return self.frozen(synthetic, set_index)
+        how = {"set_index": set_index, "watch": watch, "keep": keep, "begin": begin}
+        return self.frozen(synthetic, set_index, notes=optimise(run, self.config.loss, synthetic, state, **how))
 
-    def frozen(self, synthetic: Synthetic, set_index: int, *, finished: bool = True) -> CondensedSet:
+    def frozen(
+        self, synthetic: Synthetic, set_index: int, *, finished: bool = True, notes: tuple[str, ...] = ()
+    ) -> CondensedSet:
         """The synthetic set as it stands, images in unit space, with its provenance."""
         stored = {name: t.detach() for name, t in synthetic.stored.items()}
         if "images" in stored:
             stored["images"] = self.real.normalisation.to_unit(stored["images"])
         stored = {name: t.cpu() for name, t in stored.items()} | {"owners": synthetic.owners}
         learned = {name: t.detach().tolist() for name, t in synthetic.learned.items()}
-        return CondensedSet(stored, provenance_of(self, set_index, learned=learned, finished=finished))
+        provenance = provenance_of(self, set_index, learned=learned, finished=finished, notes=notes)
+        return CondensedSet(stored, provenance)
 
     def decoded(self, s: CondensedSet) -> Batch:
         """A set's training images, normalised by its own statistics, on the device."""
@@ -267,6 +280,11 @@ class Job:
                 f"the set holds {_describe(*found)} ('{p.data}'); data '{self.data.name}' holds "
                 f"{_describe(*expected)}: they must agree"
             )
+
+
+def versions_of(config: Config) -> dict[str, str]:
+    """Versions of the distributions that a configuration uses, and of torch."""
+    return config.versions | {"torch": torch.__version__}
 
 
 def _describe(names: tuple[str, ...], shape: tuple[int, ...]) -> str:

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class RunInfo:
-    """A run before its first step. config: dotted option keys and plain values; out: the run's folder."""
+    """A run before its first step. config: dotted option keys and plain values; out: the run's folder.
+
+    resumes_at: where an interrupted run goes on: its set, outer and inner loop; none for one that begins.
+    """
 
     config: dict[str, Any]
     class_names: tuple[str, ...]
@@ -19,6 +22,7 @@ class RunInfo:
     outer_loops: int
     inner_loops: int
     out: str | None
+    resumes_at: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from dcc_core.settings import Setting
 if TYPE_CHECKING:
     from dcc_core.job import Job
 
-PLACES = ("run.device", "run.data_root", "run.log")
+PLACES = ("run.device", "run.data_root", "run.log", "run.checkpoint")
 """Options that say where or how it is told, not what: they stay out of the set file."""
 OF_CORESETS = ("data", "selection", "aug", "arch", "score")
 """Sections that bear on a selection of real images, besides `OF_CORESETS_RUN`."""
@@ -24,10 +25,16 @@ OF_CORESETS_RUN = ("run.ipc", "run.seed", "run.precision", "run.sets")
 
 
 def provenance_of(
-    job: Job, set_index: int, *, learned: Mapping[str, Any] | None = None, finished: bool = True
+    job: Job,
+    set_index: int,
+    *,
+    learned: Mapping[str, Any] | None = None,
+    finished: bool = True,
+    notes: tuple[str, ...] = (),
 ) -> Provenance:
     """The provenance of a condensed set of a job."""
-    return _provenance(job, set_index, job.method, _placeless(job), learned or {}, finished)
+    own = _provenance(job, set_index, job.method, _placeless(job), learned or {}, finished)
+    return replace(own, notes=notes)
 
 
 def provenance_of_coreset(job: Job, set_index: int) -> Provenance:

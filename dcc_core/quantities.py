@@ -26,11 +26,11 @@ def size(count: int) -> str:
     return f"{value:.0f} {units[0]}" if value >= 10 or units[0] == "bytes" else f"{value:.1f} {units[0]}"
 
 
-def parsed_duration(text: str) -> float:
-    """Seconds of `90s`, `10m`, `1h30m`, `2d`. Raises DccError for anything else."""
+def parsed_duration(text: str, key: str) -> float:
+    """Seconds of `90s`, `10m`, `1h30m`, `2d`. Raises DccError, which names the option, for anything else."""
     parts = re.findall(r"(\d+(?:\.\d+)?)([dhms])", text)
     if not parts or "".join(n + u for n, u in parts) != text.replace(" ", ""):
-        raise DccError(f"run.budget: '{text}' is not a time such as 90s, 10m or 1h30m")
+        raise DccError(f"{key}: '{text}' is not a time such as 90s, 10m or 1h30m")
     return sum(float(number) * SECONDS[unit] for number, unit in parts)
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from rich.table import Table
 
+from dcc_core.changes import entries_of
 from dcc_core.evaluate import Score
 from dcc_core.job import Job
 from dcc_core.memory import peak_memory
-from dcc_core.options import plain
 from dcc_core.quantities import size
 from dcc_core.robustness import COMPOSITES
 from dcc_core.summary import robustness_summary, summary
@@ -59,10 +59,7 @@ def report_of(
         "threads": torch.get_num_threads(),
         "peak_memory_bytes": peak_memory(job.device),
         "versions": job.versions,
-        "config": {
-            key: {"value": plain(setting.value), "origin": setting.origin}
-            for key, setting in job.config.entries.items()
-        },
+        "config": entries_of(job.config),
     }
 
 

@@ -5,49 +5,75 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import time
-from collections.abc import Callable, Iterator
+import shlex
+import signal
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import torch
+
+from dcc_core.changes import check_resumable, entries_of, with_its_budget
+from dcc_core.checkpoint import Checkpoint, load_checkpoint
 from dcc_core.config import Config
 from dcc_core.coreset import coreset
 from dcc_core.display import Display
-from dcc_core.errors import DccError, unexpected
+from dcc_core.errors import DccError, NotFiniteError, Stopped, unexpected
 from dcc_core.evaluate import Score
-from dcc_core.folder import UNFINISHED, RunFolder
+from dcc_core.folder import CONFIG, LOG, METRICS, REPORT, UNFINISHED, RunFolder
 from dcc_core.forecast import planned
-from dcc_core.job import Job, Start
+from dcc_core.interrupts import Interrupts
+from dcc_core.job import Job, Start, versions_of
+from dcc_core.keeping import Keeping
 from dcc_core.observe import RunInfo, StepReport
 from dcc_core.protocols import PROTOCOLS
+from dcc_core.quantities import parsed_duration
 from dcc_core.registry import Registry
 from dcc_core.report import report_of
 from dcc_core.scoring import Scoring
 from dcc_core.setfile import CondensedSet, load_set
 from dcc_core.settings import as_toml
+from dcc_core.stopwatch import Stopwatch
 
 log = logging.getLogger("dcc")
 
 
 def execute(
-    config: Config, registry: Registry, folder: RunFolder, display: Display, *, selecting: bool = False
+    config: Config,
+    registry: Registry,
+    folder: RunFolder,
+    display: Display,
+    *,
+    selecting: bool = False,
+    anyway: bool = False,
 ) -> dict[str, Any]:
-    """Condense and score into a folder; returns the report. selecting: the selection's images are the sets.
+    """Condense and score into a folder, or go on with the unfinished run there; returns the report.
 
+    selecting: the selection's images are the sets. anyway: go on under options and versions that have changed, where
+    that does no harm.
     Raises DccError. A run that fails after its first step keeps what it has written, with the images as they
-    were, and says where.
+    were, and says where. Ctrl-C and SIGTERM end it between two steps, with a checkpoint.
     """
-    with display.logging(), folder.logging():
+    interrupts = Interrupts()
+    with display.logging(), folder.logging(), interrupts.installed():
         try:
             with contextlib.ExitStack() as listeners:
-                return _Run(config, registry, folder, display, selecting, listeners).go()
+                return _Run(config, registry, folder, display, selecting, anyway, interrupts, listeners).go()
         except (Exception, KeyboardInterrupt) as error:
-            kept = f"what was done so far is in '{folder.path}'" if folder.begun else ""
+            kept = _kept(folder, "dcc select" if selecting else "dcc-run")
             if isinstance(error, KeyboardInterrupt):
                 folder.record("interrupted", error)
-                raise KeyboardInterrupt(kept) from error
+                raise Stopped(error.signal if isinstance(error, Stopped) else signal.SIGINT, kept) from error
             message = str(unexpected(error))
             folder.record(message, error)
             raise DccError(f"{message}\n  {kept}".rstrip()) from error
+
+
+def _kept(folder: RunFolder, command: str) -> str:
+    """What there is of a run that ended early, and how to go on with it."""
+    if not folder.begun:
+        return ""
+    return f"what was done so far is in '{folder.path}'; go on with: {command} --resume {shlex.quote(str(folder.path))}"
 
 
 class _Run:
@@ -58,6 +84,8 @@ class _Run:
         folder: RunFolder,
         display: Display,
         selecting: bool,
+        anyway: bool,
+        interrupts: Interrupts,
         listeners: contextlib.ExitStack,
     ) -> None:
         self.config = config
@@ -65,35 +93,78 @@ class _Run:
         self.folder = folder
         self.display = display
         self.selecting = selecting
+        self.anyway = anyway
+        self.interrupts = interrupts
         self.listeners = listeners
         self.report: dict[str, Any] | None = None
-        self.seconds: dict[str, float] = {}
+        self.clock = Stopwatch()
+        self.every = parsed_duration(config.run.checkpoint, "run.checkpoint")
 
     def go(self) -> dict[str, Any]:
-        with self._clock("load"):
+        earlier = self._earlier()
+        with self.clock("load"):
             self.job = Job(self.config, self.registry, progress=self.display.shows)
-        self.files = ["config.toml", "run.log", "metrics.jsonl", "report.json"]
-        if not self.selecting:
+        self.files = [CONFIG, LOG, METRICS, REPORT]
+        if not self.selecting and earlier is None:
             self._foretell()
+        self.begun = self._begun(earlier)
+        self.resumes = earlier is not None
+        self.keeping = Keeping(self.folder, self.begun, self.interrupts, every=self.every, seconds=self.clock.so_far)
+        if not self.selecting:
+            self._announce()
         if self.selecting and self.config.selection.whole:
             scores = self._all_images()
         else:
             scores = self._sets(self._selected if self.selecting else self._condensed)
         method = self.config.names["selection"] if self.selecting else self.job.method
-        report = {"out": str(self.folder.path), "files": self.files} | report_of(self.job, method, scores, self.seconds)
-        self.folder.write("report.json", json.dumps(report, indent=2).encode())
+        own = report_of(self.job, method, scores, self.clock.so_far())
+        report = {"out": str(self.folder.path), "files": self.files} | own
+        self.folder.write(REPORT, json.dumps(report, indent=2).encode())
+        self.folder.end()
         self.report = report
         return report
 
+    def _earlier(self) -> Checkpoint | None:
+        """The checkpoint of an unfinished run, where this one can go on from there. Raises DccError where it cannot."""
+        if not self.folder.unfinished or not self.folder.checkpoint.exists():
+            return None
+        found = load_checkpoint(self.folder.checkpoint)
+        if found.selecting != self.selecting:
+            raise DccError(f"'{self.folder.path}' holds an unfinished run of the other kind: dcc run, or dcc select")
+        self.config = with_its_budget(self.config, found.config)
+        versions = versions_of(self.config)
+        differing = check_resumable(found.config, found.versions, self.config, versions, anyway=self.anyway)
+        if found.threads != torch.get_num_threads():
+            log.warning(f"begun with {found.threads} threads, now {torch.get_num_threads()}: last digits may differ")
+        if "run.image_rate" in differing:
+            found = replace(found, moment=replace(found.moment, retries=0))
+        self.clock.add(found.seconds)
+        notes = tuple(f"went on with {key} {words}" for key, words in differing.items())
+        return replace(found, notes=(*found.notes, *notes))
+
+    def _begun(self, earlier: Checkpoint | None) -> Checkpoint:
+        """Where the run stands as it begins, or goes on. Raises DccError where the data are not what they were."""
+        own = {"config": entries_of(self.config), "versions": self.job.versions, "threads": torch.get_num_threads()}
+        data = self.job.data.digest()
+        if earlier is None:
+            return Checkpoint(**own, data=data, selecting=self.selecting)
+        if earlier.data != data:
+            raise DccError(f"data '{self.job.data.name}' has changed since the run was begun; --overwrite begins anew")
+        return replace(earlier, **own)
+
     def _sets(self, make: Callable[[int], CondensedSet]) -> dict[str, list[Score]]:
-        """Make, write and score every set; the scores by subject."""
+        """Make, write and score every set; the scores by subject. Sets that an earlier process made are there."""
         scores: dict[str, list[Score]] = {}
         for index in range(self.config.run.sets):
-            name = self._write(make(index))
+            if index < self.begun.made:
+                self._begin()
+                name = self._name(index)
+            else:
+                name = self._write(make(index))
+                self.keeping.made()
             s = load_set(self.folder.path / name)
             scoring = self._scoring()
             scored = scoring.of(s)
-            self._add_seconds(scoring)
             self.folder.write(name, s.with_scores(*(one.as_dict() for one in scored["condensed"])).to_bytes())
             for subject, many in scored.items():
                 scores.setdefault(subject, []).extend(many)
@@ -104,33 +175,34 @@ class _Run:
         if (protocol := self.config.score.protocol or "dc") not in PROTOCOLS:
             raise DccError(f"score.protocol: {protocol} compares sets; all real images take {', '.join(PROTOCOLS)}")
         self._begin()
-        scoring = self._scoring()
-        scores = scoring.of_all_images()
-        self._add_seconds(scoring)
-        return scores
+        return self._scoring().of_all_images()
 
     def _scoring(self) -> Scoring:
-        return Scoring(self.job, self.registry, self.display, self.folder.metric)
+        return Scoring(self.job, self.registry, self.display, self.folder.metric, self.clock, self.keeping)
 
-    def _add_seconds(self, scoring: Scoring) -> None:
-        for phase, seconds in scoring.seconds.items():
-            self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
+    def _name(self, index: int) -> str:
+        """The name of a set's file, noted among the run's files with that of its picture."""
+        suffix = f"-{index}" if index else ""
+        self.files += [f"set{suffix}.safetensors", f"grid{suffix}.png"]
+        return self.files[-2]
 
     def _write(self, s: CondensedSet) -> str:
         """Write a set and its picture; the name of the set's file."""
-        suffix = f"-{s.provenance.set}" if s.provenance.set else ""
-        name, picture = f"set{suffix}.safetensors", f"grid{suffix}.png"
+        name = self._name(s.provenance.set)
         self.folder.write(name, s.to_bytes())
-        self.folder.write(picture, self.job.grid(s))
-        self.files += [name, picture]
+        self.folder.write(self.files[-1], self.job.grid(s))
         return name
 
     def _begin(self) -> None:
         """The first thing worth keeping is there."""
-        if not self.folder.begun:
+        if self.folder.begun:
+            return
+        if self.resumes:
+            self.folder.reopen(self.begun.metrics)
+        else:
             self.folder.begin()
-            self.folder.write("config.toml", as_toml(self.config.entries).encode())
-            self._listen()
+        self.folder.write(CONFIG, as_toml(self.config.entries).encode())
+        self._listen()
 
     def _listen(self) -> None:
         """Begin to tell the observers that the run asks for; the end is told to all there are."""
@@ -139,24 +211,28 @@ class _Run:
         self.listeners.callback(lambda: self.registry.notify("dcc_run_finished", report=self.report))
 
     def _selected(self, index: int) -> CondensedSet:
-        with self._clock("select"):
+        with self.clock("select"):
             s = coreset(self.job, index)
         self._begin()
-        return s
+        return s.with_notes(*self.begun.notes)
 
     def _foretell(self) -> None:
-        with self._clock("probe"):
+        with self.clock("probe"):
             cost = self._foretold()
         self.config = self.job.config
-        self._announce()
         log.info(cost)
 
     def _foretold(self) -> str:
-        """What the run will take, in words. A probe that fails ends the run only where there is a budget to keep."""
+        """What the run will take, in words.
+
+        A probe takes the run's own first steps: what it finds wrong ends the run before the work. Numbers that are
+        not finite may be mended by the guard, and of what nobody foresaw the run itself may tell more.
+        """
         try:
-            return f"it will take {planned(self.job, self.seconds['load']).words()}"
+            return f"it will take {planned(self.job, self.clock.so_far()['load']).words()}"
         except Exception as error:
-            if self.config.run.budget is not None:
+            foreseen = isinstance(error, DccError) and not isinstance(error, NotFiniteError)
+            if foreseen or self.config.run.budget is not None:
                 raise
             return f"what it will take cannot be foretold: {(str(error).splitlines() or ['?'])[0]}"
 
@@ -167,10 +243,13 @@ class _Run:
             f"{job.method}, {self.config.names['arch']}, ipc {run.ipc}; "
             f"{run.outer_loops} outer × {run.inner_loops} inner loops, {run.network_steps} network steps; {job.device}"
         )
+        if self.resumes:
+            at = self.begun.moment
+            log.info(f"going on with set {self.begun.made}, outer loop {at.outer}, inner loop {at.inner}")
         self.registry.notify("dcc_run_started", run=self._info())
 
     def _info(self) -> RunInfo:
-        run = self.job.context()
+        run, at = self.job.context(), self.begun.moment
         return RunInfo(
             config=self.config.table(),
             class_names=self.job.data.class_names,
@@ -178,10 +257,11 @@ class _Run:
             outer_loops=run.outer_loops,
             inner_loops=run.inner_loops,
             out=str(self.folder.path),
+            resumes_at=(self.begun.made, at.outer, at.inner) if self.resumes else None,
         )
 
     def _condensed(self, index: int) -> CondensedSet:
-        with self._clock("condense"):
+        with self.clock("condense"):
             return self._kept(index, self.job.start(index))
 
     def _kept(self, index: int, start: Start) -> CondensedSet:
@@ -206,12 +286,7 @@ class _Run:
                 progress(report.outer * inner + report.inner + 1, " ".join(note.split()))
                 self.registry.notify("dcc_step_finished", report=report)
 
-            return self.job.condense(index, watch, start)
-
-    @contextlib.contextmanager
-    def _clock(self, phase: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - start
+            begin = self.begun.moment if index == self.begun.made else None
+            with self.interrupts.held():
+                s = self.job.condense(index, watch, start, keep=self.keeping.step, begin=begin)
+            return s.with_notes(*self.begun.notes, *s.provenance.notes)

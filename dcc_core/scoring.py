@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from dcc_core.config import Config
 from dcc_core.display import Display
@@ -18,6 +17,7 @@ from dcc_core.registry import Registry
 from dcc_core.report import report_of
 from dcc_core.robustness import Measurement, measurements
 from dcc_core.setfile import CondensedSet
+from dcc_core.stopwatch import Stopwatch
 
 log = logging.getLogger("dcc")
 
@@ -25,20 +25,40 @@ PHASES = {"condensed": "score", "random": "baseline", "full": "full data"}
 """Phases of a run by what is measured."""
 
 
+class Kept(Protocol):
+    """The scores of an unfinished run."""
+
+    def known(self, set_index: int, name: str, network: str) -> Score | None:
+        """The score of a set by a measurement on a network, where it has been measured."""
+        ...
+
+    def score(self, set_index: int, name: str, network: str, score: Score) -> None:
+        """Keep a score."""
+        ...
+
+
 class Scoring:
     """Scores sets as the configuration says, and tells observers.
 
-    record: takes a metric, as a row of values. seconds: spent in every phase so far.
+    record: takes a metric, as a row of values. kept: knows what an interrupted run has measured, and takes what is
+    measured now. clock: counts the time of every phase.
     """
 
     def __init__(
-        self, job: Job, registry: Registry, display: Display, record: Callable[[Mapping[str, Any]], None]
+        self,
+        job: Job,
+        registry: Registry,
+        display: Display,
+        record: Callable[[Mapping[str, Any]], None],
+        clock: Stopwatch,
+        kept: Kept | None = None,
     ) -> None:
         self._job = job
         self._registry = registry
         self._display = display
         self._record = record
-        self.seconds: dict[str, float] = {}
+        self._kept = kept
+        self._clock = clock
 
     def of(self, s: CondensedSet) -> dict[str, list[Score]]:
         """Scores by subject, `condensed` and (unless switched off) `random`: one for each network.
@@ -49,14 +69,12 @@ class Scoring:
         wanted = measurements(score.protocol or "dc", baseline=score.baseline)
         measurers = {network: Measurer(self._job, s, network) for network in self._job.config.networks}
         for name, m in wanted.items():
-            start = time.perf_counter()
-            for network, measurer in measurers.items():
-                self._one(name, m, measurer, s, network)
-            phase = PHASES[m.subject]
-            self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - start
+            with self._clock(PHASES[m.subject]):
+                for network, measurer in measurers.items():
+                    self._one(name, m, measurer, s, network)
         scores = {"condensed": [measurer.result() for measurer in measurers.values()]}
-        for found in scores["condensed"]:
-            self._combined(s, found)
+        for network, found in zip(measurers, scores["condensed"], strict=True):
+            self._combined(s.provenance.set, network, found)
         if "random" in wanted:
             scores["random"] = [measurer.scores["random"] for measurer in measurers.values()]
         return scores
@@ -64,45 +82,52 @@ class Scoring:
     def of_all_images(self) -> dict[str, list[Score]]:
         """Scores of networks trained on all real images: what no set of theirs is expected to surpass."""
         score = self._job.config.score
-        start, scores = time.perf_counter(), []
-        for network in self._job.config.networks:
-            work = on_all_images(self._job, network, score.protocol or "dc", score.nets)
-            with self._display.track(f"all real images on {network}", work.nets) as progress:
-                scores.append(work.scorer.score(work.data, work.nets, lambda done, p=progress: p(done, "networks")))
-            self._tell("full", 0, network, scores[-1])
-        self.seconds[PHASES["full"]] = time.perf_counter() - start
+        scores = []
+        with self._clock(PHASES["full"]):
+            for network in self._job.config.networks:
+                work = on_all_images(self._job, network, score.protocol or "dc", score.nets)
+                with self._display.track(f"all real images on {network}", work.nets) as progress:
+                    scores.append(work.scorer.score(work.data, work.nets, lambda done, p=progress: p(done, "networks")))
+                self._tell("full", 0, network, scores[-1])
         return {"condensed": scores}
 
     def _one(self, name: str, m: Measurement, measurer: Measurer, s: CondensedSet, network: str) -> None:
+        index = s.provenance.set
+        if self._kept and (known := self._kept.known(index, name, network)):
+            measurer.scores[name] = known
+            return
         with self._display.track(f"scoring {name} on {network}", self._job.config.score.nets) as progress:
             score = measurer.measure(name, m, lambda done: progress(done, "networks"))
         if score is not None:
-            self._tell(name, s.provenance.set, network, score)
+            self._tell(name, index, network, score)
+            if self._kept and m.subject != "full":  # whose first network is wanted too, for soft labels
+                self._kept.score(index, name, network, score)
 
     def _tell(self, subject: str, index: int, network: str, score: Score) -> None:
         log.info(f"set {index}, {subject}, {network}: {100 * score.mean:.1f} % ± {100 * score.std:.1f}")
         self._record({"set": index, "subject": subject} | score.as_dict())
         self._registry.notify("dcc_evaluated", report=ScoreReport(set=index, subject=subject, score=score))
 
-    def _combined(self, s: CondensedSet, score: Score) -> None:
+    def _combined(self, index: int, network: str, score: Score) -> None:
         """Tell what a composite protocol found."""
-        if (found := score.robustness) is None:
+        if (found := score.robustness) is None or (self._kept and self._kept.known(index, found.protocol, network)):
             return
-        index = s.provenance.set
         log.info(f"set {index}, {found.protocol}, {score.architecture}: {found.value:.3f}")
         row = {"subject": found.protocol, "architecture": score.architecture, "version": found.version}
         self._record({"set": index, **row, "score": found.value, "accuracies": dict(found.accuracies)})
         self._registry.notify("dcc_evaluated", report=ScoreReport(set=index, subject=found.protocol, score=score))
+        if self._kept:
+            self._kept.score(index, found.protocol, network, score)
 
 
 def evaluated(s: CondensedSet, config: Config, registry: Registry, display: Display) -> dict[str, Any]:
     """Score a set without leaving anything; returns the report. Raises DccError where it does not fit the data."""
     with display.logging():
-        start = time.perf_counter()
+        clock = Stopwatch()
         try:
-            job = Job(config, registry, progress=display.shows, matching=False)
-            load = {"load": time.perf_counter() - start}
-            scoring = Scoring(job, registry, display, record=lambda row: None)
-            return report_of(job, s.provenance.method, scoring.of(s), load | scoring.seconds)
+            with clock("load"):
+                job = Job(config, registry, progress=display.shows, matching=False)
+            scores = Scoring(job, registry, display, lambda row: None, clock).of(s)
+            return report_of(job, s.provenance.method, scores, clock.so_far())
         except Exception as error:
             raise unexpected(error) from error

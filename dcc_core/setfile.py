@@ -42,7 +42,7 @@ class Provenance:
 
     mean, std: of the data, per channel; training normalises by them. config: every option that bears on the
     result, by dotted key. learned: what the loss learned beside the images. versions: of the distributions
-    involved. scores: as `Score.as_dict` gives them. notes: what else a reader should know, e.g. of an import.
+    involved. scores: as `Score.as_dict` gives them. notes: what befell the run or an import on the way, in words.
     """
 
     method: str
@@ -97,6 +97,10 @@ class CondensedSet:
     def with_scores(self, *scores: Mapping[str, Any]) -> CondensedSet:
         """The same set with these scores in its provenance."""
         return CondensedSet(self.stored, replace(self.provenance, scores=scores))
+
+    def with_notes(self, *notes: str) -> CondensedSet:
+        """The same set with these notes in its provenance."""
+        return CondensedSet(self.stored, replace(self.provenance, notes=notes))
 
     def to_bytes(self) -> bytes:
         """The file's content; equal sets give equal bytes."""

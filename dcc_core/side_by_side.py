@@ -68,6 +68,7 @@ def side_by_side(work: Callable[[int], T], count: int, device: torch.device) -> 
 def _work(work: Callable[[int], object], own: Iterable[int], sender: Connection) -> None:
     """A worker's life. Interrupts are the parent's business, and so is the terminal, whose lock may never open here."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     logging.disable()
     torch.set_num_threads(1)  # threads of OpenMP do not survive a fork
     try:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from dcc_core.api import Batch, Parametrisation
-from dcc_core.errors import DccError
+from dcc_core.errors import DccError, NotFiniteError
 
 SHARED = "shared_"
+NAMED = 3
+"""Classes that a message names."""
+STORED, LEARNED, MOMENTUM = "stored.", "learned.", "momentum."
+BUFFER = "momentum_buffer"
+"""What torch's SGD calls its momentum."""
 Change = Callable[[int, Callable[[int], Batch]], Batch]
 """What stands for a class's images, given its label and the images of any class."""
 
@@ -23,6 +28,7 @@ class Synthetic:
     nothing for the others.
 
     stored: as `Parametrisation.init` gives them. owners: (N,) int64, ascending, the class of every row.
+    class_names: for messages.
     """
 
     def __init__(
@@ -34,11 +40,13 @@ class Synthetic:
         num_classes: int,
         rate: float,
         momentum: float,
+        class_names: Sequence[str] = (),
     ) -> None:
         self.owners = owners
         self.parametrisation = parametrisation
         self.counts = torch.bincount(owners, minlength=num_classes).tolist()
         self._momentum = momentum
+        self._names = list(class_names or map(str, range(num_classes)))
         self._learnable = [name for name, t in stored.items() if t.requires_grad]
         if not self._learnable:
             raise DccError(
@@ -49,7 +57,7 @@ class Synthetic:
         self._change: Callable[[int], Batch] | None = None
         self._leaves = self._split()
         parameters = [self.stored[name] for name in self._learnable]
-        self._optimiser = torch.optim.SGD(parameters, lr=rate, momentum=momentum)
+        self._optimiser = torch.optim.SGD([{"params": parameters, "initial_lr": rate}], lr=rate, momentum=momentum)
 
     def batch(self, *labels: int) -> Batch:
         """The decoded images of some classes, class by class; decoded anew at every call."""
@@ -87,7 +95,8 @@ class Synthetic:
         tensor = torch.as_tensor(value, dtype=like.dtype, device=like.device).detach().clone()
         self.learned[name] = tensor.requires_grad_()
         tensor.grad = torch.zeros_like(tensor)
-        self._optimiser.add_param_group({"params": [tensor], "lr": rate, "momentum": self._momentum})
+        group = {"params": [tensor], "lr": rate, "initial_lr": rate, "momentum": self._momentum}
+        self._optimiser.add_param_group(group)
         return tensor
 
     def leaves(self) -> list[Tensor]:
@@ -108,15 +117,58 @@ class Synthetic:
     def update(self) -> None:
         """One step of gradient descent with what backward has gathered.
 
-        Raises DccError, and changes nothing, where the gradient or the result is not finite.
+        Raises NotFiniteError where the result is; what is stored is then of no use.
         """
-        before = {name: tensor.detach().clone() for name, tensor in self.tensors().items()}
         self._optimiser.step()
         for name, tensor in self.tensors().items():
             if not torch.isfinite(tensor).all():
-                for kept, value in before.items():
-                    self.tensors()[kept].detach().copy_(value)
-                raise DccError(f"the gradient or the update of '{name}' is not finite")
+                raise NotFiniteError(f"the update of '{name}' is not finite{self._classes_of(name, tensor)}")
+
+    def gradients_are_finite(self) -> Tensor:
+        """Whether all are that backward has gathered: a boolean tensor, left on the device."""
+        found = [torch.isfinite(t.grad).all() for t in self.tensors().values() if t.grad is not None]
+        return torch.stack(found).all()
+
+    def where_not_finite(self) -> str:
+        """The tensors whose gradients are not finite, and the classes, in words; empty where all are."""
+        bad = {n: t.grad for n, t in self.tensors().items() if t.grad is not None and not torch.isfinite(t.grad).all()}
+        return " and ".join(f"'{name}'{self._classes_of(name, gradient)}" for name, gradient in bad.items())
+
+    def scale_rates(self, factor: float) -> None:
+        """Let everything be learned at its initial rate times a factor."""
+        for group in self._optimiser.param_groups:
+            group["lr"] = group["initial_lr"] * factor
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Copies of what is stored and learned, and of the optimiser's momentum."""
+        own = {f"{STORED}{name}": t for name, t in self.stored.items()}
+        own |= {f"{LEARNED}{name}": t for name, t in self.learned.items()}
+        for name, tensor in self.tensors().items():
+            if (momentum := self._optimiser.state[tensor].get(BUFFER)) is not None:
+                own[f"{MOMENTUM}{name}"] = momentum
+        return {name: t.detach().clone() for name, t in own.items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what `state_dict` gave. Raises DccError where tensors are missing or have other shapes."""
+        own = {f"{STORED}{name}": t for name, t in self.stored.items()}
+        own |= {f"{LEARNED}{name}": t for name, t in self.learned.items()}
+        given = {name: t for name, t in state.items() if not name.startswith(MOMENTUM)}
+        if (expected := _shapes(own)) != (found := _shapes(given)):
+            raise DccError(f"the tensors kept are {found}; this run has {expected}")
+        for name, tensor in own.items():
+            tensor.detach().copy_(given[name])
+        for name, tensor in self.tensors().items():
+            self._optimiser.state[tensor].pop(BUFFER, None)
+            if (momentum := state.get(f"{MOMENTUM}{name}")) is not None:
+                self._optimiser.state[tensor][BUFFER] = momentum.to(tensor.device, copy=True)
+
+    def _classes_of(self, name: str, tensor: Tensor) -> str:
+        """The classes in which a tensor with a row for each stored one is not finite, in words."""
+        if name in self.learned or name.startswith(SHARED):
+            return ""
+        rows = torch.isfinite(tensor.flatten(1) if tensor.ndim > 1 else tensor.unsqueeze(1)).all(dim=1).cpu()
+        classes = self.owners[~rows].unique().tolist()
+        return " of class " + ", ".join(self._names[k] for k in classes[:NAMED]) + (", ..." if classes[NAMED:] else "")
 
     def _split(self) -> dict[str, tuple[Tensor, ...]]:
         leaves: dict[str, tuple[Tensor, ...]] = {}
@@ -132,3 +184,7 @@ class Synthetic:
 
     def _by_class(self, name: str, tensor: Tensor) -> tuple[Tensor, ...]:
         return (tensor,) if name.startswith(SHARED) else tensor.split(self.counts)
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(t.shape) for name, t in sorted(tensors.items())}

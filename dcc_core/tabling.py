@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dcc_core.config import Config, budget_origin, resolve
+from dcc_core.changes import FREE, MACHINE, changed, with_its_budget
+from dcc_core.config import Config, resolve
 from dcc_core.display import Display
 from dcc_core.errors import DccError
 from dcc_core.files import write_atomically
@@ -16,14 +17,14 @@ from dcc_core.folder import RunFolder
 from dcc_core.memory import forget_peak
 from dcc_core.registry import Registry
 from dcc_core.run import execute
-from dcc_core.settings import Rank, Settings
+from dcc_core.settings import Settings
 from dcc_core.table import Cell, TableSpec
 from dcc_core.table_output import Results
 
 log = logging.getLogger("dcc")
 
-ANYWHERE = ("run.device", "run.data_root", "run.memory", "run.micro_batch", "run.download", "run.log")
-"""Options that a cell's result does not hang on: a table goes on where they have changed."""
+NAMED = 3
+"""Options that a message names."""
 
 
 class Tabling:
@@ -47,6 +48,7 @@ class Tabling:
         self.results = Results(spec, scale)
         self._registry = registry
         self._out = out
+        self._overwrite = overwrite
         self._waiting: list[tuple[Cell, Config]] = []
         for cell in cells:
             try:
@@ -72,7 +74,7 @@ class Tabling:
                 display.console.print(f"cell {number}/{len(self._waiting)}: {cell.name}", highlight=False)
             forget_peak()
             try:
-                folder = RunFolder(self._folder(cell), overwrite=True)
+                folder = RunFolder(self._folder(cell), overwrite=self._overwrite)
                 report = execute(config, self._registry, folder, display, selecting=cell.selects)
             except DccError as error:
                 self.results.fail(cell, str(error))
@@ -97,17 +99,18 @@ class Tabling:
         path = self._folder(cell) / "report.json"
         try:
             report = json.loads(path.read_text(encoding="utf-8"))
-            then = {key: entry["value"] for key, entry in report["config"].items()}
+            then = {
+                key: {"value": entry["value"], "origin": entry["origin"]} for key, entry in report["config"].items()
+            }
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DccError(f"'{path}' cannot be read: {error}; --overwrite runs its cell again") from error
-        outer_loops = report["config"].get("run.outer_loops", {})
-        if config.run.budget and outer_loops.get("origin") == budget_origin(config.run.budget):
-            config = config.within_budget(outer_loops["value"])
-        if changed := _changes(then, _known(config, then)):
+        if differing := changed(then, with_its_budget(config, then), (*FREE, *MACHINE)):
+            words = [f"{key} {both}" for key, both in differing.items()]
+            more = f" and {len(words) - NAMED} more" if len(words) > NAMED else ""
             raise DccError(
-                f"cell {cell.name} in '{self._out}' was run with other options ({changed}); "
+                f"cell {cell.name} in '{self._out}' was run with other options ({'; '.join(words[:NAMED])}{more}); "
                 "give another --out, or --overwrite"
             )
         return report
@@ -116,14 +119,3 @@ class Tabling:
         self._out.mkdir(parents=True, exist_ok=True)
         for name, text in self.results.files().items():
             write_atomically(self._out / name, text.encode())
-
-
-def _known(config: Config, then: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration's values, without the defaults of options that did not exist then: they are what was done."""
-    return {k: v for k, v in config.table().items() if k in then or config.entries[k].rank > Rank.DEFAULT}
-
-
-def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    differing = [k for k in {**then, **now} if k not in ANYWHERE and then.get(k) != now.get(k)]
-    words = [f"{key} {then.get(key)}, now {now.get(key)}" for key in differing[:3]]
-    return "; ".join(words) + (f" and {len(differing) - 3} more" if len(differing) > 3 else "")

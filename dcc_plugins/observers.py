@@ -31,7 +31,9 @@ class Csv(Observer):
     every: Annotated[int, "one row for so many steps of a set", Ge(1)] = 1
 
     def listen(self, run: RunInfo) -> _CsvFiles:
-        return _CsvFiles(Path(run.out or "."), self.every, run.inner_loops)
+        files = _CsvFiles(Path(run.out or "."), self.every, run.inner_loops)
+        files.begin(run.resumes_at)
+        return files
 
 
 class _CsvFiles:
@@ -40,8 +42,16 @@ class _CsvFiles:
     def __init__(self, folder: Path, every: int, inner_loops: int) -> None:
         self._steps, self._scores = folder / "steps.csv", folder / "scores.csv"
         self._every, self._inner_loops = every, inner_loops
-        for file, columns in ((self._steps, STEPS), (self._scores, SCORES)):
-            file.write_text(_line(columns), encoding="utf-8")
+
+    def begin(self, resumes_at: tuple[int, int, int] | None) -> None:
+        """Head the tables, and keep of an interrupted run's the rows of steps that will not be taken again."""
+        steps = []
+        if resumes_at and self._steps.exists():
+            rows = list(csv.DictReader(self._steps.read_text(encoding="utf-8").splitlines()))
+            steps = [r for r in rows if tuple(int(r[name]) for name in ("set", "outer", "inner")) < resumes_at]
+        self._steps.write_text(_line(STEPS) + "".join(_line(r.values()) for r in steps), encoding="utf-8")
+        if not (resumes_at and self._scores.exists()):
+            self._scores.write_text(_line(SCORES), encoding="utf-8")
 
     @hookimpl
     def dcc_step_finished(self, report: StepReport) -> None:
@@ -73,7 +83,8 @@ class TensorBoard(Observer):
         from torch.utils.tensorboard import SummaryWriter
 
         folder = Path(run.out or ".") / "tensorboard"
-        shutil.rmtree(folder, ignore_errors=True)  # an earlier run's values would be drawn into this one's
+        if not run.resumes_at:
+            shutil.rmtree(folder, ignore_errors=True)  # an earlier run's values would be drawn into this one's
         return _TensorBoardFiles(SummaryWriter(str(folder)), self.every, run.inner_loops)
 
 

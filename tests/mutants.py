@@ -102,6 +102,24 @@ class Unseeded(Good):
             yield Part(term.value * state.number)
 
 
+class Seen(State):
+    """What it knows is not in its state_dict."""
+
+    def __init__(self):
+        self.before = False
+
+
+@mutant
+class Forgetful(Good):
+    def setup(self, run, synthetic):
+        return Seen()
+
+    def terms(self, step, state):
+        factor, state.before = 2 if state.before else 1, True
+        for term in super().terms(step, state):
+            yield Part(term.value * factor)
+
+
 @mutant
 class Scales(Good):
     """Moves the bias of the head after use, on which features do not depend."""

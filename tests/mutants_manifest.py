@@ -11,6 +11,7 @@ LOSSES = [
     "OneClass",
     "Detached",
     "Unseeded",
+    "Forgetful",
     "Scales",
     "Trains",
     "Writes",

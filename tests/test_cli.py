@@ -16,7 +16,7 @@ file --arch --data --protocol --nets --seed --device --memory --data-root --conf
 """)
 SELECT_FLAGS = shlex.split("""
 --method --data --arch --recipe --ipc --seed --sets --protocol --eval-arch --eval-nets --device --memory --data-root
---config -o --out --overwrite --json --quiet
+--config -o --resume --resume-anyway --out --overwrite --json --quiet
 """)
 CONVERT_FLAGS = shlex.split("""
 source target --from --to --stats --data --class-names --data-root -o --overwrite --json
@@ -28,8 +28,8 @@ name --cells --scale --seed --sets --eval-nets --device --memory --data-root --c
 HEAVY = ("torch", "kornia", "timm", "torchvision", "sklearn")
 FLAGS = shlex.split("""
 --data --loss --aug --arch --param --recipe --ipc --seed --sets --outer-loops --budget --inner-loops --network-steps
---init --protocol --eval-arch --eval-nets --log --device --memory --data-root --config -o --dry-run --out --overwrite
---json --quiet
+--init --protocol --eval-arch --eval-nets --log --device --memory --data-root --config -o --dry-run --resume
+--resume-anyway --out --overwrite --json --quiet
 """)
 
 
@@ -79,7 +79,7 @@ def test_the_surface_is_frozen():
     assert [o for p in cli.commands["select"].params for o in p.opts] == SELECT_FLAGS
     assert [o for p in cli.commands["table"].params for o in p.opts] == TABLE_FLAGS
     tune = [o for p in cli.commands["tune"].params for o in p.opts]
-    assert tune == [f for f in FLAGS if f not in ("--dry-run", "--overwrite")]
+    assert tune == [f for f in FLAGS if f not in ("--dry-run", "--resume", "--resume-anyway", "--overwrite")]
     assert [o for p in cli.commands["plugins"].params for o in p.opts] == ["--kind", "--match", "--check", "--json"]
 
 

@@ -168,37 +168,6 @@ def test_real_draws_are_distinct_and_take_all_of_a_small_class(make_job):
     assert not torch.equal(step.real(0).images, later.real(0).images)
 
 
-class Broken(MatchingLoss):
-    """Becomes NaN at the third step."""
-
-    def __init__(self, where):
-        self.where = where
-        self.seen = 0
-
-    def terms(self, step, state):
-        self.seen += 1
-        images = step.synthetic.batch(0).images
-        good = images.square().sum()
-        if self.seen < 3:
-            yield Part(good)
-        elif self.where == "loss":
-            yield Part(good * float("nan"))
-        else:
-            yield Part((images - images.detach()).sqrt().sum())
-
-
-@pytest.mark.parametrize(
-    ("where", "message"),
-    [("loss", "the loss became nan"), ("gradient", "the gradient or the update of 'images' is not finite")],
-)
-def test_a_number_that_is_not_finite_stops_at_its_step(make_job, where, message):
-    job = make_job({"run.inner_loops": 2, "run.network_steps": 0})
-    run, synthetic, state = job.start()
-    with pytest.raises(DccError, match=rf"{message}.*outer loop 1, inner loop 0\); a smaller image rate"):
-        optimise(run, Broken(where), synthetic, state)
-    assert torch.isfinite(synthetic.stored["images"]).all()
-
-
 def test_learning_a_name_twice_is_refused(make_job):
     job = make_job()
     synthetic = job.start().synthetic

@@ -10,13 +10,13 @@ from dcc_core.quantities import duration, parsed_duration, parsed_size, size
     ("text", "seconds"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("1h 30m", 5400), ("1.5h", 5400), ("2d", 172800)]
 )
 def test_times_are_read(text, seconds):
-    assert parsed_duration(text) == seconds
+    assert parsed_duration(text, "run.budget") == seconds
 
 
 @pytest.mark.parametrize("text", ["", "10", "m", "10x", "10m?", "-5m", "ten minutes"])
 def test_what_is_no_time_is_refused(text):
-    with pytest.raises(DccError, match="is not a time such as 90s, 10m or 1h30m"):
-        parsed_duration(text)
+    with pytest.raises(DccError, match=r"run\.budget: .* is not a time such as 90s, 10m or 1h30m"):
+        parsed_duration(text, "run.budget")
 
 
 @pytest.mark.parametrize(

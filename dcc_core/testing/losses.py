@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, NamedTuple
@@ -110,6 +111,7 @@ class LossConformance(Conformance):
     def test_the_gradient_is_that_of_the_objective(self) -> None:
         """By finite differences in float64, with respect to some numbers of everything that is learned."""
         for moment in self.moments():
+            moment.gradient()  # what a loss hides from its state_dict is another test's
             kept = {name: t.clone() for name, t in moment.state.state_dict().items()}
             found = moment.gradient()
             for name, tensor in moment.synthetic.tensors().items():
@@ -136,6 +138,19 @@ class LossConformance(Conformance):
             assert not differing, (
                 f"{self.title}: the same seed gives the same bytes; those of {', '.join(differing)} differ. Draw "
                 "from `step.generator(...)`, and in setup from `run.random`"
+            )
+
+    def test_a_resumed_run_goes_on_alike(self) -> None:
+        """What a loss keeps between steps is in its state_dict: a run that was interrupted has nothing else."""
+        for moment in self.moments():
+            fresh = copy.deepcopy(moment.state)
+            moment.gradient()
+            fresh.load_state_dict({name: t.clone() for name, t in moment.state.state_dict().items()})
+            first, second = moment._replace(state=fresh).gradient(), moment.gradient()
+            differing = [name for name, gradient in first.items() if _bytes(gradient) != _bytes(second[name])]
+            assert not differing, (
+                f"{self.title}: a resumed run goes on alike; after one step, the gradients of {', '.join(differing)} "
+                "are others with a state that has taken back its state_dict"
             )
 
     def test_the_network_is_left_alone(self) -> None:

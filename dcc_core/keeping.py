@@ -1,0 +1,63 @@
+"""Keeping an unfinished run's checkpoint up to date."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from dcc_core.checkpoint import Checkpoint, KeptScore
+from dcc_core.evaluate import Score
+from dcc_core.folder import CHECKPOINT, RunFolder
+from dcc_core.interrupts import Interrupts
+from dcc_core.moment import Moment
+
+
+class Keeping:
+    """A run's checkpoint, written at every score, after every set, and between steps when it is time or asked for.
+
+    every: seconds between two. seconds: what has been spent so far, by phase.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        begun: Checkpoint,
+        interrupts: Interrupts,
+        *,
+        every: float,
+        seconds: Callable[[], Mapping[str, float]],
+    ) -> None:
+        self.now = begun
+        self._folder = folder
+        self._interrupts = interrupts
+        self._every = every
+        self._seconds = seconds
+        self._written = time.monotonic()
+
+    def step(self, capture: Callable[[], Moment]) -> None:
+        """Between two steps. Raises Stopped where a signal asked for the end."""
+        if self._interrupts.pending or time.monotonic() - self._written >= self._every:
+            self._write(moment=capture())
+        self._interrupts.check()
+
+    def made(self) -> None:
+        """A set more has its file."""
+        self._write(made=self.now.made + 1, moment=Moment())
+
+    def score(self, set_index: int, name: str, network: str, score: Score) -> None:
+        """A score has been measured, and told."""
+        self._write(scores=(*self.now.scores, KeptScore.of(set_index, name, network, score)))
+
+    def known(self, set_index: int, name: str, network: str) -> Score | None:
+        """A score that was measured before."""
+        wanted = (set_index, name, network)
+        return next((k.score for k in self.now.scores if (k.set, k.name, k.network) == wanted), None)
+
+    def _write(self, **changes: Any) -> None:
+        metrics = self._folder.metrics_bytes()
+        self.now = replace(self.now, **changes, metrics=metrics, seconds=dict(self._seconds()))
+        self._folder.write(CHECKPOINT, self.now.to_bytes())
+        self.now = replace(self.now, moment=Moment())  # its tensors are on the disk; the next step has new ones
+        self._written = time.monotonic()

@@ -1,0 +1,36 @@
+"""Time spent, by phase."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+
+
+class Stopwatch:
+    """Seconds of the phases of some work."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = {}
+        self._running: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def __call__(self, phase: str) -> Iterator[None]:
+        """Count the time of a context for a phase."""
+        self._running[phase] = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add({phase: time.perf_counter() - self._running.pop(phase)})
+
+    def add(self, seconds: Mapping[str, float]) -> None:
+        """Count time that was spent otherwise."""
+        for phase, spent in seconds.items():
+            self._seconds[phase] = self._seconds.get(phase, 0.0) + spent
+
+    def so_far(self) -> dict[str, float]:
+        """Seconds by phase, those of phases that still last among them."""
+        now, seconds = time.perf_counter(), dict(self._seconds)
+        for phase, began in self._running.items():
+            seconds[phase] = seconds.get(phase, 0.0) + now - began
+        return seconds

@@ -1,0 +1,451 @@
+"""A run that is interrupted anywhere ends with the same bytes as one that is not."""
+
+import errno
+import json
+import multiprocessing
+import os
+import random
+import re
+import shlex
+import shutil
+import signal
+import time
+from dataclasses import dataclass, replace
+from typing import final
+
+import pytest
+import torch
+import toys
+from click.testing import CliRunner
+
+import dcc_plugins.manifest
+from dcc_core import Component, DccError, MatchingLoss, Part, Registry, State, hookimpl, load_set
+from dcc_core.checkpoint import load_checkpoint
+from dcc_core.cli import cli, run
+from dcc_core.config import resolve
+from dcc_core.display import Display
+from dcc_core.errors import Stopped
+from dcc_core.folder import CHECKPOINT, RunFolder
+from dcc_core.interrupts import Interrupts
+from dcc_core.protocols import PROTOCOLS
+from dcc_core.registry import Origin
+from dcc_core.run import execute
+from dcc_core.settings import Rank, Settings
+
+SMALL = {
+    "data": "blobs-of:20,20,20",
+    "run.outer_loops": 3,
+    "run.inner_loops": 3,
+    "run.network_steps": 2,
+    "run.sets": 2,
+    "run.checkpoint": "0s",
+    "score.nets": 2,
+    "score.protocol": "dc",
+    "arch": "linear",
+}
+STEPS = 2 * 3 * 3
+RUNS = {
+    "collective": {"loss": "collective", "aug": "dsa"},
+    "class-wise, batch norm": {
+        "loss": "class-wise",
+        "arch": "convnet",
+        "arch.width": 4,
+        "arch.norm": "batch",
+        "score.arch": "linear",
+    },
+    "learned step size": {"loss": "mtt", "run.inner_loops": 3},
+    "its own state": {"loss": "drifting"},
+    "shared tensors": {"loss": "collective", "param": "half", "run.ipc": 2},
+    "networks trained on real images": {"loss": "collective", "run.network_data": "real", "run.network_images": 16},
+    "composite protocol": {"loss": "dm", "score.protocol": "lrs", "score.full_accuracy": 0.9},
+}
+
+
+class Mean(State):
+    """What a run has seen so far."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def state_dict(self):
+        return {"value": self.value}
+
+    def load_state_dict(self, state):
+        self.value = state["value"].clone()
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Drifting(MatchingLoss):
+    """Pulls images towards a mean of all real images that were drawn: it hangs on every step before."""
+
+    def setup(self, run, synthetic):
+        return Mean(torch.zeros(run.data.shape, dtype=run.dtype))
+
+    def terms(self, step, state):
+        for label in step.classes:
+            state.value = 0.9 * state.value + 0.1 * step.real(label).images.mean(dim=0)
+            yield Part((step.synthetic.batch(label).images - state.value).square().mean())
+
+
+class Losses:
+    @hookimpl
+    def dcc_losses(self):
+        return [Component(name="drifting", target="test_resume:Drifting", summary="remembers")]
+
+
+class Interrupting:
+    """Ends the process's run after some steps, or scores, as a signal would."""
+
+    def __init__(self, steps=-1, scores=-1):
+        self.steps, self.scores = steps, scores
+
+    @hookimpl
+    def dcc_step_finished(self, report):
+        self.steps -= 1
+        if self.steps == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    @hookimpl
+    def dcc_evaluated(self, report):
+        self.scores -= 1
+        if self.scores == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def executed(out, options, *watchers, anyway=False):
+    plugins = [dcc_plugins.manifest, toys, Losses(), *watchers]
+    origins = [Origin(name, f"dcc-{name}", "1.0") for name in ("builtin", "toys", "losses", "watch")[: len(plugins)]]
+    registry = Registry(plugins, origins)
+    settings = Settings()
+    settings.add({**SMALL, **options}, "test", Rank.OPTION)
+    return execute(resolve(registry, settings), registry, RunFolder(out), Display(quiet=True), anyway=anyway)
+
+
+def content(folder):
+    """What must be the same, and the report without times."""
+    files = {name: (folder / name).read_bytes() for name in ("set.safetensors", "set-1.safetensors", "grid.png")}
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    report = json.loads((folder / "report.json").read_text())
+    timeless = {k: v for k, v in report.items() if k not in ("out", "seconds", "peak_memory_bytes", "config")}
+    values = {k: v["value"] for k, v in report["config"].items()}
+    return files, rows, re.sub(r'"seconds": [\d.]+', "", json.dumps(timeless, sort_keys=True)), values
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short_scoring():
+    """Few epochs: what is scored here is known to a few images, and accuracies differ."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PROTOCOLS, "dc", replace(PROTOCOLS["dc"], epochs=2))
+        yield
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The content of a run's folder, by the name of its options; run once."""
+    known = {}
+
+    def build(name):
+        if name not in known:
+            out = tmp_path_factory.mktemp("undisturbed") / "out"
+            executed(out, RUNS[name])
+            known[name] = content(out)
+        return known[name]
+
+    return build
+
+
+@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("after", [1, 5, STEPS // 2, STEPS // 2 + 4])
+def test_interrupted_between_steps(name, after, undisturbed, tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(Stopped, match="go on with: dcc-run --resume") as stopped:
+        executed(out, RUNS[name], Interrupting(steps=after))
+    assert stopped.value.exit_code == 143
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert sum("loss" in row for row in rows) == after
+    executed(out, RUNS[name])
+    assert content(out) == undisturbed(name)
+    assert not (out / CHECKPOINT).exists()
+
+
+@pytest.mark.parametrize("name", ["collective", "composite protocol"])
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_interrupted_between_scores(name, after, undisturbed, tmp_path):
+    """Scores that were measured are not measured again."""
+    out = tmp_path / "out"
+    with pytest.raises(Stopped) as stopped:
+        executed(out, RUNS[name], Interrupting(scores=after))
+    assert stopped.value.exit_code == 130
+    told = Told()
+    executed(out, RUNS[name], told)
+    assert content(out) == undisturbed(name)
+    before = len(load_scores(undisturbed(name)))
+    assert len(told.scores) in (before - after, before - after + 1)
+
+
+class Told:
+    def __init__(self):
+        self.scores, self.infos = [], []
+
+    @hookimpl
+    def dcc_run_started(self, run):
+        self.infos.append(run)
+
+    @hookimpl
+    def dcc_evaluated(self, report):
+        self.scores.append((report.set, report.subject))
+
+
+def load_scores(content):
+    return [row for row in content[1] if "subject" in row]
+
+
+def test_many_interruptions(undisturbed, tmp_path):
+    """One after every step."""
+    out, name = tmp_path / "out", "class-wise, batch norm"
+    for _ in range(STEPS):
+        with pytest.raises(Stopped):
+            executed(out, RUNS[name], Interrupting(steps=1))
+    told = Told()
+    executed(out, RUNS[name], told)
+    assert content(out) == undisturbed(name)
+    assert told.infos[0].resumes_at == (1, 3, 0)
+
+
+def killed(out, options, delay):
+    """Run in a process of its own that dies after a while; whether it did."""
+    process = multiprocessing.get_context("fork").Process(target=alone, args=(out, options))
+    process.start()
+    process.join(delay)
+    process.kill()
+    process.join()
+    return process.exitcode != 0
+
+
+def alone(out, options):
+    torch.set_num_threads(1)
+    executed(out, options)
+
+
+def test_killed_at_random_moments(tmp_path):
+    """Whole sets, checkpoints, logs and metrics: whatever a process was writing as it died."""
+    options, dice = RUNS["collective"], random.Random(0)
+    start = time.monotonic()
+    assert not killed(tmp_path / "whole", options, 300)
+    took, expected = time.monotonic() - start, content(tmp_path / "whole")
+    kills, runs = 0, 0
+    while kills < 20:
+        runs += 1
+        out = tmp_path / str(runs)
+        while killed(out, options, delay := dice.uniform(0, took) if kills < 20 else 300):
+            assert delay < 300
+            kills += 1
+        assert content(out) == expected
+
+
+@pytest.fixture
+def unfinished(tmp_path):
+    """The folder of a run that was interrupted in the second outer loop."""
+    out = tmp_path / "out"
+    with pytest.raises(Stopped):
+        executed(out, RUNS["collective"], Interrupting(steps=5))
+    return out
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"run.ipc": 2}, "run.ipc: 1, now 2"),
+        ({"loss": "class-wise"}, "loss: collective, now class-wise"),
+        ({"run.seed": 1, "run.outer_loops": 9}, "run.outer_loops: 3, now 9"),
+    ],
+)
+@pytest.mark.parametrize("anyway", [False, True])
+def test_another_configuration_is_refused(unfinished, changes, message, anyway):
+    before = {p.name: p.read_bytes() for p in unfinished.iterdir()}
+    with pytest.raises(DccError, match="the run was begun otherwise") as error:
+        executed(unfinished, {**RUNS["collective"], **changes}, anyway=anyway)
+    assert message in str(error.value)
+    assert str(error.value).splitlines()[-1] == "  name another --out; --overwrite begins anew"
+    assert {p.name: p.read_bytes() for p in unfinished.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "changes", [{"run.outer_loops": 4}, {"score.nets": 3}, {"run.micro_batch": 5}, {"run.sets": 3}]
+)
+def test_harmless_changes_need_a_word(unfinished, changes):
+    (key,) = changes
+    with pytest.raises(DccError, match=rf"{key}: .*\n  name another --out; --resume-anyway goes on all the same"):
+        executed(unfinished, {**RUNS["collective"], **changes})
+    executed(unfinished, {**RUNS["collective"], **changes}, anyway=True)
+    (note,) = load_set(unfinished / "set.safetensors").provenance.notes
+    assert note.startswith(f"went on with {key} ")
+
+
+def test_another_version_needs_a_word(unfinished, monkeypatch):
+    monkeypatch.setattr(torch, "__version__", "9.9.0")
+    with pytest.raises(DccError, match=r"torch: .*, now 9\.9\.0\n  name another --out; --resume-anyway goes on"):
+        executed(unfinished, RUNS["collective"])
+    executed(unfinished, RUNS["collective"], anyway=True)
+    assert load_set(unfinished / "set.safetensors").provenance.notes[0].endswith(", now 9.9.0")
+
+
+def test_options_that_nothing_hangs_on_may_change(unfinished, undisturbed):
+    executed(unfinished, {**RUNS["collective"], "run.checkpoint": "1h", "run.data_root": "/elsewhere"})
+    assert content(unfinished)[:2] == undisturbed("collective")[:2]
+
+
+def test_other_data_are_refused(unfinished, monkeypatch):
+    load = toys.Blobs.load
+
+    def brighter(self, **how):
+        data = load(self, **how)
+        return replace(data, train=replace(data.train, images=(data.train.images + 1).clamp(max=255)))
+
+    monkeypatch.setattr(toys.Blobs, "load", brighter)
+    with pytest.raises(DccError, match="data 'blobs' has changed since the run was begun"):
+        executed(unfinished, RUNS["collective"])
+
+
+def flipped(content):
+    return content[:-40] + bytes([content[-40] ^ 1]) + content[-39:]
+
+
+@pytest.mark.parametrize(
+    "spoil", [flipped, lambda c: c[:-1], lambda c: c[:100], lambda c: b"", lambda c: b"{}" * 99], ids=str
+)
+def test_a_damaged_checkpoint_is_named(unfinished, spoil):
+    path = unfinished / CHECKPOINT
+    path.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(DccError, match=rf"checkpoint '{path}' .*; --overwrite begins anew"):
+        executed(unfinished, RUNS["collective"])
+
+
+def test_another_safetensors_file_is_no_checkpoint(unfinished, tmp_path):
+    executed(tmp_path / "other", RUNS["collective"])
+    shutil.copy(tmp_path / "other" / "set.safetensors", unfinished / CHECKPOINT)
+    with pytest.raises(DccError, match="is damaged: its checksum is wrong"):
+        executed(unfinished, RUNS["collective"])
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.ENOENT])
+def test_a_checkpoint_that_cannot_be_written_ends_the_run_and_keeps_the_last(
+    tmp_path, monkeypatch, undisturbed, number
+):
+    out, write, written = tmp_path / "out", os.fsync, []
+
+    def failing(descriptor):
+        written.append(descriptor)
+        if len(written) > 12:
+            raise OSError(number, os.strerror(number))
+        write(descriptor)
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(DccError, match=f"cannot write '.*{CHECKPOINT}': {os.strerror(number)}") as error:
+        executed(out, RUNS["collective"])
+    assert str(error.value).count("cannot write") == 1
+    monkeypatch.undo()
+    assert load_checkpoint(out / CHECKPOINT).moment.tensors
+    assert not list(out.glob(".*.tmp"))
+    executed(out, RUNS["collective"])
+    assert content(out) == undisturbed("collective")
+
+
+def test_a_folder_that_vanishes_is_named(tmp_path):
+    class Vanishing:
+        @hookimpl
+        def dcc_step_finished(self, report):
+            shutil.rmtree(tmp_path / "out")
+
+    with pytest.raises(DccError, match=r"'.*out.*' cannot be written|cannot write '.*out"):
+        executed(tmp_path / "out", RUNS["collective"], Vanishing())
+
+
+WORDS = shlex.split(
+    "--outer-loops 2 --inner-loops 2 --network-steps 1 --eval-nets 1 --protocol dc -o arch.width=4 -o run.checkpoint=0s"
+)
+
+
+def test_from_the_command_line(tmp_path, monkeypatch):
+    """The same command goes on, and so does `--resume` with nothing else; a finished run does not."""
+    whole, again, resumed = (tmp_path / name for name in ("whole", "again", "resumed"))
+    assert CliRunner().invoke(run, [*WORDS, "--out", str(whole)]).exit_code == 0
+    for out, words in ((again, [*WORDS, "--out", str(again)]), (resumed, ["--resume", str(resumed)])):
+        with monkeypatch.context() as patch:
+            patch.setattr(Registry, "notify", interrupting(steps=3))
+            result = CliRunner().invoke(run, [*WORDS, "--out", str(out)])
+        assert result.exit_code == 143
+        assert f"Interrupted: what was done so far is in '{out}'; go on with: dcc-run --resume {out}" in result.stderr
+        result = CliRunner().invoke(run, words)
+        assert result.exit_code == 0, result.stderr
+        assert "going on with set 0, outer loop 1, inner loop 1" in result.stderr
+        assert (out / "set.safetensors").read_bytes() == (whole / "set.safetensors").read_bytes()
+        result = CliRunner().invoke(run, words)
+        assert result.exit_code == 2
+        assert "not empty" in result.stderr or "the run there is finished; to refine its set" in result.stderr
+
+
+def interrupting(steps):
+    notify = Registry.notify
+
+    def watched(self, hook, **arguments):
+        nonlocal steps
+        notify(self, hook, **arguments)
+        steps -= hook == "dcc_step_finished"
+        if steps == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return watched
+
+
+def test_a_selection_goes_on(tmp_path, monkeypatch):
+    words = shlex.split(
+        "select --method herding -o selection.epochs=1 --sets 2 --eval-nets 1 -o arch.width=4 --protocol dc"
+    )
+    assert CliRunner().invoke(cli, [*words, "--out", str(tmp_path / "whole")]).exit_code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "metric", lambda self, row: os.kill(os.getpid(), signal.SIGINT))
+        result = CliRunner().invoke(cli, [*words, "--out", str(tmp_path / "out")])
+    assert result.exit_code == 130
+    assert "go on with: dcc select --resume" in result.stderr
+    result = CliRunner().invoke(run, ["--resume", str(tmp_path / "out")])
+    assert result.exit_code == 2
+    assert "holds an unfinished run of the other kind" in result.stderr
+    result = CliRunner().invoke(cli, ["select", "--resume", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.stderr
+    for name in ("set.safetensors", "set-1.safetensors"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--resume", "nowhere"], "--resume 'nowhere': there is no unfinished run (no config.toml)"),
+        (["--resume", "x", "--out", "y"], "--resume 'x' goes on with what is there; leave out --out and --overwrite"),
+        (["--resume", "x", "--overwrite"], "leave out --out and --overwrite"),
+        (["-o", "run.checkpoint=often", "--out", "new"], "run.checkpoint: 'often' is not a time"),
+    ],
+)
+def test_what_cannot_be_resumed(tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(run, words)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_signal_in_a_step_waits_for_its_end_and_a_second_does_not():
+    interrupts, seen = Interrupts(), []
+    with interrupts.installed():
+        with pytest.raises(Stopped) as stopped, interrupts.held():
+            os.kill(os.getpid(), signal.SIGTERM)
+            seen.append("the step ends")
+        assert (seen, stopped.value.signal) == (["the step ends"], signal.SIGTERM)
+        interrupts = Interrupts()
+    with interrupts.installed(), pytest.raises(Stopped), interrupts.held():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        seen.append("never")
+    assert seen == ["the step ends"]
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
