@@ -3,6 +3,7 @@ from .api import (
     Augmentation as Augmentation,
     Batch as Batch,
     Classifier as Classifier,
+    Format as Format,
     MatchingLoss as MatchingLoss,
     Observer as Observer,
     Parametrisation as Parametrisation,
@@ -14,9 +15,16 @@ from .api import (
 )
 from .combine import Warmup as Warmup
 from .component import Component as Component
-from .data import DataSource as DataSource, ImageSet as ImageSet, RealData as RealData
+from .conversion import convert as convert
+from .data import (
+    DataSource as DataSource,
+    ImageSet as ImageSet,
+    Published as Published,
+    RealData as RealData,
+)
 from .errors import DccError as DccError
 from .evaluate import Score as Score
+from .exchange import Exported as Exported, Exporting as Exporting, Importing as Importing
 from .hookspecs import hookimpl as hookimpl
 from .observe import RunInfo as RunInfo, ScoreReport as ScoreReport, StepReport as StepReport
 from .python import condense as condense, score as score, score_across as score_across, select as select
@@ -24,7 +32,7 @@ from .real import Normalisation as Normalisation, RealImages as RealImages
 from .real_training import over_real as over_real, train_on_real as train_on_real
 from .registry import Registry as Registry
 from .rng import Randomness as Randomness, seeded as seeded
-from .setfile import CondensedSet as CondensedSet, load_set as load_set
+from .setfile import CondensedSet as CondensedSet, Provenance as Provenance, load_set as load_set
 from .step import (
     ClassGradients as ClassGradients,
     RunContext as RunContext,
@@ -32,3 +40,4 @@ from .step import (
     SummedGradients as SummedGradients,
 )
 from .synthetic import Synthetic as Synthetic
+from .untrusted import read_npz as read_npz, read_tensor as read_tensor, read_torch as read_torch

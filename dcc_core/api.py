@@ -16,8 +16,12 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dcc_core.data import RealData
+    from dcc_core.exchange import Exporting, Importing
     from dcc_core.observe import RunInfo
+    from dcc_core.setfile import CondensedSet
     from dcc_core.step import RunContext, Step
     from dcc_core.synthetic import Synthetic
 
@@ -233,6 +237,30 @@ class Selection(ABC):
     @abstractmethod
     def select(self, data: RealData, ipc: int, run: RunContext) -> Sequence[Tensor]:
         """For every class, `ipc` distinct indices (int64) into `data.train`."""
+
+
+class Format(ABC):
+    """A layout of files in which the field exchanges condensed sets; `dcc convert` reads and writes it.
+
+    Files come from strangers: nothing in them may be executed. `read_torch`, `read_tensor` and `read_npz` of `dcc_core`
+    read pickles and archives so.
+    """
+
+    kind: ClassVar[str] = "format"
+
+    @abstractmethod
+    def read(self, path: Path, context: Importing) -> CondensedSet:
+        """The set in a file or folder; `context.condensed` makes one of images and labels.
+
+        Raises DccError that says what was expected and found. Any other error is turned into one that names the path.
+        """
+
+    @abstractmethod
+    def write(self, s: CondensedSet, path: Path, context: Exporting) -> None:
+        """Write a set as a file, or as a folder, at a path where nothing is yet; `context.decoded` gives its images.
+
+        Raises DccError where the layout cannot hold the set. What it holds less of is said by `context.note`.
+        """
 
 
 class Observer(ABC):

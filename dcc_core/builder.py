@@ -8,7 +8,7 @@ from typing import Any
 from dcc_core.component import KINDS
 from dcc_core.errors import DccError, OptionError, did_you_mean
 from dcc_core.options import LITERALS, REQUIRED, Option, check, is_literal, literal, own_options, schema
-from dcc_core.registry import Registry
+from dcc_core.registry import Registry, kind_named
 from dcc_core.run_options import RunOptions, ScoreOptions
 from dcc_core.settings import Rank, Setting, Settings
 
@@ -68,8 +68,8 @@ class Builder:
                 self.problems.append(f"{key}: '{name}' is no name{hint}" if number else f"{key}: {error}")
 
     def component(self, key: str) -> Any:
-        """The component of a section, by the name that the settings give, or the built-in default."""
-        return self._named(key, KIND_OF_KEY[key], Setting(BUILTIN + DEFAULT_NAMES[key], "default"))
+        """The component of a section, by the name that the settings give, or the built-in default if there is one."""
+        return self._named(key, kind_named(key).name, Setting(BUILTIN + DEFAULT_NAMES.get(key, ""), "default"))
 
     def networks(self, words: tuple[str, ...], own: Any) -> dict[str, Any]:
         """The architectures of `score.arch` by what was written for each; without any, the run's own.

@@ -27,6 +27,7 @@ from dcc_core.flags import (
 )
 from dcc_core.listing import plugins, show
 from dcc_core.registry import Registry, kind_named
+from dcc_core.set_commands import convert, inspect
 from dcc_core.settings import Settings
 
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -271,7 +272,9 @@ def table(
 
 @click.command(name="new-plugin")
 @click.argument("name")
-@click.option("--kind", required=True, help="loss, augmentation, architecture, data, parametrisation, or selection")
+@click.option(
+    "--kind", required=True, help="loss, augmentation, architecture, data, parametrisation, selection, or format"
+)
 @click.option(
     "--in", "place", type=click.Path(path_type=Path), default=Path(), help="folder to write into  [default: .]"
 )
@@ -289,7 +292,7 @@ def cli() -> None:
     """Dataset condensation: a few synthetic images per class on which networks train nearly as well."""
 
 
-for command in (run, select, evaluate, table, tune, plugins, show, new_plugin):
+for command in (run, select, evaluate, inspect, convert, table, tune, plugins, show, new_plugin):
     cli.add_command(command)
 
 

@@ -53,6 +53,7 @@ KINDS = (
     Kind("parametrisation", "param", "dcc_parametrisations"),
     Kind("selection", "selection", "dcc_selections"),
     Kind("observer", "log", "dcc_observers"),
+    Kind("format", "format", "dcc_formats"),
     Kind("recipe", "recipe", "dcc_recipes", files=True),
     Kind("table", "table", "dcc_tables", files=True),
 )

@@ -124,6 +124,16 @@ class RealData:
 
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and std per channel, of images scaled to 0..1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """What the field knows of a data set without its files: names of its classes, mean and std per channel."""
+
+    class_names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +163,10 @@ class DataSource(ABC):
     def describe(self) -> str:
         """What a family's argument chose, for `dcc show data NAME:ARGUMENT`."""
         return ""
+
+    def published(self) -> Published | None:
+        """Class names and statistics, where they are known without the files; `dcc convert` asks for them."""
+        return None
 
     @abstractmethod
     def load(self, *, root: Path, download: bool, progress: bool) -> RealData:

@@ -20,6 +20,11 @@ LINES = 10
 """Plain lines per tracked piece of work, where there is no terminal."""
 
 
+def printable(text: str) -> str:
+    """A stranger's text without what a terminal would obey."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
 def print_table(table: Table) -> None:
     """Print a table on stdout, as wide as the terminal."""
     Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH).print(table)

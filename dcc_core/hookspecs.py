@@ -60,6 +60,11 @@ def dcc_observers() -> Iterable[Component]:  # pyright: ignore[reportReturnType]
 
 
 @hookspec
+def dcc_formats() -> Iterable[Component]:  # pyright: ignore[reportReturnType]
+    """Formats of files in which sets are exchanged (`dcc convert`): subclasses of `dcc_core.Format`."""
+
+
+@hookspec
 def dcc_recipes() -> Iterable[Component]:  # pyright: ignore[reportReturnType]
     """Recipes, named sets of option values: TOML files shipped as package data."""
 

@@ -11,11 +11,11 @@ import platformdirs
 import torch
 from torch import Tensor, nn
 
-from dcc_core.api import Architecture, Batch, Parametrisation, State
+from dcc_core import decoding
+from dcc_core.api import Architecture, Batch, State
 from dcc_core.arrange import load
-from dcc_core.builder import BUILTIN
 from dcc_core.chunks import Chunks
-from dcc_core.config import Config, resolve
+from dcc_core.config import Config
 from dcc_core.criterion import CRITERIA
 from dcc_core.data import ImageSet
 from dcc_core.device import device_named
@@ -33,8 +33,7 @@ from dcc_core.real import Normalisation, RealImages
 from dcc_core.registry import Registry
 from dcc_core.rng import Randomness
 from dcc_core.robustness import measurements
-from dcc_core.setfile import CondensedSet, load_set
-from dcc_core.settings import Rank, Settings
+from dcc_core.setfile import WHITENED, CondensedSet, load_set
 from dcc_core.side_by_side import workers
 from dcc_core.step import RunContext, augmented
 from dcc_core.synthetic import Synthetic
@@ -167,7 +166,7 @@ class Job:
     def decoded(self, s: CondensedSet) -> Batch:
         """A set's training images, normalised by its own statistics, on the device."""
         with torch.no_grad():
-            return Batch(*self._parametrisation_of(s).decode(self.normalised(s)))
+            return Batch(*decoding.parametrisation_of(s, self.registry).decode(self.normalised(s)))
 
     def grid(self, s: CondensedSet) -> bytes:
         """A picture of the stored images, or of the decoded ones where none are stored (PNG)."""
@@ -239,15 +238,11 @@ class Job:
 
     def normalisation_of(self, s: CondensedSet) -> Normalisation:
         """Between a set's unit space and its normalised space."""
-        return Normalisation(s.provenance.mean, s.provenance.std, self.device, self.dtype)
+        return decoding.normalisation_of(s, self.device, self.dtype)
 
     def normalised(self, s: CondensedSet) -> dict[str, Tensor]:
         """What a set stores, on the device, images in normalised space by the set's statistics."""
-        stored = {name: t.to(self.device) for name, t in s.stored.items() if name != "owners"}
-        stored = {name: t.to(self.dtype) if t.is_floating_point() else t for name, t in stored.items()}
-        if "images" in stored:
-            stored["images"] = self.normalisation_of(s).normalise(stored["images"])
-        return stored
+        return decoding.normalised(s, self.device, self.dtype)
 
     def _scored_part(self) -> ImageSet:
         if self.config.score.part == "test":
@@ -255,16 +250,6 @@ class Job:
         if self.data.validation is None:
             raise DccError("score.part: there is no validation part; set one apart with -o data.validation=0.1")
         return self.data.validation
-
-    def _parametrisation_of(self, s: CondensedSet) -> Parametrisation:
-        own = s.provenance.options("param")
-        if not own:
-            return self.registry.find("parametrisation", f"{BUILTIN}identity").load()()
-        if own == self.own_parametrisation():
-            return self.config.param
-        settings = Settings()
-        settings.add(own, "set file", Rank.FILE)
-        return resolve(self.registry, settings).param
 
     def own_parametrisation(self) -> dict[str, Any]:
         """The configured parametrisation and its options, by dotted key."""
@@ -281,7 +266,12 @@ class Job:
             )
 
     def check_classes(self, s: CondensedSet) -> None:
-        """Raise DccError where a set's classes or image size are not the data's."""
+        """Raise DccError where a set's classes or image size are not the data's, or its images in another space."""
+        if WHITENED in s.stored:
+            raise DccError(
+                f"the set's images are ZCA-whitened ({s.provenance.method}), those of data '{self.data.name}' are not: "
+                "networks would be tested on other images than they were trained for"
+            )
         p = s.provenance
         expected = (self.data.class_names, (self.data.channels, *self.data.shape[1:]))
         found = (p.class_names, (len(p.mean), *p.size))

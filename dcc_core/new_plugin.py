@@ -18,6 +18,7 @@ USES = {
     "data": "dcc-run --data {}",
     "parametrisation": "dcc-run --param {}",
     "selection": "dcc select --method {}",
+    "format": "dcc convert set.safetensors out --to {}",
 }
 """Kinds there are templates for, and how a component of each is used."""
 

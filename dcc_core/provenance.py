@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dcc_core.builder import KIND_OF_KEY
+from dcc_core.options import plain
+from dcc_core.registry import Registry
 from dcc_core.setfile import Provenance
+from dcc_core.settings import Setting
 
 if TYPE_CHECKING:
     from dcc_core.job import Job
@@ -66,17 +69,22 @@ def _provenance(
     )
 
 
-def _placeless(job: Job) -> dict[str, Any]:
-    """The configuration without what says where: of folders that a component's name holds, the last part."""
-    table = {k: v for k, v in job.config.table().items() if k not in PLACES}
-    if job.initial_set:
-        table["run.init"] = f"set file {hashlib.sha256(job.initial_set.to_bytes()).hexdigest()[:16]}"
-    for key, setting in job.config.entries.items():
+def placeless(entries: Mapping[str, Setting], registry: Registry) -> dict[str, Any]:
+    """Options without what says where, as plain values: of folders that a component's name holds, the last part."""
+    table = {key: plain(s.value) for key, s in entries.items() if key not in PLACES}
+    for key, setting in entries.items():
         if isinstance(setting.value, Path) and key in table:
             del table[key]
             component = key.rpartition(".")[0]
             kind = KIND_OF_KEY[component]
-            found = job.registry.find(kind, str(table[component]))
+            found = registry.find(kind, str(table[component]))
             if found.argument is not None:
                 table[component] = found.provided.component.prefix + setting.value.resolve().name
+    return table
+
+
+def _placeless(job: Job) -> dict[str, Any]:
+    table = placeless(job.config.entries, job.registry)
+    if job.initial_set:
+        table["run.init"] = f"set file {hashlib.sha256(job.initial_set.to_bytes()).hexdigest()[:16]}"
     return table

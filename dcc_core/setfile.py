@@ -1,4 +1,4 @@
-"""A condensed set and its file: one self-describing `.safetensors`.
+"""A condensed set and its file: one self-describing `.safetensors`, as `docs/set-file.md` describes it.
 
 Tensors: `owners` (N,) int64, the class of each row, ascending; `images` (N, C, h, w) in unit space (0..1, not
 clipped); `labels` (N,) int64 or (N, K) probabilities; and whatever else the parametrisation stores.
@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from pydantic import TypeAdapter, ValidationError
@@ -24,8 +24,16 @@ from torch import Tensor
 from dcc_core.errors import DccError
 from dcc_core.files import write_atomically
 
+if TYPE_CHECKING:
+    from torch.utils.data import TensorDataset
+
+    from dcc_core.registry import Registry
+
 FORMAT = 1
 METADATA_KEY = "dcc"
+WHITENED = "whitened"
+"""The tensor of images that were ZCA-whitened elsewhere. Not `images`: those are in unit space, and from here there is
+no way back to it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +42,7 @@ class Provenance:
 
     mean, std: of the data, per channel; training normalises by them. config: every option that bears on the
     result, by dotted key. learned: what the loss learned beside the images. versions: of the distributions
-    involved. scores: as `Score.as_dict` gives them. notes: what befell the run on the way, in words.
+    involved. scores: as `Score.as_dict` gives them. notes: what befell the run or an import on the way, in words.
     """
 
     method: str
@@ -101,7 +109,24 @@ class CondensedSet:
         tensors = {name: t.detach().cpu().contiguous().clone() for name, t in sorted(self.stored.items())}
         return save(tensors, metadata)
 
+    def dataset(self, *, normalised: bool = True, registry: Registry | None = None) -> TensorDataset:
+        """The training images with their labels, for your own training code: float32 (N, C, H, W), on the CPU.
+
+        A parametrised set is decoded, for which its parametrisation must be installed (or in `registry`). Labels are
+        (N,) int64, or (N, K) probabilities. normalised: by the set's mean and std; otherwise in unit space.
+        Raises DccError where the set cannot be decoded, and for whitened images in unit space.
+        """
+        from torch.utils.data import TensorDataset
+
+        from dcc_core.decoding import training_images
+
+        batch = training_images(self, registry, unit=not normalised)
+        soft = batch.labels.is_floating_point()
+        return TensorDataset(batch.images.float(), batch.labels.float() if soft else batch.labels)
+
     def _plain(self, name: str) -> Tensor:
+        if name == "images" and WHITENED in self.stored:
+            raise DccError(f"this set's images are whitened, not in unit space: they are the tensor '{WHITENED}'")
         if name not in self.stored:
             parametrisation = self.provenance.config.get("param")
             raise DccError(f"this set has no tensor '{name}': decode it by its parametrisation, '{parametrisation}'")
@@ -132,7 +157,7 @@ def load_set(path: str | Path) -> CondensedSet:
         if version != FORMAT:
             raise DccError(f"set file '{path}' has format {version}; this version of dcc reads format {FORMAT}")
         result = CondensedSet(stored, TypeAdapter(Provenance).validate_python(fields))
-        _check(result)
+        check(result)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise DccError(f"set file '{path}' is damaged: {wrong}") from error
@@ -141,7 +166,7 @@ def load_set(path: str | Path) -> CondensedSet:
     return result
 
 
-def _check(s: CondensedSet) -> None:
+def check(s: CondensedSet) -> None:
     """Raise ValueError where the tensors contradict each other or the metadata."""
     p, owners, classes = s.provenance, s.owners, len(s.class_names)
     rows = len(owners)
@@ -154,9 +179,13 @@ def _check(s: CondensedSet) -> None:
     for name, tensor in s.stored.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise ValueError(f"{name} hold NaN or infinite values")
-    images, labels = s.stored.get("images"), s.stored.get("labels")
-    if images is not None and (not images.is_floating_point() or images.shape[:2] != (rows, len(p.mean))):
-        raise ValueError(f"images are {images.dtype} {tuple(images.shape)}; expected floating point (N, C, h, w)")
+    for name in ("images", WHITENED):
+        images = s.stored.get(name)
+        if images is None:
+            continue
+        if not images.is_floating_point() or images.ndim != 4 or images.shape[:2] != (rows, len(p.mean)):
+            raise ValueError(f"{name} are {images.dtype} {tuple(images.shape)}; expected floating point (N, C, h, w)")
+    labels = s.stored.get("labels")
     if labels is not None:
         shape = (rows, classes) if labels.is_floating_point() else (rows,)
         if labels.shape != shape:

@@ -230,6 +230,38 @@ def dcc_observers() -> list[Component]:
 
 
 @hookimpl
+def dcc_formats() -> list[Component]:
+    return [
+        Component(
+            name="vico",
+            target="dcc_plugins.formats.vico:Vico",
+            summary="res_*.pt of VICO's code (DC, DSA, DM) and of the official DCC code",
+        ),
+        Component(
+            name="mtt", target="dcc_plugins.formats.tensors:Mtt", summary="images_best.pt and labels_best.pt of MTT"
+        ),
+        Component(
+            name="datm",
+            target="dcc_plugins.formats.tensors:Datm",
+            summary="MTT's files with soft labels and a learned rate, of DATM",
+        ),
+        Component(name="idc", target="dcc_plugins.formats.idc:Idc", summary="data.pt of IDC"),
+        Component(name="kip", target="dcc_plugins.formats.kip:Kip", summary="npz files of Kernel Inducing Points"),
+        Component(
+            name="dd-ranking",
+            target="dcc_plugins.formats.tensors:DDRanking",
+            summary="images.pt and labels.pt for DD-Ranking",
+        ),
+        Component(name="png", target="dcc_plugins.formats.image_folder:Png", summary="PNGs in a folder per class"),
+        Component(
+            name="hf",
+            target="dcc_plugins.formats.hugging_face:HuggingFace",
+            summary="a folder for Hugging Face's datasets: Parquet with PNGs",
+        ),
+    ]
+
+
+@hookimpl
 def dcc_recipes() -> list[Component]:
     return [
         Component(

@@ -1,10 +1,12 @@
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 import toys
 
 import dcc_plugins.manifest
+from dcc_core import convert, load_set
 from dcc_core.config import Config, resolve
 from dcc_core.job import Job
 from dcc_core.registry import Origin, Registry
@@ -47,3 +49,37 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("DCC_TEST_DATA is not set: it names a folder with CIFAR-10, MNIST and ImageNet32")
     return Path(folder)
+
+
+@pytest.fixture
+def import_set(tmp_path, registry):
+    """Read a file in a format: the set as it is then read from its set file."""
+
+    def convert_and_load(source, name, **more):
+        options = {"overwrite": True, "registry": registry, **more}
+        convert(source, tmp_path / "read.safetensors", source_format=name, **options)
+        return load_set(tmp_path / "read.safetensors")
+
+    return convert_and_load
+
+
+@pytest.fixture
+def round_trip(tmp_path, registry, import_set):
+    """A set that is written in a format, and read again; and what was said of it."""
+
+    def there_and_back(s, name, **more):
+        s.save(tmp_path / "ours.safetensors")
+        options = more.pop("options", {})
+        (tmp_path / "theirs").unlink() if (tmp_path / "theirs").is_file() else None
+        shutil.rmtree(tmp_path / "theirs", ignore_errors=True)
+        done = convert(
+            tmp_path / "ours.safetensors",
+            tmp_path / "theirs",
+            target_format=name,
+            options=options,
+            registry=registry,
+            overwrite=True,
+        )
+        return import_set(tmp_path / "theirs", name, options=options, **more), done.notes
+
+    return there_and_back

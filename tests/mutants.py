@@ -11,6 +11,7 @@ from dcc_core import (
     Augmentation,
     DataSource,
     DccError,
+    Format,
     ImageSet,
     MatchingLoss,
     Parametrisation,
@@ -18,6 +19,7 @@ from dcc_core import (
     RealData,
     Selection,
     State,
+    read_tensor,
     seeded,
 )
 
@@ -498,3 +500,93 @@ class Tosses(Picks):
     def select(self, data, ipc, run):
         torch.rand(1)
         return super().select(data, ipc, run)
+
+
+# Formats
+
+
+@mutant
+class Keeps(Format):
+    """A folder of two bare tensors, in unit space; soft labels are logits."""
+
+    def read(self, path, context):
+        images, labels = self.load(path / "images.pt"), self.load(path / "labels.pt")
+        return context.condensed(images, labels, space="unit", labels_are="logits")
+
+    def write(self, s, path, context):
+        found = context.decoded(s, "unit")
+        path.mkdir()
+        torch.save(found.images, path / "images.pt")
+        torch.save(found.logits() if found.labels.is_floating_point() else found.classes(), path / "labels.pt")
+
+    def load(self, path):
+        return read_tensor(path)
+
+
+@mutant
+class Rounds(Keeps):
+    def load(self, path):
+        tensor = super().load(path)
+        return (tensor * 100).round() / 100 if tensor.ndim == 4 else tensor
+
+
+@mutant
+class Relabels(Keeps):
+    """Soft labels become hard without a word."""
+
+    def read(self, path, context):
+        images, labels = self.load(path / "images.pt"), self.load(path / "labels.pt")
+        return context.condensed(images, labels.argmax(dim=1) if labels.ndim == 2 else labels, space="unit")
+
+
+@mutant
+class Counts(Keeps):
+    def write(self, s, path, context):
+        super().write(s, path, context)
+        (path / "count.txt").write_text(str(next(CALLS)))
+
+
+@mutant
+class Scribbles(Keeps):
+    """Moves what it was given by next to nothing."""
+
+    def write(self, s, path, context):
+        super().write(s, path, context)
+        s.stored["images"].add_(1e-7)
+
+
+@mutant
+class Trusts(Keeps):
+    """Takes what it cannot read for black images."""
+
+    def load(self, path):
+        try:
+            return super().load(path)
+        except DccError:
+            if not path.exists():
+                raise
+            return torch.zeros(6, 3, 8, 8) if path.stem == "images" else torch.arange(3).repeat_interleave(2)
+
+
+@mutant
+class Vague(Keeps):
+    def load(self, path):
+        if not path.exists():
+            raise DccError("a file is missing")
+        return super().load(path)
+
+
+@mutant
+class Unpickles(Keeps):
+    def load(self, path):
+        try:
+            return torch.load(path, weights_only=False)
+        except FileNotFoundError as error:
+            raise DccError(str(error)) from error
+
+
+@mutant
+class Shakes(Keeps):
+    def load(self, path):
+        torch.rand(1)
+        return super().load(path)

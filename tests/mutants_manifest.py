@@ -33,6 +33,7 @@ AUGMENTATIONS = [
 ARCHITECTURES = ["Small", "WideLogits", "MapFeatures", "Batchwise", "Hidden", "Fixed", "Ambient"]
 SOURCES = ["Tiny", "Floats", "Nameless", "Bytes", "Shuffled", "Suggests", "Silent", "Stirs"]
 PARAMETRISATIONS = ["Plain", "Cropped", "Together", "Frozen", "Elsewhere", "Dice"]
+FORMATS = ["Keeps", "Rounds", "Relabels", "Counts", "Scribbles", "Trusts", "Vague", "Unpickles", "Shakes"]
 SELECTIONS = ["Picks", "Fewer", "Twice", "Others", "Moody", "Tosses"]
 
 
@@ -68,3 +69,8 @@ def dcc_parametrisations():
 @hookimpl
 def dcc_selections():
     return rows(SELECTIONS)
+
+
+@hookimpl
+def dcc_formats():
+    return rows(FORMATS)

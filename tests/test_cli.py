@@ -18,6 +18,9 @@ SELECT_FLAGS = shlex.split("""
 --method --data --arch --recipe --ipc --seed --sets --protocol --eval-arch --eval-nets --device --memory --data-root
 --config -o --resume --resume-anyway --out --overwrite --json --quiet
 """)
+CONVERT_FLAGS = shlex.split("""
+source target --from --to --stats --data --class-names --data-root -o --overwrite --json
+""")
 TABLE_FLAGS = shlex.split("""
 name --cells --scale --seed --sets --eval-nets --device --memory --data-root --config -o --out --overwrite --json
 --quiet
@@ -47,6 +50,9 @@ def invoke(command, *arguments):
         ["run", "-o", "run.ipc=0"],
         ["select", "--method", "hering"],
         ["table", "overview", "--cells", "x"],
+        ["convert", "a", "b", "--from", "vicco"],
+        ["convert", "--help"],
+        ["inspect", "--help"],
         ["run", "--config", "missing.toml"],
     ],
 )
@@ -65,7 +71,10 @@ def test_light_commands_import_nothing_heavy(arguments):
 def test_the_surface_is_frozen():
     flags = [o for p in run.params for o in p.opts]
     assert flags == FLAGS
-    assert sorted(cli.commands) == ["eval", "new-plugin", "plugins", "run", "select", "show", "table", "tune"]
+    commands = "convert eval inspect new-plugin plugins run select show table tune"
+    assert sorted(cli.commands) == commands.split()
+    assert [o for p in cli.commands["convert"].params for o in p.opts] == CONVERT_FLAGS
+    assert [o for p in cli.commands["inspect"].params for o in p.opts] == ["file", "--grid", "--check", "--json"]
     assert [o for p in cli.commands["eval"].params for o in p.opts] == EVAL_FLAGS
     assert [o for p in cli.commands["select"].params for o in p.opts] == SELECT_FLAGS
     assert [o for p in cli.commands["table"].params for o in p.opts] == TABLE_FLAGS
@@ -165,6 +174,7 @@ def test_plugins_lists_every_component():
         "parametrisation",
         "selection",
         "observer",
+        "format",
         "recipe",
         "table",
     }

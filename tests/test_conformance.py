@@ -13,6 +13,7 @@ from dcc_core.testing import (
     ArchitectureConformance,
     AugmentationConformance,
     DataConformance,
+    FormatConformance,
     LossConformance,
     ParametrisationConformance,
     SelectionConformance,
@@ -93,6 +94,46 @@ class TestRandom(Here, SelectionConformance):
 
 class TestHerding(Here, SelectionConformance):
     component, options = "herding", {"features": "pixels"}
+
+
+class TestVico(Here, FormatConformance):
+    component = "vico"
+
+
+class TestMtt(Here, FormatConformance):
+    component = "mtt"
+
+
+class TestMttWhitened(Here, FormatConformance):
+    component, options, whitened = "mtt", {"zca": "whitened"}, True
+
+
+class TestDatm(Here, FormatConformance):
+    component = "datm"
+
+
+class TestIdc(Here, FormatConformance):
+    component, options = "idc", {"factor": 1}
+
+
+class TestKipFiles(Here, FormatConformance):
+    component, whitened = "kip", True
+
+
+class TestKipFilesNormalised(Here, FormatConformance):
+    component, options = "kip", {"zca": "none"}
+
+
+class TestDDRanking(Here, FormatConformance):
+    component = "dd-ranking"
+
+
+class TestPng(Here, FormatConformance):
+    component, tolerance = "png", 1 / 510
+
+
+class TestHuggingFace(Here, FormatConformance):
+    component, tolerance = "hf", 1 / 510
 
 
 class TestInstalled(SelectionConformance):

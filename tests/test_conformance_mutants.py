@@ -78,6 +78,20 @@ MUTANTS = {
         ),
         "Dice": GLOBAL,
     },
+    testing.FormatConformance: {
+        "Keeps": None,
+        "Rounds": ("test_a_set_comes_back", "a set comes back as it was; images are off by 0.005, more than 1e-06"),
+        "Relabels": (
+            "test_labels_come_back_or_are_refused",
+            r"labels come back, or are refused; of torch.float32 \(6, 3\) it read torch.int64 \(6,\)",
+        ),
+        "Counts": ("test_the_same_set_gives_the_same_bytes", "the same bytes; set/count.txt differ"),
+        "Scribbles": ("test_the_set_is_left_alone", "the set is left alone; writing changed its images"),
+        "Trusts": ("test_damaged_files_are_refused", "damaged files are refused; it read a set all the same"),
+        "Vague": ("test_missing_files_are_named", "without 'images.pt' it says: .*a file is missing"),
+        "Unpickles": ("test_nothing_in_a_file_runs", "nothing in a file runs; a command in 'images.pt' did"),
+        "Shakes": GLOBAL,
+    },
     testing.SelectionConformance: {
         "Picks": None,
         "Fewer": ("test_it_picks_as_many_as_are_asked_for", r"it picks 3 images of every class; it gave \[2, 2, 2\]"),

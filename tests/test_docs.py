@@ -13,9 +13,10 @@ from dcc_core import Registry, hookspecs
 from dcc_core.cli import cli, run
 from dcc_core.component import KINDS
 from dcc_core.config import resolve
+from dcc_core.facts import Sources
 from dcc_core.flags import RUN_FLAGS, SELECT_FLAGS, add_flags
 from dcc_core.registry import Origin
-from dcc_core.settings import Settings
+from dcc_core.settings import Rank, Settings
 from dcc_core.table import table_named
 
 ROOT = Path(__file__).parent.parent
@@ -112,6 +113,33 @@ def test_what_the_readme_lists_is_there(command):
     result = CliRunner().invoke(cli, shlex.split(command)[1:])
     assert result.exit_code == 0, result.stderr
     assert result.stdout.count("\n") > 5
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("dcc convert")])
+def test_the_readmes_conversions_resolve(command):
+    """Formats, their options and statistics; no data set is needed for those that the field publishes."""
+    given = cli.commands["convert"].make_context("convert", shlex.split(command)[2:]).params
+    (name,) = {given["source_format"], given["target_format"]} - {"dcc"}
+    settings = Settings()
+    settings.add_options(given["pairs"])
+    named = {"format": name} | ({"data": given["data"]} if given["data"] else {})
+    settings.add(named, "flags", Rank.FLAG)
+    sources = Sources(Registry.installed(), settings, Path("/nowhere"))
+    assert sources.built("format")[0].kind == "format"
+    assert given["stats"] is None or len(sources.statistics(given["stats"])) == 2
+    assert given["data"] is None or sources.about()["class_names"]
+
+
+def test_the_readmes_dataset_is_one(tmp_path, monkeypatch, capsys):
+    (made,) = [b for b in code_blocks("python") if "condense(" in b]
+    (used,) = [b for b in code_blocks("python") if "DataLoader(" in b]
+    condense = next(line for line in made.splitlines() if line.startswith("condensed = condense("))
+    small = condense.replace("ipc=1", "ipc=1, outer_loops=1, inner_loops=1, network_steps=0")
+    assert small != condense
+    monkeypatch.chdir(tmp_path)
+    code = f"from dcc_core import condense\n{small}\ncondensed.save('digits.safetensors')\n{used}"
+    exec(compile(code, "README.md", "exec"), {})
+    assert capsys.readouterr().out.count("torch.Size([5, 1, 8, 8])") == 2
 
 
 def test_the_readmes_eval_scores_a_set(tmp_path):

@@ -14,6 +14,15 @@ from dcc_core import DccError
 from dcc_plugins.data import torchvision_sets as sets
 
 
+@pytest.mark.parametrize("source", [sets.Mnist, sets.FashionMnist, sets.Cifar10, sets.Cifar100, sets.Svhn])
+def test_what_is_published_is_known_without_files(source):
+    """As many names as there are classes, and one number per channel."""
+    known = source().published()
+    assert len(set(known.class_names)) == (100 if source is sets.Cifar100 else 10)
+    assert len(known.mean) == len(known.std) == (1 if "mnist" in source.label else 3)
+    assert sets.Gtsrb().published() is None
+
+
 def load(source, root, download=False):
     return source.load(root=root, download=download, progress=False)
 

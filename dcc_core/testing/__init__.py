@@ -17,6 +17,7 @@ from dcc_core.testing.architectures import ArchitectureConformance
 from dcc_core.testing.augmentations import AugmentationConformance
 from dcc_core.testing.base import Conformance
 from dcc_core.testing.data import DataConformance
+from dcc_core.testing.formats import FormatConformance
 from dcc_core.testing.losses import LossConformance
 from dcc_core.testing.sets import ParametrisationConformance, SelectionConformance
 
@@ -25,6 +26,7 @@ __all__ = [
     "AugmentationConformance",
     "Conformance",
     "DataConformance",
+    "FormatConformance",
     "LossConformance",
     "ParametrisationConformance",
     "SelectionConformance",

@@ -17,7 +17,8 @@ from annotated_types import Ge
 from torchvision import datasets
 from torchvision.datasets.utils import check_integrity
 
-from dcc_core import DataSource, DccError, ImageSet, RealData
+from dcc_core import DataSource, DccError, ImageSet, Published, RealData
+from dcc_plugins.data.class_names import CIFAR10, CIFAR100
 
 SIGNS = 43
 DIGITS = tuple("0123456789")
@@ -81,11 +82,13 @@ def _image_set(images: Any, labels: Any) -> ImageSet:
 class TwoParts(TorchvisionSource):
     """Sources whose torchvision class takes `train=True` or `False`; what they differ in are facts.
 
-    names: of the classes, where torchvision's are not the field's. mean, std: as the field publishes them.
+    names: of the classes, where torchvision's are not the field's. listed: those that torchvision reads from the files,
+    for who has none. mean, std: as the field publishes them.
     """
 
     dataset: ClassVar[Any]
     names: ClassVar[tuple[str, ...] | None] = None
+    listed: ClassVar[tuple[str, ...]] = ()
     mean: ClassVar[tuple[float, ...]]
     std: ClassVar[tuple[float, ...]]
     traits: ClassVar[frozenset[str]] = frozenset()
@@ -101,6 +104,9 @@ class TwoParts(TorchvisionSource):
             std=self.std,
             traits=self.traits,
         )
+
+    def published(self) -> Published:
+        return Published(class_names=self.names or self.listed, mean=self.mean, std=self.std)
 
 
 @final
@@ -125,6 +131,7 @@ class FashionMnist(TwoParts):
     label = "fashion-mnist"
     home = "the four files *-ubyte of Fashion-MNIST, as FashionMNIST/raw/,"
     dataset = datasets.FashionMNIST
+    listed = tuple(datasets.FashionMNIST.classes)
     mean = (0.2861,)
     std = (0.3530,)
 
@@ -146,6 +153,7 @@ class Cifar10(Cifar):
     label = "cifar10"
     home = "cifar-10-python.tar.gz (https://www.cs.toronto.edu/~kriz/cifar.html), unpacked as cifar-10-batches-py/,"
     dataset = datasets.CIFAR10
+    listed = CIFAR10
     mean = (0.4914, 0.4822, 0.4465)
     std = (0.2023, 0.1994, 0.2010)
 
@@ -161,6 +169,7 @@ class Cifar100(Cifar):
     label = "cifar100"
     home = "cifar-100-python.tar.gz (https://www.cs.toronto.edu/~kriz/cifar.html), unpacked as cifar-100-python/,"
     dataset = datasets.CIFAR100
+    listed = CIFAR100
     mean = (0.5071, 0.4866, 0.4409)
     std = (0.2673, 0.2564, 0.2762)
 
@@ -172,6 +181,11 @@ class Svhn(TorchvisionSource):
 
     label = "svhn"
     home = "train_32x32.mat and test_32x32.mat (http://ufldl.stanford.edu/housenumbers)"
+    mean: ClassVar[tuple[float, ...]] = (0.4377, 0.4438, 0.4728)
+    std: ClassVar[tuple[float, ...]] = (0.1980, 0.2010, 0.1970)
+
+    def published(self) -> Published:
+        return Published(class_names=DIGITS, mean=self.mean, std=self.std)
 
     def read(self, root: Path, *, download: bool) -> RealData:
         train, test = (datasets.SVHN(str(root), split=part, download=download) for part in ("train", "test"))
@@ -180,8 +194,8 @@ class Svhn(TorchvisionSource):
             train=_image_set(train.data, train.labels),
             test=_image_set(test.data, test.labels),
             class_names=DIGITS,
-            mean=(0.4377, 0.4438, 0.4728),
-            std=(0.1980, 0.2010, 0.1970),
+            mean=self.mean,
+            std=self.std,
             traits=MIRROR_CHANGES_CLASS,
         )
 
