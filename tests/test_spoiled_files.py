@@ -8,6 +8,7 @@ import signal
 import struct
 from dataclasses import replace
 
+import field_files
 import numpy as np
 import pytest
 import toys
@@ -119,8 +120,33 @@ def imagenet32(form):
     return make
 
 
+def parquet(folder):
+    pytest.importorskip("pyarrow")
+    assert run(folder, "--data", "digits").exit_code == 0
+    assert invoke("convert", folder / "out" / "set.safetensors", folder / "hf", "--to", "hf").exit_code == 0
+    shutil.rmtree(folder / "out")
+    return sorted(p for p in (folder / "hf").rglob("*") if p.is_file())
+
+
+def vico(folder):
+    field_files.vico(folder / "res.pt")
+    return [folder / "res.pt"]
+
+
+def kip(folder):
+    field_files.kip(folder / "kip.npz")
+    return [folder / "kip.npz"]
+
+
 READ = {
     "a set, loaded": (set_file, lambda f, path: invoke("eval", path, "--quiet", "--nets", 1)),
+    "a set, inspected": (set_file, lambda f, path: invoke("inspect", path)),
+    "a VICO file": (
+        vico,
+        lambda f, path: invoke("convert", path, f / "out", "--from", "vico", "--stats", "cifar10"),
+    ),
+    "a KIP file": (kip, lambda f, path: invoke("convert", path, f / "out", "--from", "kip")),
+    "a Hugging Face folder": (parquet, lambda f, path: invoke("convert", f / "hf", f / "out", "--from", "hf")),
     "a set to begin with": (set_file, lambda f, path: run(f, "--init", path)),
     "a checkpoint": (checkpoint, lambda f, path: invoke("run", "--resume", f / "out", "--quiet")),
     "a configuration": (configuration, lambda f, path: run(f, "--config", path)),
@@ -144,6 +170,7 @@ READ = {
     ),
 }
 """What is read, by name: how its files are made, and the command."""
+EACH = -(-CASES // len(READ))
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -220,7 +247,7 @@ def test_what_is_spoiled_is_an_error_or_no_matter(kind, made, tmp_path):
     others = [(made(other)[0] / made(other)[1][0]).read_bytes() for other in READ]
     assert run(tmp_path, "-o", "run.checkpoint=0s").exit_code == 0
     whole, outcomes = (tmp_path / "out" / "set.safetensors").read_bytes(), []
-    for case in range(CASES // len(READ)):
+    for case in range(EACH):
         folder = tmp_path / str(case)
         shutil.copytree(origin, folder)
         path = folder / dice.choice(paths)
@@ -244,4 +271,4 @@ def test_what_is_spoiled_is_an_error_or_no_matter(kind, made, tmp_path):
         outcomes.append(result.exit_code)
         shutil.rmtree(folder)
     assert 2 in outcomes
-    assert len(outcomes) == CASES // len(READ)
+    assert len(outcomes) == EACH

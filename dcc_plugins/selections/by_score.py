@@ -162,7 +162,7 @@ def _read(path: Path) -> np.ndarray:
         if isinstance(found, np.lib.npyio.NpzFile):
             name = found.files[0] if len(found.files) == 1 else "scores"
             found = found[name]
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # numpy raises whatever a damaged file leads it to
         raise DccError(
             f"selection.scores: '{path}' cannot be read: {error}; expected .npy, or .npz with an array 'scores'"
         ) from error
