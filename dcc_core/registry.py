@@ -40,8 +40,8 @@ class Registry:
             self._add(plugin, origin)
 
     @classmethod
-    def installed(cls) -> Registry:
-        """The plugins of all installed distributions: entry points of the group `dcc`."""
+    def installed(cls, *more: object) -> Registry:
+        """The plugins of all installed distributions, entry points of the group `dcc`, and these beside them."""
         registry = cls()
         for point in sorted(metadata.entry_points(group=ENTRY_POINTS), key=_builtin_first):
             name, version = (point.dist.name, point.dist.version) if point.dist else ("", "")
@@ -52,6 +52,8 @@ class Registry:
                 registry._leave_out(origin, f"{type(error).__name__}: {error}")
             else:
                 registry._add(plugin, origin)
+        for plugin in more:
+            registry._add(plugin, Origin(_module_name(plugin)))
         return registry
 
     def components(self, kind: str | None = None) -> Iterator[Provided]:
