@@ -6,6 +6,7 @@ import contextlib
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from importlib import metadata
 from types import ModuleType
 from typing import Any
@@ -16,6 +17,7 @@ from dcc_core import hookspecs
 from dcc_core.component import KINDS, Component, Kind
 from dcc_core.errors import DccError, PluginWarning, did_you_mean
 from dcc_core.found import Broken, Found, Origin, Provided
+from dcc_core.hidden import hidden_versions
 
 ENTRY_POINTS = "dcc"
 
@@ -41,7 +43,11 @@ class Registry:
 
     @classmethod
     def installed(cls, *more: object) -> Registry:
-        """The plugins of all installed distributions, entry points of the group `dcc`, and these beside them."""
+        """The plugins of all installed distributions, entry points of the group `dcc`, and these beside them.
+
+        Of two versions of a distribution Python uses the one that it finds first, without a word; the other is named
+        as left out.
+        """
         registry = cls()
         for point in sorted(metadata.entry_points(group=ENTRY_POINTS), key=_builtin_first):
             name, version = (point.dist.name, point.dist.version) if point.dist else ("", "")
@@ -52,6 +58,8 @@ class Registry:
                 registry._leave_out(origin, f"{type(error).__name__}: {error}")
             else:
                 registry._add(plugin, origin)
+            for hidden, reason in hidden_versions(point.dist, ENTRY_POINTS):
+                registry._leave_out(replace(origin, version=hidden), reason)
         for plugin in more:
             registry._add(plugin, Origin(_module_name(plugin)))
         return registry
@@ -134,7 +142,8 @@ class Registry:
     def _add(self, plugin: object, origin: Origin) -> None:
         name = origin.provider
         if name in self._origins:
-            self._leave_out(origin, f"another plugin is called '{name}' already")
+            hint = f"; uninstall one of them (pip uninstall {origin.distribution})" if origin.distribution else ""
+            self._leave_out(origin, f"another plugin is called '{name}' already: {self._origins[name]}{hint}")
             return
         built_for = getattr(plugin, "DCC_API", hookspecs.API)
         if built_for != hookspecs.API:
