@@ -107,6 +107,7 @@ class Builder:
         builder = Builder(self.registry, settings)
         component = builder._named(key, kind, Setting(name, where, Rank.OPTION))
         self.problems += [f"{where}: {problem}" for problem in builder.problems]
+        self.titles[where] = " with ".join(builder.titles.values())
         self.versions |= builder.versions
         return component
 
@@ -154,7 +155,8 @@ class Builder:
         try:
             value = option.default if setting.origin == "default" else check(option, setting.value)
         except ValueError as error:
-            self.problems.append(f"{key}: {error}")
+            suggested = f" ({self.titles['data']} suggests it)" if setting.rank == Rank.SUGGESTION else ""
+            self.problems.append(f"{key}: {error}{suggested}")
             return REQUIRED
         self.entries[key] = replace(setting, value=value)
         return value

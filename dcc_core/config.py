@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dcc_core.builder import DEFAULT_NAMES, ENGINE_SECTIONS, Builder
-from dcc_core.errors import DccError, did_you_mean
+from dcc_core.errors import ContractError, DccError, did_you_mean, faults_of
 from dcc_core.options import plain
 from dcc_core.registry import Registry
 from dcc_core.run_options import RunOptions, ScoreOptions
@@ -27,7 +27,7 @@ class Config:
 
     entries: every option's dotted key with its value and origin, in a readable order.
     names: the chosen component's name by section, e.g. {"loss": "collective"}; without `builtin:`.
-    titles: the same for messages, with plugin and version.
+    titles: the same for messages, with plugin and version; also of what options name, by e.g. `run.log 'csv'`.
     networks: what sets are scored on, by what `score.arch` says of each. observers: likewise, by `run.log`.
     schedule, image_rate: inner loops, network steps and the images' rate, the loss's unless given.
     versions: of the distributions used.
@@ -71,6 +71,11 @@ class Config:
                 del entries["run.image_rate"]
         return replace(self, run=replace(self.run, micro_batch=micro_batch), entries=entries)
 
+    def title_of(self, network: Architecture) -> str:
+        """The run's network, or one of `networks`, for messages."""
+        labels = [label for label, other in self.networks.items() if other is network]
+        return next((t for label in labels if (t := self.titles.get(f"score.arch '{label}'"))), self.titles["arch"])
+
     def table(self) -> dict[str, Any]:
         """Dotted keys and plain values."""
         return {key: plain(s.value) for key, s in self.entries.items()}
@@ -95,7 +100,7 @@ def resolve(registry: Registry, settings: Settings) -> Config:
 
     data = builder.component("data")
     builder.stop_on_problems()
-    settings.add(_suggestions(data, builder.names["data"]), f"suggested by {builder.names['data']}", Rank.SUGGESTION)
+    settings.add(_suggestions(data, builder.titles["data"]), f"suggested by {builder.names['data']}", Rank.SUGGESTION)
     built = {key: builder.component(key) for key in DEFAULT_NAMES if key != "data"}
     run, score = (builder.fill(cls, key) for key, cls in ENGINE_SECTIONS.items())
     networks = builder.networks(score.arch, built["arch"]) if score else {}
@@ -159,10 +164,13 @@ def _init_by_selection(registry: Registry, settings: Settings) -> None:
         raise DccError(f"run.init: '{given.value}' is neither a file nor a selection.{hint}")
 
 
-def _suggestions(data: DataSource, name: str) -> Mapping[str, Any]:
-    """What a data source suggests. Raises DccError where it may not: the fault is the plugin's."""
-    suggestions = data.suggestions()
-    for key in suggestions:
-        if key.partition(".")[0] not in (*DEFAULT_NAMES, *ENGINE_SECTIONS) or key in LOSS_DECIDES:
-            raise DccError(f"data '{name}' suggests '{key}'; it may suggest any option but {', '.join(LOSS_DECIDES)}")
+def _suggestions(data: DataSource, title: str) -> Mapping[str, Any]:
+    """What a data source suggests. Raises ContractError where it may not: the fault is the plugin's."""
+    with faults_of(title):
+        suggestions = data.suggestions()
+        if not isinstance(suggestions, Mapping):
+            raise ContractError(f"suggestions gives values by dotted option; it gave {type(suggestions).__name__}")
+        for key in suggestions:
+            if key.partition(".")[0] not in (*DEFAULT_NAMES, *ENGINE_SECTIONS) or key in LOSS_DECIDES:
+                raise ContractError(f"it may suggest any option but {', '.join(LOSS_DECIDES)}; it suggests '{key}'")
     return suggestions

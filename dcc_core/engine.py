@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dcc_core.api import Batch, MatchingLoss, Part, State, Total
-from dcc_core.errors import ContractError, DccError
+from dcc_core.errors import ContractError, DccError, breaches_of
 from dcc_core.observe import StepReport
 from dcc_core.plain import missing_derivative
 from dcc_core.step import RunContext, Step
@@ -72,18 +72,17 @@ def _descent(step: Step, loss: MatchingLoss, state: State) -> float:
     step.synthetic.zero_gradients()
     total = torch.zeros((), dtype=step.run.dtype, device=step.run.device)
     try:
-        terms = loss.terms(step, state)
-        if not isinstance(terms, Iterable):
-            raise ContractError(f"terms yields Part and Total; it returned {type(terms).__name__}, so write yield")
-        count = 0
-        for count, term in enumerate(terms, start=1):
-            value = _scalar(term, count)
-            total += value.detach()
-            torch.autograd.backward(value, inputs=step.synthetic.leaves())
-        if not count and step.classes:
-            raise ContractError("terms yields at least one Part or Total in every step; it yielded nothing")
-    except ContractError as error:
-        raise error.of(step.run.titled("loss")) from error
+        with breaches_of(step.run.titled("loss")):
+            terms = loss.terms(step, state)
+            if not isinstance(terms, Iterable):
+                raise ContractError(f"terms yields Part and Total; it returned {type(terms).__name__}, so write yield")
+            count = 0
+            for count, term in enumerate(terms, start=1):
+                value = _scalar(term, count)
+                total += value.detach()
+                torch.autograd.backward(value, inputs=step.synthetic.leaves())
+            if not count and step.classes:
+                raise ContractError("terms yields at least one Part or Total in every step; it yielded nothing")
     except RuntimeError as error:
         if missing := missing_derivative(error):
             raise missing from error
@@ -128,19 +127,20 @@ class Network:
         if not run.network_steps:
             return
         data = run.real if run.network_data == "real" else self._frozen(synthetic)
-        for epoch in range(run.network_steps):
-            train_epoch(
-                self._module,
-                data,
-                self._optimiser,
-                batch_size=run.network_batch,
-                chunks=run.chunks,
-                num_classes=run.num_classes,
-                criterion=run.criterion,
-                augmentation=run.augmentation,
-                random=self._random.at("inner", inner, "epoch", epoch),
-                images=run.network_images,
-            )
+        with breaches_of(run.titled("aug")):
+            for epoch in range(run.network_steps):
+                train_epoch(
+                    self._module,
+                    data,
+                    self._optimiser,
+                    batch_size=run.network_batch,
+                    chunks=run.chunks,
+                    num_classes=run.num_classes,
+                    criterion=run.criterion,
+                    augmentation=run.augmentation,
+                    random=self._random.at("inner", inner, "epoch", epoch),
+                    images=run.network_images,
+                )
 
     def _frozen(self, synthetic: Synthetic) -> Batch:
         with torch.no_grad():

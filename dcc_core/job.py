@@ -16,11 +16,12 @@ from dcc_core.arrange import load
 from dcc_core.builder import BUILTIN
 from dcc_core.chunks import Chunks
 from dcc_core.config import Config, resolve
+from dcc_core.contracts import as_batch, decoded
 from dcc_core.criterion import CRITERIA
 from dcc_core.data import ImageSet
 from dcc_core.device import device_named
 from dcc_core.engine import Watch, optimise
-from dcc_core.errors import ContractError, DccError
+from dcc_core.errors import ContractError, DccError, faults_of
 from dcc_core.evaluate import Score, Scorer
 from dcc_core.grid import grid_png
 from dcc_core.initial import initial_rows
@@ -88,9 +89,13 @@ class Job:
     def build(self, generator: torch.Generator, architecture: Architecture | None = None) -> nn.Module:
         """A fresh network on the device: the run's, unless another is asked for."""
         channels, height, width = self.data.shape
-        network = (architecture or self.config.arch).build(
+        architecture = architecture or self.config.arch
+        network = architecture.build(
             channels=channels, classes=self.data.num_classes, size=(height, width), generator=generator
         )
+        if not isinstance(network, nn.Module):
+            title = self.config.title_of(architecture)
+            raise ContractError(f"build gives a torch.nn.Module; it gave {type(network).__name__}", title)
         return in_precision(network, self.config.run.precision, self.device)
 
     def context(self, set_index: int = 0) -> RunContext:
@@ -125,16 +130,28 @@ class Job:
         )
 
     def start(self, set_index: int = 0) -> Start:
-        """One set before its first step: its run, its initial images, and what its loss has set up."""
+        """One set before its first step: its run, its initial images, and what its loss has set up.
+
+        Raises ContractError where the parametrisation decodes something else than training images.
+        """
         run = self.context(set_index)
-        synthetic = Synthetic(
+        synthetic = self.initial(run)
+        ends = (0, self.data.num_classes - 1)
+        with faults_of(run.titled("param")):
+            decoded(synthetic.batch(*ends), len(synthetic.owners_of(ends)), self.data, self.dtype)
+        with faults_of(run.titled("loss")):
+            state = self.config.loss.setup(run, synthetic)
+        return Start(run, synthetic, state)
+
+    def initial(self, run: RunContext) -> Synthetic:
+        """The synthetic set as the parametrisation makes it of the initial images."""
+        return Synthetic(
             *initial_rows(self, run),
             self.config.param,
             num_classes=self.data.num_classes,
             rate=self.config.image_rate,
             momentum=self.config.run.image_momentum,
         )
-        return Start(run, synthetic, self.config.loss.setup(run, synthetic))
 
     def condense(self, set_index: int = 0, watch: Watch | None = None, start: Start | None = None) -> CondensedSet:
         """Learn one synthetic set, from `start` where it is given."""
@@ -153,8 +170,9 @@ class Job:
 
     def decoded(self, s: CondensedSet) -> Batch:
         """A set's training images, normalised by its own statistics, on the device."""
-        with torch.no_grad():
-            return Batch(*self._parametrisation_of(s).decode(self.normalised(s)))
+        parametrisation, title = self._parametrisation_of(s)
+        with torch.no_grad(), faults_of(title):
+            return as_batch(parametrisation.decode(self.normalised(s)))
 
     def grid(self, s: CondensedSet) -> bytes:
         """A picture of the stored images, or of the decoded ones where none are stored (PNG)."""
@@ -201,11 +219,9 @@ class Job:
         """Raise ContractError where the augmentation gives images of another shape, before any work is lost."""
         batch = self.real.batch(torch.arange(2))
         generator = Randomness(self.config.run.seed).generator("trial", "augmentation")
-        try:
+        with faults_of(self.config.titles["aug"]):
             draws = self.augmentation.draw(len(batch), self.data.shape, generator, per_batch=True)
             augmented(self.augmentation, batch, dict(draws), torch.arange(len(batch)), self.data.num_classes)
-        except ContractError as error:
-            raise error.of(self.config.titles["aug"]) from error
 
     def _try_networks(self, matching: bool) -> None:
         """Networks that do not fit the data are told now. Says what matching will do otherwise than training."""
@@ -213,7 +229,10 @@ class Job:
         name = self.config.names["arch"]
         own = {name: self.config.arch} if matching else {}
         for label, architecture in {**own, **self.config.networks}.items():
-            self._trials[label] = tried(self._trial_network(architecture), label, images, self.data.num_classes)
+            title = self.config.title_of(architecture)
+            with faults_of(title):
+                network = self._trial_network(architecture)
+            self._trials[label] = tried(network, title, images, self.data.num_classes)
         if matching and (plain := self._trials[name].plain):
             log.info(
                 f"{name}: matching uses the plain form of {', '.join(sorted(plain))}, "
@@ -243,15 +262,15 @@ class Job:
             raise DccError("score.part: there is no validation part; set one apart with -o data.validation=0.1")
         return self.data.validation
 
-    def _parametrisation_of(self, s: CondensedSet) -> Parametrisation:
+    def _parametrisation_of(self, s: CondensedSet) -> tuple[Parametrisation, str]:
+        """What a set was made with, and its title."""
         own = s.provenance.options("param")
-        if not own:
-            return self.registry.find("parametrisation", f"{BUILTIN}identity").load()()
-        if own == self.own_parametrisation():
-            return self.config.param
+        if own and own == self.own_parametrisation():
+            return self.config.param, self.config.titles["param"]
         settings = Settings()
-        settings.add(own, "set file", Rank.FILE)
-        return resolve(self.registry, settings).param
+        settings.add(own or {"param": f"{BUILTIN}identity"}, "set file", Rank.FILE)
+        config = resolve(self.registry, settings)
+        return config.param, config.titles["param"]
 
     def own_parametrisation(self) -> dict[str, Any]:
         """The configured parametrisation and its options, by dotted key."""

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from dcc_core.api import Batch, Parametrisation
+from dcc_core.api import SHARED, Batch, Parametrisation
+from dcc_core.contracts import as_batch
 from dcc_core.errors import DccError
 
-SHARED = "shared_"
 Change = Callable[[int, Callable[[int], Batch]], Batch]
 """What stands for a class's images, given its label and the images of any class."""
 
@@ -40,10 +40,6 @@ class Synthetic:
         self.counts = torch.bincount(owners, minlength=num_classes).tolist()
         self._momentum = momentum
         self._learnable = [name for name, t in stored.items() if t.requires_grad]
-        if not self._learnable:
-            raise DccError(
-                f"the parametrisation stores {sorted(stored)}, none of which requires grad: nothing to learn"
-            )
         self.stored = {name: t.detach().clone() for name, t in stored.items()}
         self.learned: dict[str, Tensor] = {}
         self._change: Callable[[int], Batch] | None = None
@@ -63,7 +59,7 @@ class Synthetic:
             else:
                 parts = [self._leaves[name][k] for k in labels]
                 rows[name] = parts[0] if len(parts) == 1 else torch.cat(parts)
-        return Batch(*self.parametrisation.decode(rows))
+        return as_batch(self.parametrisation.decode(rows))
 
     def changed(self, change: Change) -> Synthetic:
         """The same set, seen with other images: `Step.changed` says how."""

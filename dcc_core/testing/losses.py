@@ -9,11 +9,11 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from dcc_core.api import MatchingLoss, Part, State, Total
+from dcc_core.api import SHARED, MatchingLoss, Part, State, Total
 from dcc_core.engine import SECOND_BACKWARD, Network
 from dcc_core.job import Job
 from dcc_core.step import Step
-from dcc_core.synthetic import SHARED, Synthetic
+from dcc_core.synthetic import Synthetic
 from dcc_core.testing.base import Conformance
 from dcc_core.testing.randomness import generator, global_seeds, left_alone
 
