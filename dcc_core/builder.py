@@ -89,6 +89,23 @@ class Builder:
             )
         return networks
 
+    def network_augmentation(self, words: tuple[str, ...], own: Any) -> Any:
+        """The augmentation of `run.network_aug`, with the options written there; without any, the run's own."""
+        groups = _named_groups(words)
+        if not groups:
+            self.titles["run.network_aug"] = " with ".join(t for k, t in self.titles.items() if k.startswith("aug"))
+            return own
+        (name, *pairs), *others = groups
+        if others:
+            listed = ", ".join(group[0] for group in groups)
+            self.problems.append(
+                f"run.network_aug: {listed} are {len(groups)} augmentations; give one, with its options"
+            )
+        where = f"run.network_aug '{','.join([name, *pairs])}'"
+        augmentation = self._apart("aug", "augmentation", where, name, pairs)
+        self.titles["run.network_aug"] = self.titles.pop(where)
+        return augmentation
+
     def observers(self, words: tuple[str, ...]) -> dict[str, Any]:
         """The observers of `run.log` by what was written for each."""
         groups = {",".join(group): group for group in _named_groups(words)}

@@ -29,6 +29,7 @@ class Config:
     names: the chosen component's name by section, e.g. {"loss": "collective"}; without `builtin:`.
     titles: the same for messages, with plugin and version; also of what options name, by e.g. `run.log 'csv'`.
     networks: what sets are scored on, by what `score.arch` says of each. observers: likewise, by `run.log`.
+    network_aug: the augmentation of the network's training between image updates, the run's unless given.
     schedule, image_rate: inner loops, network steps and the images' rate, the loss's unless given.
     versions: of the distributions used.
     """
@@ -41,6 +42,7 @@ class Config:
     arch: Architecture
     param: Parametrisation
     selection: Selection
+    network_aug: Augmentation
     networks: dict[str, Architecture]
     observers: dict[str, Observer]
     schedule: Schedule
@@ -96,6 +98,7 @@ def resolve(registry: Registry, settings: Settings) -> Config:
         builder.check_listed("score.arch", "architecture", engine["score"].arch)
     if engine["run"]:
         builder.check_listed("run.log", "observer", engine["run"].log)
+        builder.check_listed("run.network_aug", "augmentation", engine["run"].network_aug)
     builder.stop_on_problems()
 
     data = builder.component("data")
@@ -105,6 +108,7 @@ def resolve(registry: Registry, settings: Settings) -> Config:
     run, score = (builder.fill(cls, key) for key, cls in ENGINE_SECTIONS.items())
     networks = builder.networks(score.arch, built["arch"]) if score else {}
     observers = builder.observers(run.log) if run else {}
+    network_aug = builder.network_augmentation(run.network_aug if run else (), built["aug"])
     builder.stop_on_problems()
 
     from dcc_core.api import Schedule
@@ -126,6 +130,7 @@ def resolve(registry: Registry, settings: Settings) -> Config:
         score=replace(score, protocol=entries["score.protocol"].value),
         data=data,
         **built,
+        network_aug=network_aug,
         networks=networks,
         observers=observers,
         schedule=Schedule(entries["run.inner_loops"].value, entries["run.network_steps"].value),

@@ -127,7 +127,7 @@ class Network:
         if not run.network_steps:
             return
         data = run.real if run.network_data == "real" else self._frozen(synthetic)
-        with breaches_of(run.titled("aug")):
+        with breaches_of(run.titled("run.network_aug")):
             for epoch in range(run.network_steps):
                 train_epoch(
                     self._module,
@@ -137,7 +137,7 @@ class Network:
                     chunks=run.chunks,
                     num_classes=run.num_classes,
                     criterion=run.criterion,
-                    augmentation=run.augmentation,
+                    augmentation=run.network_augmentation,
                     random=self._random.at("inner", inner, "epoch", epoch),
                     images=run.network_images,
                 )
@@ -153,4 +153,11 @@ class Network:
 
     @cached_property
     def _optimiser(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self._module.parameters(), lr=self._run.network_rate, fused=True)
+        run = self._run
+        return torch.optim.SGD(
+            self._module.parameters(),
+            lr=run.network_rate,
+            momentum=run.network_momentum,
+            weight_decay=run.network_decay,
+            fused=True,
+        )

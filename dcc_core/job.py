@@ -11,7 +11,7 @@ import platformdirs
 import torch
 from torch import Tensor, nn
 
-from dcc_core.api import Architecture, Batch, Parametrisation, State
+from dcc_core.api import Architecture, Augmentation, Batch, Parametrisation, State
 from dcc_core.arrange import load
 from dcc_core.builder import BUILTIN
 from dcc_core.chunks import Chunks
@@ -36,9 +36,9 @@ from dcc_core.robustness import measurements
 from dcc_core.setfile import CondensedSet, load_set
 from dcc_core.settings import Rank, Settings
 from dcc_core.side_by_side import workers
-from dcc_core.step import RunContext, augmented
+from dcc_core.step import RunContext
 from dcc_core.synthetic import Synthetic
-from dcc_core.trial import Trial, tried
+from dcc_core.trial import Trial, adapted, tried
 
 log = logging.getLogger("dcc")
 
@@ -65,9 +65,10 @@ class Job:
         root = config.run.data_root or Path(platformdirs.user_cache_dir("dcc"))
         self.data = load(config.data, config.titles["data"], root=root, download=config.run.download, progress=progress)
         self.real = RealImages(self.data, self.device, self.dtype)
-        self.augmentation = config.aug.adapt(self.data.traits)
+        self.augmentation = self._adapted(config.aug, "aug")
+        own = config.network_aug is config.aug
+        self.network_augmentation = self.augmentation if own else self._adapted(config.network_aug, "run.network_aug")
         self._check_ipc()
-        self._try_augmentation()
         self._scored_part()
         self._memory = memory_left(config.run, self.data, self.device)
         self._trials: dict[str, Trial] = {}
@@ -106,6 +107,7 @@ class Job:
             data=self.data,
             real=self.real,
             augmentation=self.augmentation,
+            network_augmentation=self.network_augmentation,
             parametrisation=self.config.param,
             criterion=CRITERIA[run.criterion],
             build=self.build,
@@ -120,6 +122,8 @@ class Job:
             inner_loops=self.config.schedule.inner_loops,
             network_steps=self.config.schedule.network_steps,
             network_rate=run.network_rate,
+            network_momentum=run.network_momentum,
+            network_decay=run.network_decay,
             network_batch=run.network_batch,
             network_data=run.network_data,
             network_images=run.network_images,
@@ -215,13 +219,10 @@ class Job:
         given = self.config.run.micro_batch
         return Chunks(self._trials[label].footprint, self.device, given=given, memory=memory)
 
-    def _try_augmentation(self) -> None:
-        """Raise ContractError where the augmentation gives images of another shape, before any work is lost."""
-        batch = self.real.batch(torch.arange(2))
+    def _adapted(self, augmentation: Augmentation, section: str) -> Augmentation:
         generator = Randomness(self.config.run.seed).generator("trial", "augmentation")
-        with faults_of(self.config.titles["aug"]):
-            draws = self.augmentation.draw(len(batch), self.data.shape, generator, per_batch=True)
-            augmented(self.augmentation, batch, dict(draws), torch.arange(len(batch)), self.data.num_classes)
+        batch = self.real.batch(torch.arange(2))
+        return adapted(augmentation, self.config.titles[section], self.data, batch, generator)
 
     def _try_networks(self, matching: bool) -> None:
         """Networks that do not fit the data are told now. Says what matching will do otherwise than training."""

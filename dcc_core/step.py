@@ -29,6 +29,7 @@ from dcc_core.synthetic import Change, Synthetic
 class RunContext:
     """A run as a loss's `setup` and a selection see it.
 
+    augmentation: of matching. network_augmentation: of the network's training between image updates.
     build: a freshly initialised network on the run's device, from a generator.
     chunks: how many images go through the network at once.
     plain_operations: whether the network has operations that matching runs in their plain form. by_layer: whether
@@ -39,6 +40,7 @@ class RunContext:
     data: RealData
     real: RealImages
     augmentation: Augmentation
+    network_augmentation: Augmentation
     parametrisation: Parametrisation
     criterion: Criterion
     build: Callable[[torch.Generator], nn.Module]
@@ -53,6 +55,8 @@ class RunContext:
     inner_loops: int
     network_steps: int
     network_rate: float
+    network_momentum: float
+    network_decay: float
     network_batch: int
     network_data: str
     network_images: int | None

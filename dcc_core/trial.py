@@ -1,4 +1,4 @@
-"""One look at a network before the work begins."""
+"""One look at networks and augmentations before the work begins."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from dcc_core.api import Augmentation, Batch
 from dcc_core.chunks import Footprint
 from dcc_core.contracts import described
 from dcc_core.criterion import cross_entropy
-from dcc_core.errors import ContractError, DccError
+from dcc_core.data import RealData
+from dcc_core.errors import ContractError, DccError, faults_of
 from dcc_core.layers import agrees
 from dcc_core.plain import PlainOperations
+from dcc_core.step import augmented
 
 
 class Trial(NamedTuple):
@@ -21,6 +24,17 @@ class Trial(NamedTuple):
     footprint: Footprint
     plain: frozenset[str] = frozenset()
     by_layer: bool = False
+
+
+def adapted(
+    augmentation: Augmentation, title: str, data: RealData, batch: Batch, generator: torch.Generator
+) -> Augmentation:
+    """An augmentation as it suits the data, tried on a few images. Raises DccError with its title where that fails."""
+    with faults_of(title):
+        suited = augmentation.adapt(data.traits)
+        draws = suited.draw(len(batch), data.shape, generator, per_batch=True)
+        augmented(suited, batch, dict(draws), torch.arange(len(batch)), data.num_classes)
+    return suited
 
 
 def tried(network: nn.Module, title: str, images: Tensor, classes: int) -> Trial:
