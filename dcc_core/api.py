@@ -199,6 +199,10 @@ class Architecture(ABC):
         """
 
 
+SHARED = "shared_"
+"""How the names of stored tensors begin that belong to all rows."""
+
+
 class Parametrisation(ABC):
     """How stored tensors become training images."""
 

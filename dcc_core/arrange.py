@@ -10,8 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from dcc_core.contracts import loaded
 from dcc_core.data import DataSource, ImageSet, RealData, Statistics
-from dcc_core.errors import ContractError, DccError, did_you_mean
+from dcc_core.errors import ContractError, DccError, breaches_of, did_you_mean
 from dcc_core.rng import Randomness
 
 log = logging.getLogger("dcc")
@@ -23,16 +24,16 @@ def load(source: DataSource, title: str, *, root: Path, download: bool, progress
     title: the source with its plugin, as `Provided.title` gives it.
     """
     try:
-        data = source.load(root=root, download=download, progress=progress)
-        if not isinstance(data, RealData):
-            raise ContractError(f"load returns RealData; it returned {type(data).__name__}")
-        return arranged(source, data)
-    except ContractError as error:
-        raise ContractError(f"{error} ({title})") from error
+        with breaches_of(title):
+            data = loaded(source.load(root=root, download=download, progress=progress))
     except DccError:
         raise
     except Exception as error:
         raise DccError(f"{title} cannot be loaded: {type(error).__name__}: {error}") from error
+    try:
+        return arranged(source, data)
+    except ContractError as error:  # by what its options leave of it, which is no fault of the source
+        raise DccError(f"{error} ({title})") from error
 
 
 def arranged(source: DataSource, data: RealData) -> RealData:

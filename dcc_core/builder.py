@@ -89,6 +89,23 @@ class Builder:
             )
         return networks
 
+    def network_augmentation(self, words: tuple[str, ...], own: Any) -> Any:
+        """The augmentation of `run.network_aug`, with the options written there; without any, the run's own."""
+        groups = _named_groups(words)
+        if not groups:
+            self.titles["run.network_aug"] = " with ".join(t for k, t in self.titles.items() if k.startswith("aug"))
+            return own
+        (name, *pairs), *others = groups
+        if others:
+            listed = ", ".join(group[0] for group in groups)
+            self.problems.append(
+                f"run.network_aug: {listed} are {len(groups)} augmentations; give one, with its options"
+            )
+        where = f"run.network_aug '{','.join([name, *pairs])}'"
+        augmentation = self._apart("aug", "augmentation", where, name, pairs)
+        self.titles["run.network_aug"] = self.titles.pop(where)
+        return augmentation
+
     def observers(self, words: tuple[str, ...]) -> dict[str, Any]:
         """The observers of `run.log` by what was written for each."""
         groups = {",".join(group): group for group in _named_groups(words)}
@@ -107,6 +124,7 @@ class Builder:
         builder = Builder(self.registry, settings)
         component = builder._named(key, kind, Setting(name, where, Rank.OPTION))
         self.problems += [f"{where}: {problem}" for problem in builder.problems]
+        self.titles[where] = " with ".join(builder.titles.values())
         self.versions |= builder.versions
         return component
 
@@ -154,7 +172,8 @@ class Builder:
         try:
             value = option.default if setting.origin == "default" else check(option, setting.value)
         except ValueError as error:
-            self.problems.append(f"{key}: {error}")
+            suggested = f" ({self.titles['data']} suggests it)" if setting.rank == Rank.SUGGESTION else ""
+            self.problems.append(f"{key}: {error}{suggested}")
             return REQUIRED
         self.entries[key] = replace(setting, value=value)
         return value

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dcc_core.builder import DEFAULT_NAMES, ENGINE_SECTIONS, Builder
-from dcc_core.errors import DccError, did_you_mean
+from dcc_core.errors import ContractError, DccError, did_you_mean, faults_of
 from dcc_core.options import plain
 from dcc_core.registry import Registry
 from dcc_core.run_options import RunOptions, ScoreOptions
@@ -27,8 +27,9 @@ class Config:
 
     entries: every option's dotted key with its value and origin, in a readable order.
     names: the chosen component's name by section, e.g. {"loss": "collective"}; without `builtin:`.
-    titles: the same for messages, with plugin and version.
+    titles: the same for messages, with plugin and version; also of what options name, by e.g. `run.log 'csv'`.
     networks: what sets are scored on, by what `score.arch` says of each. observers: likewise, by `run.log`.
+    network_aug: the augmentation of the network's training between image updates, the run's unless given.
     schedule, image_rate: inner loops, network steps and the images' rate, the loss's unless given.
     versions: of the distributions used.
     """
@@ -41,6 +42,7 @@ class Config:
     arch: Architecture
     param: Parametrisation
     selection: Selection
+    network_aug: Augmentation
     networks: dict[str, Architecture]
     observers: dict[str, Observer]
     schedule: Schedule
@@ -71,6 +73,11 @@ class Config:
                 del entries["run.image_rate"]
         return replace(self, run=replace(self.run, micro_batch=micro_batch), entries=entries)
 
+    def title_of(self, network: Architecture) -> str:
+        """The run's network, or one of `networks`, for messages."""
+        labels = [label for label, other in self.networks.items() if other is network]
+        return next((t for label in labels if (t := self.titles.get(f"score.arch '{label}'"))), self.titles["arch"])
+
     def table(self) -> dict[str, Any]:
         """Dotted keys and plain values."""
         return {key: plain(s.value) for key, s in self.entries.items()}
@@ -91,15 +98,17 @@ def resolve(registry: Registry, settings: Settings) -> Config:
         builder.check_listed("score.arch", "architecture", engine["score"].arch)
     if engine["run"]:
         builder.check_listed("run.log", "observer", engine["run"].log)
+        builder.check_listed("run.network_aug", "augmentation", engine["run"].network_aug)
     builder.stop_on_problems()
 
     data = builder.component("data")
     builder.stop_on_problems()
-    settings.add(_suggestions(data, builder.names["data"]), f"suggested by {builder.names['data']}", Rank.SUGGESTION)
+    settings.add(_suggestions(data, builder.titles["data"]), f"suggested by {builder.names['data']}", Rank.SUGGESTION)
     built = {key: builder.component(key) for key in DEFAULT_NAMES if key != "data"}
     run, score = (builder.fill(cls, key) for key, cls in ENGINE_SECTIONS.items())
     networks = builder.networks(score.arch, built["arch"]) if score else {}
     observers = builder.observers(run.log) if run else {}
+    network_aug = builder.network_augmentation(run.network_aug if run else (), built["aug"])
     builder.stop_on_problems()
 
     from dcc_core.api import Schedule
@@ -121,6 +130,7 @@ def resolve(registry: Registry, settings: Settings) -> Config:
         score=replace(score, protocol=entries["score.protocol"].value),
         data=data,
         **built,
+        network_aug=network_aug,
         networks=networks,
         observers=observers,
         schedule=Schedule(entries["run.inner_loops"].value, entries["run.network_steps"].value),
@@ -159,10 +169,13 @@ def _init_by_selection(registry: Registry, settings: Settings) -> None:
         raise DccError(f"run.init: '{given.value}' is neither a file nor a selection.{hint}")
 
 
-def _suggestions(data: DataSource, name: str) -> Mapping[str, Any]:
-    """What a data source suggests. Raises DccError where it may not: the fault is the plugin's."""
-    suggestions = data.suggestions()
-    for key in suggestions:
-        if key.partition(".")[0] not in (*DEFAULT_NAMES, *ENGINE_SECTIONS) or key in LOSS_DECIDES:
-            raise DccError(f"data '{name}' suggests '{key}'; it may suggest any option but {', '.join(LOSS_DECIDES)}")
+def _suggestions(data: DataSource, title: str) -> Mapping[str, Any]:
+    """What a data source suggests. Raises ContractError where it may not: the fault is the plugin's."""
+    with faults_of(title):
+        suggestions = data.suggestions()
+        if not isinstance(suggestions, Mapping):
+            raise ContractError(f"suggestions gives values by dotted option; it gave {type(suggestions).__name__}")
+        for key in suggestions:
+            if key.partition(".")[0] not in (*DEFAULT_NAMES, *ENGINE_SECTIONS) or key in LOSS_DECIDES:
+                raise ContractError(f"it may suggest any option but {', '.join(LOSS_DECIDES)}; it suggests '{key}'")
     return suggestions

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from dcc_core.errors import DccError
+from dcc_core.contracts import picked
+from dcc_core.errors import DccError, faults_of
 from dcc_core.provenance import provenance_of_coreset, provenance_of_random
 from dcc_core.setfile import CondensedSet
 from dcc_core.step import RunContext
@@ -26,18 +27,8 @@ def selected(job: Job, run: RunContext, n: int) -> Tensor:
             f"selection '{job.config.names['selection']}' keeps every image, not {n} of each class; "
             "it can be scored by `dcc select` alone"
         )
-    chosen = list(job.config.selection.select(run.data, n, run))
-    name = job.config.names["selection"]
-    if len(chosen) != run.num_classes:
-        raise DccError(f"selection '{name}' picked {len(chosen)} classes of {run.num_classes}")
-    for label, indices in enumerate(chosen):
-        own = run.data.train.labels[indices]
-        if len(indices.unique()) != n or len(indices) != n or not (own == label).all():
-            raise DccError(
-                f"selection '{name}' must pick {n} different images of class "
-                f"'{run.data.class_names[label]}'; it picked {indices.tolist()[:10]}"
-            )
-    return torch.cat(chosen)
+    with faults_of(run.titled("selection")):
+        return picked(job.config.selection.select(run.data, n, run), n, run.data)
 
 
 def coreset(job: Job, set_index: int = 0) -> CondensedSet:

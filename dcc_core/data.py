@@ -67,7 +67,7 @@ class RealData:
             object.__setattr__(self, "mean", mean)
             object.__setattr__(self, "std", std)
         for name in self.class_names:
-            if not name.isprintable():
+            if not isinstance(name, str) or not name.isprintable():
                 raise ContractError(f"data '{self.name}': the class name {name!r} cannot be written as text")
         numbers = (len(self.mean), len(self.std)) == (self.channels, self.channels)
         if not numbers or not all(0 < s < float("inf") for s in self.std):
@@ -100,6 +100,9 @@ class RealData:
 
     def _check(self, part: str, s: ImageSet) -> None:
         where = f"data '{self.name}', {part} part"
+        if not (isinstance(s.images, Tensor) and isinstance(s.labels, Tensor)):
+            found = f"{type(s.images).__name__} and {type(s.labels).__name__}"
+            raise ContractError(f"{where}: images and labels are {found}; expected tensors")
         if not len(s.images):
             raise ContractError(f"{where}: it holds no images")
         if s.images.dtype != torch.uint8 or s.images.ndim != 4:

@@ -16,8 +16,8 @@ from dcc_core.settings import Rank, Settings
 CPU = torch.device("cpu")
 
 
-def parametrisation_of(s: CondensedSet, registry: Registry) -> Parametrisation:
-    """A set's parametrisation with its options; the identity where it says none.
+def parametrisation_of(s: CondensedSet, registry: Registry) -> tuple[Parametrisation, str]:
+    """A set's parametrisation with its options, and its title; the identity where the set says none.
 
     Raises DccError where it is not installed, or does not take these options.
     """
@@ -26,7 +26,7 @@ def parametrisation_of(s: CondensedSet, registry: Registry) -> Parametrisation:
     builder = Builder(registry, settings)
     parametrisation = builder.component("param")
     builder.stop_on_problems()
-    return parametrisation
+    return parametrisation, builder.titles["param"]
 
 
 def normalisation_of(s: CondensedSet, device: torch.device, dtype: torch.dtype) -> Normalisation:
@@ -55,7 +55,7 @@ def training_images(s: CondensedSet, registry: Registry | None = None, *, unit: 
                 "the set's images are ZCA-whitened, and nothing in its file would undo that: they are in no unit space"
             )
         return Batch(s.stored[WHITENED].double(), s.labels)
-    parametrisation = parametrisation_of(s, registry or Registry.installed())
+    parametrisation, _ = parametrisation_of(s, registry or Registry.installed())
     try:
         with torch.no_grad():
             images, labels = parametrisation.decode(normalised(s, CPU, torch.float64))

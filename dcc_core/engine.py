@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dcc_core.api import Batch, MatchingLoss, Part, State, Total
-from dcc_core.errors import ContractError, DccError, NotFiniteError
+from dcc_core.errors import ContractError, DccError, NotFiniteError, breaches_of
 from dcc_core.guard import Guard
 from dcc_core.moment import Moment
 from dcc_core.observe import StepReport
@@ -93,19 +93,18 @@ def _descent(step: Step, loss: MatchingLoss, state: State) -> float:
     total = torch.zeros((), dtype=step.run.dtype, device=step.run.device)
     values: list[Tensor] = []
     try:
-        terms = loss.terms(step, state)
-        if not isinstance(terms, Iterable):
-            raise ContractError(f"terms yields Part and Total; it returned {type(terms).__name__}, so write yield")
-        count = 0
-        for count, term in enumerate(terms, start=1):
-            value = _scalar(term, count)
-            values.append(value.detach())
-            total += values[-1]
-            torch.autograd.backward(value, inputs=step.synthetic.leaves())
-        if not count and step.classes:
-            raise ContractError("terms yields at least one Part or Total in every step; it yielded nothing")
-    except ContractError as error:
-        raise error.of(step.run.titled("loss")) from error
+        with breaches_of(step.run.titled("loss")):
+            terms = loss.terms(step, state)
+            if not isinstance(terms, Iterable):
+                raise ContractError(f"terms yields Part and Total; it returned {type(terms).__name__}, so write yield")
+            count = 0
+            for count, term in enumerate(terms, start=1):
+                value = _scalar(term, count)
+                values.append(value.detach())
+                total += values[-1]
+                torch.autograd.backward(value, inputs=step.synthetic.leaves())
+            if not count and step.classes:
+                raise ContractError("terms yields at least one Part or Total in every step; it yielded nothing")
     except RuntimeError as error:
         if missing := missing_derivative(error):
             raise missing from error
@@ -162,19 +161,20 @@ class Network:
         if not run.network_steps:
             return
         data = run.real if run.network_data == "real" else self._frozen(synthetic)
-        for epoch in range(run.network_steps):
-            train_epoch(
-                self._module,
-                data,
-                self._optimiser,
-                batch_size=run.network_batch,
-                chunks=run.chunks,
-                num_classes=run.num_classes,
-                criterion=run.criterion,
-                augmentation=run.augmentation,
-                random=self._random.at("inner", inner, "epoch", epoch),
-                images=run.network_images,
-            )
+        with breaches_of(run.titled("run.network_aug")):
+            for epoch in range(run.network_steps):
+                train_epoch(
+                    self._module,
+                    data,
+                    self._optimiser,
+                    batch_size=run.network_batch,
+                    chunks=run.chunks,
+                    num_classes=run.num_classes,
+                    criterion=run.criterion,
+                    augmentation=run.network_augmentation,
+                    random=self._random.at("inner", inner, "epoch", epoch),
+                    images=run.network_images,
+                )
 
     def state_dict(self) -> dict[str, Tensor]:
         """Its weights and statistics, and its optimiser's momentum; nothing where it has not been built."""
@@ -210,4 +210,11 @@ class Network:
 
     @cached_property
     def _optimiser(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self._module.parameters(), lr=self._run.network_rate, fused=True)
+        run = self._run
+        return torch.optim.SGD(
+            self._module.parameters(),
+            lr=run.network_rate,
+            momentum=run.network_momentum,
+            weight_decay=run.network_decay,
+            fused=True,
+        )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 
 class DccError(Exception):
@@ -21,12 +22,17 @@ class IncompleteError(DccError):
 class ContractError(DccError):
     """A component breaks a rule of its kind: the fault is the plugin's. The message says which rule it is.
 
-    The innermost code knows the rule, an outer one the component's name and plugin.
+    The innermost code knows the rule, an outer one the component's name and plugin. title: of the component, once it
+    is named; of components around it that pass the error on, none is named too.
     """
+
+    def __init__(self, message: str, title: str = "") -> None:
+        self.title = title
+        super().__init__(f"{title} breaks a rule of its kind: {message}" if title else message)
 
     def of(self, title: str) -> ContractError:
         """The same error with the component named; `title` as `Provided.title` gives it."""
-        return ContractError(f"{title} breaks a rule of its kind: {self}")
+        return ContractError(str(self), title)
 
 
 class OptionError(DccError):
@@ -49,6 +55,29 @@ def unexpected(error: BaseException) -> DccError:
     if isinstance(error, DccError):
         return error
     return DccError(f"{type(error).__name__}: {error}\n  DCC_DEBUG=1 shows where")
+
+
+@contextlib.contextmanager
+def breaches_of(title: str) -> Iterator[None]:
+    """Name a component in any breach of its contract that is noticed inside."""
+    try:
+        yield
+    except ContractError as error:
+        if error.title:
+            raise
+        raise error.of(title) from error
+
+
+@contextlib.contextmanager
+def faults_of(title: str) -> Iterator[None]:
+    """`breaches_of`, and name the component in any error that nobody foresaw."""
+    try:
+        with breaches_of(title):
+            yield
+    except DccError:
+        raise
+    except Exception as error:
+        raise DccError(f"{title} failed: {unexpected(error)}") from error
 
 
 class NotFiniteError(DccError):

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from dcc_core.contracts import stored
 from dcc_core.coreset import selected
-from dcc_core.errors import DccError
+from dcc_core.errors import DccError, faults_of
 from dcc_core.setfile import CondensedSet
 from dcc_core.step import RunContext
 
@@ -21,7 +22,7 @@ Rows = tuple[dict[str, Tensor], Tensor]
 def initial_rows(job: Job, run: RunContext) -> Rows:
     """What is stored before the first step, and the class of each row: (N,) int64 on the CPU, ascending.
 
-    Raises DccError where a selection breaks its contract, or a set file does not fit.
+    Raises DccError where a selection or the parametrisation breaks its contract, or a set file does not fit.
     """
     if job.initial_set:
         return _from_set(job, job.initial_set, run)
@@ -30,9 +31,15 @@ def initial_rows(job: Job, run: RunContext) -> Rows:
     if job.config.run.init == "noise":
         labels = torch.arange(run.num_classes).repeat_interleave(n).to(run.device)
         noise = torch.randn((len(labels), *run.data.shape), generator=run.random.generator("init"), dtype=run.dtype)
-        return run.parametrisation.init(noise.to(run.device), labels, run), owners
+        return _stored(run, noise.to(run.device), labels, len(owners)), owners
     batch = run.real.batch(selected(job, run, n))
-    return run.parametrisation.init(batch.images, batch.labels, run), owners
+    return _stored(run, batch.images, batch.labels, len(owners)), owners
+
+
+def _stored(run: RunContext, images: Tensor, labels: Tensor, rows: int) -> dict[str, Tensor]:
+    """What the parametrisation makes of images. Raises DccError that names it where that is not what it should be."""
+    with faults_of(run.titled("param")):
+        return stored(run.parametrisation.init(images, labels, run), rows)
 
 
 def _from_set(job: Job, s: CondensedSet, run: RunContext) -> Rows:
@@ -46,12 +53,12 @@ def _from_set(job: Job, s: CondensedSet, run: RunContext) -> Rows:
             f"run.ipc: {run.ipc} images per class, but the set to start from has {largest}; add --ipc {largest}"
         )
     images = run.real.normalisation.normalise(job.normalisation_of(s).to_unit(decoded.images))
-    stored = run.parametrisation.init(images, decoded.labels, run)
+    rows = _stored(run, images, decoded.labels, len(owners))
     same_space = (s.provenance.mean, s.provenance.std) == (run.data.mean, run.data.std)
     if same_space and s.provenance.options("param") == job.own_parametrisation():
         values = job.normalised(s)
-        stored = {name: values[name].requires_grad_(t.requires_grad) for name, t in stored.items()}
-    return stored, owners
+        rows = {name: values[name].requires_grad_(t.requires_grad) for name, t in rows.items()}
+    return rows, owners
 
 
 def _packed(owners: Tensor, run: RunContext) -> Tensor:

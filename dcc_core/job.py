@@ -12,15 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from dcc_core import decoding
-from dcc_core.api import Architecture, Batch, State
+from dcc_core.api import Architecture, Augmentation, Batch, State
 from dcc_core.arrange import load
 from dcc_core.chunks import Chunks
 from dcc_core.config import Config
+from dcc_core.contracts import as_batch, decoded
 from dcc_core.criterion import CRITERIA
 from dcc_core.data import ImageSet
 from dcc_core.device import device_named
 from dcc_core.engine import Keep, Watch, optimise
-from dcc_core.errors import ContractError, DccError
+from dcc_core.errors import ContractError, DccError, faults_of
 from dcc_core.evaluate import Score, Scorer
 from dcc_core.grid import grid_png
 from dcc_core.initial import initial_rows
@@ -35,9 +36,9 @@ from dcc_core.rng import Randomness
 from dcc_core.robustness import measurements
 from dcc_core.setfile import WHITENED, CondensedSet, load_set
 from dcc_core.side_by_side import workers
-from dcc_core.step import RunContext, augmented
+from dcc_core.step import RunContext
 from dcc_core.synthetic import Synthetic
-from dcc_core.trial import Trial, tried
+from dcc_core.trial import Trial, adapted, tried
 
 log = logging.getLogger("dcc")
 
@@ -64,9 +65,10 @@ class Job:
         root = config.run.data_root or Path(platformdirs.user_cache_dir("dcc"))
         self.data = load(config.data, config.titles["data"], root=root, download=config.run.download, progress=progress)
         self.real = RealImages(self.data, self.device, self.dtype)
-        self.augmentation = config.aug.adapt(self.data.traits)
+        self.augmentation = self._adapted(config.aug, "aug")
+        own = config.network_aug is config.aug
+        self.network_augmentation = self.augmentation if own else self._adapted(config.network_aug, "run.network_aug")
         self._check_ipc()
-        self._try_augmentation()
         self._scored_part()
         self._memory = memory_left(config.run, self.data, self.device)
         self._trials: dict[str, Trial] = {}
@@ -88,9 +90,13 @@ class Job:
     def build(self, generator: torch.Generator, architecture: Architecture | None = None) -> nn.Module:
         """A fresh network on the device: the run's, unless another is asked for."""
         channels, height, width = self.data.shape
-        network = (architecture or self.config.arch).build(
+        architecture = architecture or self.config.arch
+        network = architecture.build(
             channels=channels, classes=self.data.num_classes, size=(height, width), generator=generator
         )
+        if not isinstance(network, nn.Module):
+            title = self.config.title_of(architecture)
+            raise ContractError(f"build gives a torch.nn.Module; it gave {type(network).__name__}", title)
         return in_precision(network, self.config.run.precision, self.device)
 
     def context(self, set_index: int = 0) -> RunContext:
@@ -101,6 +107,7 @@ class Job:
             data=self.data,
             real=self.real,
             augmentation=self.augmentation,
+            network_augmentation=self.network_augmentation,
             parametrisation=self.config.param,
             criterion=CRITERIA[run.criterion],
             build=self.build,
@@ -115,6 +122,8 @@ class Job:
             inner_loops=self.config.schedule.inner_loops,
             network_steps=self.config.schedule.network_steps,
             network_rate=run.network_rate,
+            network_momentum=run.network_momentum,
+            network_decay=run.network_decay,
             network_batch=run.network_batch,
             network_data=run.network_data,
             network_images=run.network_images,
@@ -125,9 +134,22 @@ class Job:
         )
 
     def start(self, set_index: int = 0) -> Start:
-        """One set before its first step: its run, its initial images, and what its loss has set up."""
+        """One set before its first step: its run, its initial images, and what its loss has set up.
+
+        Raises ContractError where the parametrisation decodes something else than training images.
+        """
         run = self.context(set_index)
-        synthetic = Synthetic(
+        synthetic = self.initial(run)
+        ends = (0, self.data.num_classes - 1)
+        with faults_of(run.titled("param")):
+            decoded(synthetic.batch(*ends), len(synthetic.owners_of(ends)), self.data, self.dtype)
+        with faults_of(run.titled("loss")):
+            state = self.config.loss.setup(run, synthetic)
+        return Start(run, synthetic, state)
+
+    def initial(self, run: RunContext) -> Synthetic:
+        """The synthetic set as the parametrisation makes it of the initial images."""
+        return Synthetic(
             *initial_rows(self, run),
             self.config.param,
             num_classes=self.data.num_classes,
@@ -135,7 +157,6 @@ class Job:
             momentum=self.config.run.image_momentum,
             class_names=self.data.class_names,
         )
-        return Start(run, synthetic, self.config.loss.setup(run, synthetic))
 
     def condense(
         self,
@@ -165,8 +186,9 @@ class Job:
 
     def decoded(self, s: CondensedSet) -> Batch:
         """A set's training images, normalised by its own statistics, on the device."""
-        with torch.no_grad():
-            return Batch(*decoding.parametrisation_of(s, self.registry).decode(self.normalised(s)))
+        parametrisation, title = decoding.parametrisation_of(s, self.registry)
+        with torch.no_grad(), faults_of(title):
+            return as_batch(parametrisation.decode(self.normalised(s)))
 
     def grid(self, s: CondensedSet) -> bytes:
         """A picture of the stored images, or of the decoded ones where none are stored (PNG)."""
@@ -209,15 +231,10 @@ class Job:
         given = self.config.run.micro_batch
         return Chunks(self._trials[label].footprint, self.device, given=given, memory=memory)
 
-    def _try_augmentation(self) -> None:
-        """Raise ContractError where the augmentation gives images of another shape, before any work is lost."""
-        batch = self.real.batch(torch.arange(2))
+    def _adapted(self, augmentation: Augmentation, section: str) -> Augmentation:
         generator = Randomness(self.config.run.seed).generator("trial", "augmentation")
-        try:
-            draws = self.augmentation.draw(len(batch), self.data.shape, generator, per_batch=True)
-            augmented(self.augmentation, batch, dict(draws), torch.arange(len(batch)), self.data.num_classes)
-        except ContractError as error:
-            raise error.of(self.config.titles["aug"]) from error
+        batch = self.real.batch(torch.arange(2))
+        return adapted(augmentation, self.config.titles[section], self.data, batch, generator)
 
     def _try_networks(self, matching: bool) -> None:
         """Networks that do not fit the data are told now. Says what matching will do otherwise than training."""
@@ -225,7 +242,10 @@ class Job:
         name = self.config.names["arch"]
         own = {name: self.config.arch} if matching else {}
         for label, architecture in {**own, **self.config.networks}.items():
-            self._trials[label] = tried(self._trial_network(architecture), label, images, self.data.num_classes)
+            title = self.config.title_of(architecture)
+            with faults_of(title):
+                network = self._trial_network(architecture)
+            self._trials[label] = tried(network, title, images, self.data.num_classes)
         if matching and (plain := self._trials[name].plain):
             log.info(
                 f"{name}: matching uses the plain form of {', '.join(sorted(plain))}, "

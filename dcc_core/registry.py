@@ -6,6 +6,7 @@ import contextlib
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from importlib import metadata
 from types import ModuleType
 from typing import Any
@@ -14,8 +15,9 @@ import pluggy
 
 from dcc_core import hookspecs
 from dcc_core.component import KINDS, Component, Kind
-from dcc_core.errors import DccError, PluginWarning, did_you_mean
+from dcc_core.errors import ContractError, DccError, PluginWarning, did_you_mean
 from dcc_core.found import Broken, Found, Origin, Provided
+from dcc_core.hidden import hidden_versions
 
 ENTRY_POINTS = "dcc"
 
@@ -34,14 +36,19 @@ class Registry:
         self._origins: dict[str, Origin] = {}
         self._rows: dict[str, list[Provided]] = {}
         self._silenced: set[tuple[str, str]] = set()
+        self._listeners: dict[str, str] = {}
         given = list(plugins)
         known = list(origins) or [Origin(_module_name(p)) for p in given]
         for plugin, origin in zip(given, known, strict=True):
             self._add(plugin, origin)
 
     @classmethod
-    def installed(cls) -> Registry:
-        """The plugins of all installed distributions: entry points of the group `dcc`."""
+    def installed(cls, *more: object) -> Registry:
+        """The plugins of all installed distributions, entry points of the group `dcc`, and these beside them.
+
+        Of two versions of a distribution Python uses the one that it finds first, without a word; the other is named
+        as left out.
+        """
         registry = cls()
         for point in sorted(metadata.entry_points(group=ENTRY_POINTS), key=_builtin_first):
             name, version = (point.dist.name, point.dist.version) if point.dist else ("", "")
@@ -52,6 +59,10 @@ class Registry:
                 registry._leave_out(origin, f"{type(error).__name__}: {error}")
             else:
                 registry._add(plugin, origin)
+            for hidden, reason in hidden_versions(point.dist, ENTRY_POINTS):
+                registry._leave_out(replace(origin, version=hidden), reason)
+        for plugin in more:
+            registry._add(plugin, Origin(_module_name(plugin)))
         return registry
 
     def components(self, kind: str | None = None) -> Iterator[Provided]:
@@ -109,49 +120,64 @@ class Registry:
                 function(*(arguments[a] for a in argnames))
             except Exception as error:
                 self._silenced.add((name, hook))
+                title = self._listeners.get(name) or f"observer {self._origins[name]}"
                 warnings.warn(
-                    f"observer {self._origins[name]} failed in {hook} and is left out from here on: "
-                    f"{type(error).__name__}: {error}",
+                    f"{title} failed in {hook} and is left out from here on: {type(error).__name__}: {error}",
                     PluginWarning,
                     stacklevel=2,
                 )
 
     @contextlib.contextmanager
-    def listening(self, label: str, listener: object) -> Iterator[None]:
-        """Have an object's observer hooks called while the context lasts."""
-        name = f"--log {label}"
-        self._manager.register(listener, name)
-        self._origins[name] = Origin(name)
+    def listening(self, name: str, title: str, listener: object) -> Iterator[None]:
+        """Have an object's observer hooks called while the context lasts. title: of its observer, for messages.
+
+        Raises ContractError for an object without such hooks, or with others.
+        """
+        self._register(listener, name)
+        hooks = {caller.name for caller in self._manager.get_hookcallers(listener) or ()}
+        if not hooks or hooks & {kind.hook for kind in KINDS}:
+            self._manager.unregister(name=name)
+            raise ContractError(
+                "listen gives an object whose methods are observer hooks, marked with hookimpl; "
+                f"{type(listener).__name__} has {', '.join(sorted(hooks)) or 'none'}"
+            )
+        self._listeners[name] = title
         try:
             yield
         finally:
             self._manager.unregister(name=name)
-            del self._origins[name]
+            del self._listeners[name]
             self._silenced = {(who, hook) for who, hook in self._silenced if who != name}
 
     def _add(self, plugin: object, origin: Origin) -> None:
         name = origin.provider
         if name in self._origins:
-            self._leave_out(origin, f"another plugin is called '{name}' already")
+            hint = f"; uninstall one of them (pip uninstall {origin.distribution})" if origin.distribution else ""
+            self._leave_out(origin, f"another plugin is called '{name}' already: {self._origins[name]}{hint}")
             return
         built_for = getattr(plugin, "DCC_API", hookspecs.API)
         if built_for != hookspecs.API:
             self._leave_out(origin, f"it is built for API {built_for} of dcc, and this dcc has API {hookspecs.API}")
             return
         try:
+            self._register(plugin, name)
+        except Exception as error:
+            self._leave_out(origin, str(error) if isinstance(error, DccError) else f"{type(error).__name__}: {error}")
+            return
+        self._origins[name] = origin
+
+    def _register(self, plugin: object, name: str) -> None:
+        """Have an object's hooks called. Raises ContractError for one that there is not."""
+        try:
             self._manager.register(plugin, name)
             stray = [c.name for c in self._manager.get_hookcallers(plugin) or () if not c.has_spec()]
             if stray:
-                self._manager.unregister(plugin)
                 hint = did_you_mean(stray[0], [n for n in vars(hookspecs) if n.startswith("dcc_")])
-                self._leave_out(origin, f"unknown hook '{stray[0]}'.{hint}")
-                return
-        except Exception as error:
+                raise ContractError(f"unknown hook '{stray[0]}'.{hint}")
+        except Exception:
             if self._manager.get_plugin(name) is not None:
                 self._manager.unregister(name=name)
-            self._leave_out(origin, f"{type(error).__name__}: {error}")
-            return
-        self._origins[name] = origin
+            raise
 
     def _of(self, kind: Kind) -> list[Provided]:
         if kind.name not in self._rows:

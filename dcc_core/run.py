@@ -18,7 +18,7 @@ from dcc_core.checkpoint import Checkpoint, load_checkpoint
 from dcc_core.config import Config
 from dcc_core.coreset import coreset
 from dcc_core.display import Display
-from dcc_core.errors import DccError, NotFiniteError, Stopped, unexpected
+from dcc_core.errors import DccError, NotFiniteError, Stopped, faults_of, unexpected
 from dcc_core.evaluate import Score
 from dcc_core.folder import CONFIG, LOG, METRICS, REPORT, UNFINISHED, RunFolder
 from dcc_core.forecast import planned
@@ -207,7 +207,10 @@ class _Run:
     def _listen(self) -> None:
         """Begin to tell the observers that the run asks for; the end is told to all there are."""
         for label, observer in self.config.observers.items():
-            self.listeners.enter_context(self.registry.listening(label, observer.listen(self._info())))
+            title = self.config.titles[f"run.log '{label}'"]
+            with faults_of(title):
+                listening = self.registry.listening(f"--log {label}", title, observer.listen(self._info()))
+                self.listeners.enter_context(listening)
         self.listeners.callback(lambda: self.registry.notify("dcc_run_finished", report=self.report))
 
     def _selected(self, index: int) -> CondensedSet:

@@ -31,6 +31,10 @@ class RunOptions:
     ] = None
     image_momentum: Annotated[float, "momentum of the synthetic images", Ge(0), Lt(1)] = 0.5
     network_rate: Annotated[float, "learning rate of the network, eta", Gt(0)] = 0.01
+    network_momentum: Annotated[
+        float, "momentum of the network, which goes on from one image update to the next", Ge(0), Lt(1)
+    ] = 0.0
+    network_decay: Annotated[float, "weight decay of the network", Ge(0)] = 0.0
     real_batch: Annotated[int, "real images per class in a matching step", Ge(1)] = 256
     network_batch: Annotated[int, "batch size of the network's training between image updates", Ge(1)] = 256
     network_data: Annotated[
@@ -40,6 +44,10 @@ class RunOptions:
     network_images: Annotated[
         int | None, "images of an epoch of that training, drawn anew for each; none: all there are", Ge(1)
     ] = None
+    network_aug: Annotated[
+        tuple[str, ...],
+        "augmentation of that training alone, with options, e.g. idc,cutmix=1; without any: the run's",
+    ] = ()
     norm_batch: Annotated[
         int,
         "real images per class that move BatchNorm's statistics before a step; 0: they stay as training left them",

@@ -17,7 +17,7 @@ from dcc_core.batch_statistics import keepers, move_statistics
 from dcc_core.chunks import Chunks
 from dcc_core.criterion import Criterion
 from dcc_core.data import RealData
-from dcc_core.errors import ContractError
+from dcc_core.errors import ContractError, breaches_of
 from dcc_core.gradients import WeightGradient
 from dcc_core.memory import IMAGES_AT_ONCE
 from dcc_core.real import RealImages
@@ -29,6 +29,7 @@ from dcc_core.synthetic import Change, Synthetic
 class RunContext:
     """A run as a loss's `setup` and a selection see it.
 
+    augmentation: of matching. network_augmentation: of the network's training between image updates.
     build: a freshly initialised network on the run's device, from a generator.
     chunks: how many images go through the network at once.
     plain_operations: whether the network has operations that matching runs in their plain form. by_layer: whether
@@ -39,6 +40,7 @@ class RunContext:
     data: RealData
     real: RealImages
     augmentation: Augmentation
+    network_augmentation: Augmentation
     parametrisation: Parametrisation
     criterion: Criterion
     build: Callable[[torch.Generator], nn.Module]
@@ -53,6 +55,8 @@ class RunContext:
     inner_loops: int
     network_steps: int
     network_rate: float
+    network_momentum: float
+    network_decay: float
     network_batch: int
     network_data: str
     network_images: int | None
@@ -185,16 +189,16 @@ class Step:
             generator = self._random.generator("augment", draw)
             params = self.run.augmentation.draw(self.num_classes, self.run.data.shape, generator)
             self._draws[draw] = dict(params)
-        try:
+        with breaches_of(self.run.titled("aug")):
             return augmented(self.run.augmentation, batch, self._draws[draw], owners, self.num_classes)
-        except ContractError as error:
-            raise error.of(self.run.titled("aug")) from error
 
     def augment_each(self, batch: Batch, *purpose: str | int) -> Batch:
         """Augmentation as a network's training has it: a draw for every image, addressed by a purpose."""
         generator = self._random.generator("augment-each", *purpose)
         draws = self.run.augmentation.draw(len(batch.images), self.run.data.shape, generator, per_batch=True)
-        return augmented(self.run.augmentation, batch, dict(draws), torch.arange(len(batch.images)), self.num_classes)
+        every = torch.arange(len(batch.images))
+        with breaches_of(self.run.titled("aug")):
+            return augmented(self.run.augmentation, batch, dict(draws), every, self.num_classes)
 
     def embed(self, images: Tensor) -> Tensor:
         """Features (B, D) of the network before its head."""

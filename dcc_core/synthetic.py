@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from dcc_core.api import Batch, Parametrisation
+from dcc_core.api import SHARED, Batch, Parametrisation
+from dcc_core.contracts import as_batch
 from dcc_core.errors import DccError, NotFiniteError
 
-SHARED = "shared_"
 NAMED = 3
 """Classes that a message names."""
 STORED, LEARNED, MOMENTUM = "stored.", "learned.", "momentum."
@@ -48,10 +48,6 @@ class Synthetic:
         self._momentum = momentum
         self._names = list(class_names or map(str, range(num_classes)))
         self._learnable = [name for name, t in stored.items() if t.requires_grad]
-        if not self._learnable:
-            raise DccError(
-                f"the parametrisation stores {sorted(stored)}, none of which requires grad: nothing to learn"
-            )
         self.stored = {name: t.detach().clone() for name, t in stored.items()}
         self.learned: dict[str, Tensor] = {}
         self._change: Callable[[int], Batch] | None = None
@@ -71,7 +67,7 @@ class Synthetic:
             else:
                 parts = [self._leaves[name][k] for k in labels]
                 rows[name] = parts[0] if len(parts) == 1 else torch.cat(parts)
-        return Batch(*self.parametrisation.decode(rows))
+        return as_batch(self.parametrisation.decode(rows))
 
     def changed(self, change: Change) -> Synthetic:
         """The same set, seen with other images: `Step.changed` says how."""

@@ -71,7 +71,8 @@ class IDC(Augmentation):
         if not per_batch:
             raise DccError(
                 "aug: idc mixes the images of a training batch (CutMix), and matching gives every class a draw of its "
-                "own; condense with aug.cutmix=0, or with --aug dsa"
+                "own; condense with aug.cutmix=0, or with --aug dsa; -o run.network_aug=idc mixes in the training of "
+                "networks between image updates alone"
             )
         box = self._box(shape, generator)
         return {**params, "box": box.expand(n, 4), "partner": torch.randperm(n, generator=generator)}

@@ -247,8 +247,17 @@ def test_versions_are_those_of_the_components_used(configure):
 @pytest.mark.parametrize("key", ["run.inner_loops", "run.network_steps", "lss.x"])
 def test_a_data_source_may_not_suggest_what_the_loss_decides(configure, monkeypatch, key):
     monkeypatch.setattr(toys.Blobs, "suggestions", lambda self: {key: 3})
-    with pytest.raises(DccError, match=rf"data 'blobs' suggests '{key}'"):
+    title = r"data 'blobs' of plugin toys \(dcc-toys 1.0\)"
+    with pytest.raises(DccError, match=rf"{title} breaks a rule of its kind: .*; it suggests '{key}'"):
         configure()
+
+
+def test_a_suggestion_out_of_range_is_its_sources_fault(configure, monkeypatch):
+    """And not one that the user's own value stands above."""
+    monkeypatch.setattr(toys.Blobs, "suggestions", lambda self: {"run.sets": 0})
+    title = "data 'blobs' of plugin toys (dcc-toys 1.0)"
+    assert problems(configure) == [f"run.sets: 0 is not an integer >= 1. ({title} suggests it)"]
+    assert configure({"run.sets": 2}).run.sets == 2
 
 
 def test_a_recipe_takes_no_options(configure):

@@ -1,7 +1,6 @@
-"""The conformance kit on the built-in components and on dcc-kip, as an author would use it."""
+"""The conformance kit on the built-in components, as an author would use it."""
 
 import ast
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,17 +19,11 @@ from dcc_core.testing import (
 )
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "plugins_contrib" / "dcc-kip"))
-
-import dcc_kip_manifest  # noqa: E402
-
-REGISTRY = Registry(
-    [dcc_plugins.manifest, dcc_kip_manifest], [Origin("builtin", "dcc", "0.1"), Origin("kip", "dcc-kip", "0.1.0")]
-)
+REGISTRY = Registry([dcc_plugins.manifest], [Origin("builtin", "dcc", "0.1")])
 
 
 class Here:
-    """The plugins of this repository, installed or not."""
+    """The built-in plugin of this repository, installed or not."""
 
     def registry(self):
         return REGISTRY
@@ -42,10 +35,6 @@ class TestClassWise(Here, LossConformance):
 
 class TestCollective(Here, LossConformance):
     component, options = "collective", {"distance": "cosine"}
-
-
-class TestKip(Here, LossConformance):
-    component = "kip"
 
 
 class TestDsa(Here, AugmentationConformance):
@@ -82,10 +71,6 @@ class TestMnist(Here, DataConformance):
 
 class TestIdentity(Here, ParametrisationConformance):
     component = "identity"
-
-
-class TestSoftLabels(Here, ParametrisationConformance):
-    component = "soft-labels"
 
 
 class TestRandom(Here, SelectionConformance):

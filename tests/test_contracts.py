@@ -224,22 +224,6 @@ def test_data_that_cannot_be_loaded_are_named(make_job, monkeypatch):
         make_job()
 
 
-@pytest.mark.parametrize(
-    ("picks", "message"),
-    [
-        (lambda own: [o[:2] for o in own][:2], "selection 'first' picked 2 classes of 3"),
-        (lambda own: [o[:1] for o in own], "must pick 2 different images of class 'blob 0'"),
-        (lambda own: [o[[0, 0]] for o in own], "must pick 2 different images of class 'blob 0'"),
-        (lambda own: [own[0][:2], own[2][:2], own[1][:2]], "must pick 2 different images of class 'blob 1'"),
-    ],
-)
-def test_a_selection_is_held_to_its_contract(make_job, monkeypatch, picks, message):
-    monkeypatch.setattr(toys.First, "select", lambda self, data, ipc, run: picks(run.real.by_class))
-    job = make_job({"selection": "first", "run.ipc": 2})
-    with pytest.raises(DccError, match=message):
-        job.start()
-
-
 def test_a_packed_set_goes_on_as_it_is_stored(make_job, tmp_path):
     """The rows of a set of the same parametrisation are taken over, not decoded and packed anew."""
     path = tmp_path / "half.safetensors"

@@ -80,6 +80,7 @@ def test_observers_change_no_byte_of_a_set(logged, tmp_path):
 
 
 TOLD = []
+TITLE = r"observer 'told' of plugin mine \(dcc-mine 2\.1\)"
 
 
 class Listener:
@@ -105,7 +106,8 @@ def watched():
         def dcc_observers():
             return [Component(name="told", target="test_observers:Told", summary="keeps what it is told")]
 
-    return Registry([dcc_plugins.manifest, toys, Plugin()], [Origin("builtin"), Origin("toys"), Origin("mine")])
+    mine = Origin("mine", "dcc-mine", "2.1")
+    return Registry([dcc_plugins.manifest, toys, Plugin()], [Origin("builtin"), Origin("toys"), mine])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,12 +127,59 @@ def carry_out(registry, out, **options):
 
 
 def test_an_observer_that_raises_is_named_and_the_run_goes_on(watched, tmp_path):
-    with pytest.warns(PluginWarning, match=r"observer --log told failed in dcc_step_finished .* lost the connection"):
+    with pytest.warns(PluginWarning, match=rf"{TITLE} failed in dcc_step_finished .* lost the connection"):
         carry_out(watched, tmp_path / "a", **{"run.log": "told", "run.outer_loops": 4})
     assert TOLD == [("listen", 4), ("step", 0), ("step", 1), ("end", 1)]
     TOLD.clear()
     carry_out(watched, tmp_path / "b")
     assert TOLD == []
+
+
+class Misspelt:
+    @hookimpl
+    def dcc_step_finishd(self, report):
+        pass
+
+
+class Asking:
+    @hookimpl
+    def dcc_step_finished(self, surprise):
+        pass
+
+
+class Collecting:
+    @hookimpl
+    def dcc_losses(self):
+        return []
+
+
+def fails():
+    raise OSError("no such service")
+
+
+@pytest.mark.parametrize(
+    ("listen", "message"),
+    [
+        (
+            object,
+            "breaks a rule of its kind: listen gives an object whose methods are observer hooks.*; object has none",
+        ),
+        (Collecting, "breaks a rule of its kind: .*; Collecting has dcc_losses"),
+        (Misspelt, r"breaks a rule of its kind: unknown hook 'dcc_step_finishd'\. Did you mean 'dcc_step_finished'"),
+        (Asking, "failed: PluginValidationError.*surprise"),
+        (fails, "failed: OSError: no such service"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_an_observer_that_does_not_begin_is_named(watched, tmp_path, monkeypatch, listen, message):
+    """Before anything is condensed; and nobody goes on listening."""
+    monkeypatch.setattr(Told, "listen", lambda self, run: listen())
+    with pytest.raises(DccError, match=rf"(?s){TITLE} {message}"):
+        carry_out(watched, tmp_path / "a", **{"run.log": "told", "run.outer_loops": 1})
+    assert not list((tmp_path / "a").glob("*.safetensors"))
+    monkeypatch.undo()
+    carry_out(watched, tmp_path / "b", **{"run.log": "told", "run.outer_loops": 1})
+    assert TOLD == [("listen", 1), ("step", 0), ("end", 1)]
 
 
 def test_the_end_is_told_when_a_run_fails(watched, tmp_path, monkeypatch):

@@ -57,6 +57,7 @@ RUNS = {
     "its own state": {"loss": "drifting"},
     "shared tensors": {"loss": "collective", "param": "half", "run.ipc": 2},
     "networks trained on real images": {"loss": "collective", "run.network_data": "real", "run.network_images": 16},
+    "a network with momentum": {"loss": "collective", "run.network_momentum": 0.9, "run.network_decay": 0.01},
     "composite protocol": {"loss": "dm", "score.protocol": "lrs", "score.full_accuracy": 0.9},
 }
 

@@ -213,7 +213,8 @@ def test_a_cell_that_fails_leaves_the_others(table, executed, tmp_path, monkeypa
     assert rows["ipc1/dm"]["mean"] is not None
     assert rows["ipc1/first"]["failed"] == results.failed["ipc1/first"]
     text = (tmp_path / "table.md").read_text()
-    assert "- ipc1/first failed: RuntimeError: no such luck" in text
+    named = "selection 'first' of plugin toys (dcc-toys 1.0)"
+    assert f"- ipc1/first failed: {named} failed: RuntimeError: no such luck\n" in text
     monkeypatch.undo()
     assert list(table("ipc1/*").failed) == ["ipc1/none"]
 

@@ -35,6 +35,17 @@ TINY: dict[str, object] = {
 """A run of seconds: 18 images of 8×8 in three classes, a network of one block with BatchNorm, in float64."""
 
 
+def job_of(options: Mapping[str, object], *plugins: object) -> Job:
+    """A run with these options by dotted key, its data loaded, e.g. `job_of({"data": "blobs", "loss": "mine"}, toys)`.
+
+    Its components are those of what is installed, and of these plugins beside.
+    """
+    registry = Registry.installed(*plugins)
+    settings = Settings()
+    settings.add(options, "test", Rank.OPTION)
+    return Job(resolve(registry, settings), registry)
+
+
 class Conformance:
     """Base of the tests of every kind.
 

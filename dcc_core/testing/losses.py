@@ -10,11 +10,11 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from dcc_core.api import MatchingLoss, Part, State, Total
-from dcc_core.engine import SECOND_BACKWARD
+from dcc_core.api import SHARED, MatchingLoss, Part, State, Total
+from dcc_core.engine import SECOND_BACKWARD, Network
 from dcc_core.job import Job
 from dcc_core.step import Step
-from dcc_core.synthetic import SHARED, Synthetic
+from dcc_core.synthetic import Synthetic
 from dcc_core.testing.base import Conformance
 from dcc_core.testing.randomness import generator, global_seeds, left_alone
 
@@ -23,12 +23,19 @@ WIDTH = 1e-5
 
 
 class Moment(NamedTuple):
-    """A loss at one inner step of a run."""
+    """A loss at one inner step of a run, `Moment.of(job)`: what it sees there, and what it makes of it."""
 
     job: Job
     loss: MatchingLoss
     step: Step
     state: State
+
+    @classmethod
+    def of(cls, job: Job, outer: int = 0, inner: int = 0) -> Moment:
+        """A run's loss at this step, of a set at its start and with the network that the outer loop begins with."""
+        run, synthetic, state = job.start()
+        step = Step(run, synthetic, outer=outer, inner=inner, network=Network(run, outer).matching)
+        return cls(job, job.config.loss, step, state)
 
     @property
     def synthetic(self) -> Synthetic:
@@ -190,11 +197,7 @@ class LossConformance(Conformance):
     def moments(self) -> Iterator[Moment]:
         """The loss at each of `steps`, of a set at its start and with a fresh network."""
         for outer, inner in self.steps:
-            job = self.job()
-            run, synthetic, state = job.start()
-            network = job.build(run.random.generator("network"))
-            step = Step(run, synthetic, outer=outer, inner=inner, network=lambda built=network: built)
-            yield Moment(job, job.config.loss, step, state)
+            yield Moment.of(self.job(), outer, inner)
 
     def _chosen(self, gradient: Tensor) -> list[int]:
         """Half of them where the gradient is largest, half anywhere."""

@@ -1,40 +1,24 @@
-"""dcc-idc, a package of its own, on the public interface: decoding, packing, gradients, files, other losses."""
-
-import ast
-import sys
-from pathlib import Path
+"""Multi-formation: decoding, packing, gradients, files, other losses."""
 
 import pytest
 import torch
-import toys
+from dcc_idc import MultiFormation
 from torch.nn import functional as F
 
-import dcc_plugins.manifest
-from dcc_core import DccError, Registry, load_set
-from dcc_core.config import resolve
-from dcc_core.job import Job
-from dcc_core.registry import Origin
-from dcc_core.settings import Rank, Settings
-
-PACKAGE = Path(__file__).parent.parent / "plugins_contrib" / "dcc-idc"
-sys.path.insert(0, str(PACKAGE))
-
-import dcc_idc_manifest  # noqa: E402
-from dcc_idc import MultiFormation  # noqa: E402
-
-REGISTRY = Registry(
-    [dcc_plugins.manifest, toys, dcc_idc_manifest],
-    [Origin("builtin"), Origin("toys"), Origin("idc", "dcc-idc", "0.1.0")],
-)
+from dcc_core import DccError, load_set
+from dcc_core.testing import ParametrisationConformance, job_of, toys
 
 
-def make_job(options=None, **flags) -> Job:
-    """A run with the package's parametrisation on toy data in float64 unless asked otherwise."""
-    settings = Settings()
+class TestMultiFormation(ParametrisationConformance):
+    """Nine images to a stored one, and two of those to a class."""
+
+    component, options, settings = "multi-formation", {"factor": 3}, {"data.per_class": 18}
+
+
+def make_job(options=None):
+    """A run with the parametrisation on toy data in float64 unless asked otherwise."""
     preset = {"data": "blobs-of:20,20,20", "param": "multi-formation", "run.precision": "float64"}
-    settings.add(preset, "test data", Rank.FILE)
-    settings.add({**(options or {}), **flags}, "test", Rank.OPTION)
-    return Job(resolve(REGISTRY, settings), REGISTRY)
+    return job_of({**preset, **(options or {})}, toys)
 
 
 def noise(n, h, w, channels=2, seed=0):
@@ -167,22 +151,10 @@ def test_soft_labels_of_a_set_are_averaged():
 def test_it_stacks_with_losses_and_augmentations(options):
     """On digits: every stored number moves."""
     small = {"run.outer_loops": 3, "run.inner_loops": 2, "run.network_steps": 1, "run.real_batch": 16}
-    job = make_job({**options, **small, "arch.width": 8, "run.precision": "float32"}, data="digits")
+    job = make_job({**options, **small, "arch.width": 8, "run.precision": "float32", "data": "digits"})
     start = job.start()
     before = start.synthetic.stored["images"].clone()
     job.condense(start=start)
     moved = (start.synthetic.stored["images"] - before).abs()
     assert torch.isfinite(moved).all()
     assert moved.amax(dim=1).count_nonzero() > 0.99 * moved[:, 0].numel()
-
-
-@pytest.mark.parametrize(("module", "torch_too"), [("dcc_idc", True), ("dcc_idc_manifest", False)])
-def test_the_package_imports_the_public_interface_alone(module, torch_too):
-    """And no torch where it is listed."""
-    text = (PACKAGE / f"{module}.py").read_text()
-    nodes = list(ast.walk(ast.parse(text)))
-    imported = {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
-    imported |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    assert {name for name in imported if name.startswith("dcc")} == {"dcc_core"}
-    assert ("torch" in imported) == torch_too
-    assert len(text.splitlines()) <= 80

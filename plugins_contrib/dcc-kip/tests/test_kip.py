@@ -1,55 +1,31 @@
-"""dcc-kip, a package of its own, on the public interface: kernels, objective, gradients, learned labels."""
+"""Kernel inducing points: kernels, objective, gradients, learned labels."""
 
-import ast
 import dataclasses
 import math
-import sys
-from pathlib import Path
 
+import dcc_kip
 import numpy as np
 import pytest
 import torch
-import toys
 from torch.nn import functional as F
 
-import dcc_plugins.manifest
-from dcc_core import DccError, Registry, Step, load_set
-from dcc_core.config import resolve
-from dcc_core.engine import optimise
-from dcc_core.job import Job
-from dcc_core.registry import Origin
-from dcc_core.settings import Rank, Settings
+from dcc_core import Batch, DccError, Step, load_set
+from dcc_core.testing import LossConformance, Moment, ParametrisationConformance, job_of, toys
 
-PACKAGE = Path(__file__).parent.parent / "plugins_contrib" / "dcc-kip"
-sys.path.insert(0, str(PACKAGE))
-
-import dcc_kip  # noqa: E402
-import dcc_kip_manifest  # noqa: E402
-
-REGISTRY = Registry(
-    [dcc_plugins.manifest, toys, dcc_kip_manifest],
-    [Origin("builtin"), Origin("toys"), Origin("kip", "dcc-kip", "0.1.0")],
-)
 PUBLISHED = {"weight_std": math.sqrt(2), "bias_std": 0.1}
 
 
-def make_job(options=None, **flags) -> Job:
+class TestKip(LossConformance):
+    component = "kip"
+
+
+class TestSoftLabels(ParametrisationConformance):
+    component = "soft-labels"
+
+
+def make_job(options=None):
     """A run of KIP on toy data in float64 unless asked otherwise."""
-    settings = Settings()
-    settings.add({"data": "blobs", "loss": "kip", "run.precision": "float64"}, "test data", Rank.FILE)
-    settings.add({**(options or {}), **flags}, "test", Rank.OPTION)
-    return Job(resolve(REGISTRY, settings), REGISTRY)
-
-
-def no_network():
-    raise AssertionError("the network was asked for")
-
-
-def make_step(job, outer=0, classes=None):
-    run, synthetic, state = job.start()
-    step = Step(run, synthetic, outer=outer, inner=0, network=no_network)
-    step.classes = step.classes if classes is None else classes
-    return step, synthetic, state
+    return job_of({"data": "blobs", "loss": "kip", "run.precision": "float64", **(options or {})}, toys)
 
 
 def rows(n, d, seed=0):
@@ -136,13 +112,13 @@ def test_equal_and_opposite_images_have_finite_derivatives(name):
     assert x.grad.abs().min() > 0
 
 
-def restated(job, step, synthetic, **how):
+def restated(loss, step, **how):
     """The objective with numpy's solve, over all classes."""
-    loss, classes = job.config.loss, step.num_classes
+    classes = step.num_classes
     real = [step.real(k, loss.batch) for k in range(classes)]
     x_t = torch.cat([b.images for b in real]).flatten(1).tolist()
     y_t = np.eye(classes)[torch.cat([b.labels for b in real])] - 1 / classes
-    batch = synthetic.batch(*range(classes))
+    batch = step.synthetic.batch(*range(classes))
     labels = batch.labels.detach()
     y_s = labels.numpy() if labels.is_floating_point() else np.eye(classes)[labels]
     x_s = batch.images.detach().flatten(1).tolist()
@@ -165,10 +141,9 @@ def restated(job, step, synthetic, **how):
 )
 def test_the_objective_is_the_regressions_error(options):
     """From noise: at a real image that is in the set already, the kernel's angle would be a matter of rounding."""
-    job = make_job({"run.ipc": 2, "run.init": "noise", **options})
-    step, synthetic, state = make_step(job)
-    (part,) = job.config.loss.terms(step, state)
-    assert part.value.item() == pytest.approx(restated(job, step, synthetic), rel=1e-7)
+    moment = Moment.of(make_job({"run.ipc": 2, "run.init": "noise", **options}))
+    (value,) = moment.terms()
+    assert value.item() == pytest.approx(restated(moment.loss, moment.step), rel=1e-7)
 
 
 def test_parts_of_processes_add_up():
@@ -176,8 +151,9 @@ def test_parts_of_processes_add_up():
     job = make_job({"run.ipc": 2, "run.real_batch": 8})
 
     def value(*classes):
-        step, _, state = make_step(job, classes=classes)
-        return sum(part.value.item() for part in job.config.loss.terms(step, state))
+        moment = Moment.of(job)
+        moment.step.classes = classes
+        return moment.objective()
 
     assert value(0, 2) + value(1) == pytest.approx(value(0, 1, 2), rel=1e-12)
     assert value() == 0
@@ -185,47 +161,40 @@ def test_parts_of_processes_add_up():
 
 def test_the_batch_is_the_losss_own_where_it_says_so():
     asked = []
-    job = make_job({"loss.batch": 4, "run.real_batch": 8})
-    step, _, state = make_step(job)
+    moment = Moment.of(make_job({"loss.batch": 4, "run.real_batch": 8}))
+    step = moment.step
     step.real = lambda label, n=None: asked.append(n) or Step.real(step, label, n)
-    list(job.config.loss.terms(step, state))
+    list(moment.terms())
     assert asked == [4, 4, 4]
 
 
 def test_one_draw_augments_all_images_alike():
     """The regression must not be told classes by their augmentation."""
-    job = make_job({"aug": "dsa", "aug.strategy": "crop"}, data="blobs-of:9,9,9,9,9,9")
-    seen = []
-    step, synthetic, state = make_step(job)
+    moment = Moment.of(make_job({"aug": "dsa", "aug.strategy": "crop", "data": "blobs-of:9,9,9,9,9,9"}))
+    seen, step = [], moment.step
     step.augment = lambda batch, owners, draw=0: seen.append(Step.augment(step, batch, owners, draw)) or seen[-1]
-    list(job.config.loss.terms(step, state))
+    list(moment.terms())
     ones = torch.ones(6, 2, 8, 8, dtype=torch.float64)
     shift = Step.augment(step, dataclasses.replace(seen[0], images=ones), 0).images[0]
     both = torch.cat([batch.images for batch in seen])
     assert len(both) == 6 + 6 * 9
     assert (both[:, shift == 0] == 0).all()
-    assert not torch.equal(seen[0].images, synthetic.batch(*range(6)).images)
+    assert not torch.equal(seen[0].images, moment.synthetic.batch(*range(6)).images)
 
 
 def test_augmentations_that_mix_labels_mix_them_here():
-    job = make_job({"aug": "mixup"})
-    plain = make_job()
-    values = []
-    for each in (job, plain):
-        step, _, state = make_step(each)
-        values += [part.value.item() for part in each.config.loss.terms(step, state)]
-    assert values[0] != values[1]
+    assert Moment.of(make_job({"aug": "mixup"})).objective() != Moment.of(make_job()).objective()
 
 
 def test_gradients_of_the_objective_are_right():
     job = make_job({"run.ipc": 2, "param": "soft-labels", "run.init": "noise", "loss.ridge": 1e-3, "loss.batch": 3})
-    step, synthetic, state = make_step(job)
-    own = synthetic.parametrisation
+    moment = Moment.of(job)
+    synthetic, own = moment.synthetic, moment.synthetic.parametrisation
 
     def objective(images, logits):
-        synthetic.batch = lambda *labels: dcc_kip.Batch(*own.decode({"images": images, "label_logits": logits}))
-        (part,) = job.config.loss.terms(step, state)
-        return part.value
+        synthetic.batch = lambda *labels: Batch(*own.decode({"images": images, "label_logits": logits}))
+        (value,) = moment.terms()
+        return value
 
     given = [synthetic.stored[name].clone().requires_grad_() for name in ("images", "label_logits")]
     assert torch.autograd.gradcheck(objective, given)
@@ -233,11 +202,7 @@ def test_gradients_of_the_objective_are_right():
 
 def test_images_of_the_set_among_the_real_ones_have_a_gradient():
     """As every run begins that starts from real images: angles of zero between both."""
-    job = make_job({"run.ipc": 5, "run.precision": "float32"})
-    step, synthetic, state = make_step(job)
-    for part in job.config.loss.terms(step, state):
-        torch.autograd.backward(part.value, inputs=synthetic.leaves())
-    gradients = torch.cat([leaf.grad for leaf in synthetic.leaves()])
+    gradients = Moment.of(make_job({"run.ipc": 5, "run.precision": "float32"})).gradient()["images"]
     assert torch.isfinite(gradients).all()
     assert (gradients.flatten(1).abs().amax(dim=1) > 0).all()
 
@@ -245,31 +210,28 @@ def test_images_of_the_set_among_the_real_ones_have_a_gradient():
 def test_float32_images_are_solved_in_float64():
     values = {}
     for precision in ("float32", "float64"):
-        job = make_job({"run.ipc": 5, "run.precision": precision})
-        step, _, state = make_step(job)
-        (part,) = job.config.loss.terms(step, state)
-        values[precision] = part.value.item()
+        values[precision] = Moment.of(make_job({"run.ipc": 5, "run.precision": precision})).objective()
     assert values["float32"] == pytest.approx(values["float64"], rel=1e-5)
 
 
 def test_a_singular_kernel_says_what_to_do():
-    job = make_job({"run.ipc": 2, "loss.ridge": 0})
-    step, synthetic, state = make_step(job)
-    alike = synthetic.batch(0, 0, 1, 1, 2, 2)
-    synthetic.batch = lambda *labels: alike
+    moment = Moment.of(make_job({"run.ipc": 2, "loss.ridge": 0}))
+    alike = moment.synthetic.batch(0, 0, 1, 1, 2, 2)
+    moment.synthetic.batch = lambda *labels: alike
     with pytest.raises(DccError, match=r"12 synthetic images is not positive definite with loss.ridge=0.*loss.ridge="):
-        list(job.config.loss.terms(step, state))
+        list(moment.terms())
 
 
 def test_a_run_lowers_its_objective_and_builds_no_network():
     """On digits, over images it has not seen; the same in float32 as in float64."""
     settings = {"data": "digits", "data.validation": 0.1, "score.part": "validation", "run.precision": "float32"}
     job = make_job({"run.outer_loops": 40, "run.image_rate": 0.5, **settings})
-    run, synthetic, state = job.start()
-    run = dataclasses.replace(run, build=lambda generator: no_network())
-    start = {name: t.clone() for name, t in synthetic.tensors().items()}
+    start = job.start()
+    run, synthetic, _ = start
+    unbuilt = dataclasses.replace(run, build=lambda generator: pytest.fail("a network was asked for"))
+    before = synthetic.stored["images"].clone()
     values = []
-    optimise(run, job.config.loss, synthetic, state, watch=lambda report: values.append(report.loss))
+    job.condense(start=start._replace(run=unbuilt), watch=lambda report: values.append(report.loss))
     assert len(values) == 40
     assert max(values[-5:]) < 0.7 * values[0]
 
@@ -283,7 +245,7 @@ def test_a_run_lowers_its_objective_and_builds_no_network():
         y_s = F.one_hot(synthetic.batch(*everything).labels, 10).double() - 0.1
         return (k_ts @ torch.linalg.solve(k_ss, y_s)).argmax(dim=1).eq(unseen.labels).double().mean()
 
-    assert accuracy(synthetic.stored["images"]) > accuracy(start["images"]) + 0.1
+    assert accuracy(synthetic.stored["images"]) > accuracy(before) + 0.1
 
 
 def test_labels_are_learned_and_stay_probabilities(tmp_path):
@@ -304,7 +266,7 @@ def test_labels_are_learned_and_stay_probabilities(tmp_path):
     path = tmp_path / "soft.safetensors"
     s.save(path)
     read = load_set(path)
-    again = make_job({"param": "identity", "loss": "dm"})
+    again = make_job({"param": "identity", "loss": "class-wise"})
     assert torch.equal(again.decoded(read).labels, last)
     scores = [j.scorer(read).score(j.decoded(read), 1).accuracies for j in (job, again)]
     assert scores[0] == scores[1]
@@ -332,14 +294,3 @@ def test_options_out_of_range_are_refused(wrong):
     (key,) = wrong
     with pytest.raises(DccError, match=key):
         make_job(wrong)
-
-
-@pytest.mark.parametrize(("module", "torch_too"), [("dcc_kip", True), ("dcc_kip_manifest", False)])
-def test_the_package_imports_the_public_interface_alone(module, torch_too):
-    """And no torch where it is listed."""
-    nodes = list(ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text())))
-    imported = {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
-    imported |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    ours = {name for name in imported if name.startswith("dcc")}
-    assert ours == {"dcc_core"}
-    assert ("torch" in imported) == torch_too

@@ -1,59 +1,33 @@
-"""dcc-mixed, a package of its own, on the public interface: mixing across classes, groups of classes."""
+"""Losses around losses: mixing across classes, groups of classes."""
 
-import ast
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-import toys
+from dcc_mixed import Mixed, nearest
 from torch.nn import functional as F
 
-import dcc_plugins.manifest
-from dcc_core import DccError, Registry, Step
-from dcc_core.config import resolve
-from dcc_core.engine import Network
-from dcc_core.job import Job
-from dcc_core.registry import Origin
-from dcc_core.settings import Rank, Settings
-
-PACKAGE = Path(__file__).parent.parent / "plugins_contrib" / "dcc-mixed"
-sys.path.insert(0, str(PACKAGE))
-
-import dcc_mixed_manifest  # noqa: E402
-from dcc_mixed import Mixed, nearest  # noqa: E402
-
-REGISTRY = Registry(
-    [dcc_plugins.manifest, toys, dcc_mixed_manifest],
-    [Origin("builtin"), Origin("toys"), Origin("mixed", "dcc-mixed", "0.1.0")],
-)
-SIX = "blobs-of:9,8,9,7,9,9"
+from dcc_core import DccError, Step
+from dcc_core.testing import LossConformance, Moment, job_of, toys
 
 
-def make_job(options=None, **flags) -> Job:
+class TestMixed(LossConformance):
+    component, options = "mixed", {"inner": "collective", "probability": 1}
+
+
+class TestGrouped(LossConformance):
+    component, options = "grouped", {"inner": "collective", "size": 2}
+
+
+def make_job(options=None):
     """A run on six classes of toy data in float64 unless asked otherwise."""
-    settings = Settings()
-    settings.add({"data": SIX, "run.ipc": 2, "run.precision": "float64"}, "test data", Rank.FILE)
-    settings.add({**(options or {}), **flags}, "test", Rank.OPTION)
-    return Job(resolve(REGISTRY, settings), REGISTRY)
+    return job_of({"data": "blobs-of:9,8,9,7,9,9", "run.ipc": 2, "run.precision": "float64", **(options or {})}, toys)
 
 
-def make_step(job, outer=0, inner=0, network=None):
-    run, synthetic, state = job.start()
-    network = network or Network(run, outer).matching
-    return Step(run, synthetic, outer=outer, inner=inner, network=network), synthetic, state
-
-
-def objective(options, outer=0):
+def objective(options):
     """Its value, and its gradient by all synthetic images."""
-    job = make_job({"run.init": "noise", **options})
-    step, synthetic, state = make_step(job, outer)
-    total = 0.0
-    for term in job.config.loss.terms(step, state):
-        torch.autograd.backward(term.value, inputs=synthetic.leaves())
-        total += term.value.item()
-    return total, torch.cat([leaf.grad for leaf in synthetic.leaves()])
+    moment = Moment.of(make_job({"run.init": "noise", **options}))
+    return moment.objective(), moment.gradient()["images"]
 
 
 def alike(first, second):
@@ -68,29 +42,31 @@ MIXED = {"loss": "mixed", "loss.inner": "collective-bare", "loss.probability": 1
 def test_one_group_is_the_loss_itself_and_groups_of_one_are_class_wise():
     assert alike(objective({**GROUPED, "loss.size": 6}), objective(BARE))
     assert alike(objective({**GROUPED, "loss.size": 1}), objective({"loss": "class-wise"}))
-    assert alike(objective({"loss": "grouped", "loss.inner": "dm", "loss.size": 2}), objective({"loss": "dm"}))
+    assert alike(
+        objective({"loss": "grouped", "loss.inner": "class-wise", "loss.size": 2}), objective({"loss": "class-wise"})
+    )
 
 
 def test_a_group_matches_the_sums_over_its_classes():
     """Against weights of zero outside the group, which cost all classes."""
     value, gradient = objective({**GROUPED, "loss.given": "0,1,0,1,1,0", "loss.inner.distance": "mse", "aug": "dsa"})
-    job = make_job({"run.init": "noise", "aug": "dsa"})
-    step, synthetic, _ = make_step(job)
+    step = Moment.of(make_job({"run.init": "noise", "aug": "dsa"})).step
+    leaves = step.synthetic.leaves()
     total = 0.0
     for weights in ([1, 0, 1, 0, 0, 1], [0, 1, 0, 1, 1, 0]):
         sums = step.summed_gradients(torch.tensor(weights))
         distance = sum((r - s).square().sum() for r, s in zip(sums.real, sums.synthetic, strict=True))
-        torch.autograd.backward(distance, inputs=synthetic.leaves())
+        torch.autograd.backward(distance, inputs=leaves)
         total += distance.item()
-    assert alike((value, gradient), (total, torch.cat([leaf.grad for leaf in synthetic.leaves()])))
+    assert alike((value, gradient), (total, torch.cat([leaf.grad for leaf in leaves])))
 
 
 def groups_of(options, outer=0, inner=0):
     """The classes of each part of a step."""
-    job, seen = make_job({"loss": "grouped", "loss.inner": "dm", **options}), []
-    step, _, state = make_step(job, outer, inner)
+    moment = Moment.of(make_job({"loss": "grouped", "loss.inner": "class-wise", **options}), outer, inner)
+    seen, step = [], moment.step
     step.within = lambda group: seen.append(sorted(group)) or Step.within(step, group)
-    list(job.config.loss.terms(step, state))
+    list(moment.terms())
     return seen
 
 
@@ -122,13 +98,12 @@ def test_near_classes_come_together():
     assert sorted(nearest(points, [3, 3, 3])) == [[0, 2, 5], [1, 3, 6], [4, 7, 8]]
 
 
-def mixed_step(options=None):
+def mixed_step(options):
     """A step as the inner loss sees it, and as it is."""
-    job = make_job({**MIXED, **(options or {})})
-    step, _, state = make_step(job)
-    caught = []
+    moment = Moment.of(make_job({**MIXED, **options}))
+    caught, step = [], moment.step
     step.changed = lambda change: caught.append(Step.changed(step, change)) or caught[-1]
-    list(job.config.loss.terms(step, state))
+    list(moment.terms())
     return caught[0], step
 
 
@@ -167,19 +142,16 @@ def test_a_class_is_mixed_alike_on_both_sides(how):
 def test_the_inner_loss_sees_the_mixed_images():
     """Restated: mean gradients of mixed batches with soft labels, summed over classes."""
     value, gradient = objective({**MIXED, "loss.inner.distance": "mse", "loss.inner.reduction": "sum"})
-    job = make_job({**MIXED, "run.init": "noise"})
-    step, synthetic, state = make_step(job)
-    caught = []
-    step.changed = lambda change: caught.append(Step.changed(step, change)) or caught[-1]
-    list(job.config.loss.terms(step, state))
+    mixed, step = mixed_step({"run.init": "noise"})
     weights = list(step.network.parameters())
     sides = []
-    for of in (caught[0].real, caught[0].synthetic.batch):
+    for of in (mixed.real, mixed.synthetic.batch):
         losses = [F.cross_entropy(step.network(of(k).images), of(k).labels) for k in range(6)]
         sides.append(torch.autograd.grad(sum(losses), weights, create_graph=True))
     expected = sum((r - s).square().sum() for r, s in zip(*sides, strict=True))
-    torch.autograd.backward(expected, inputs=synthetic.leaves())
-    assert alike((value, gradient), (expected.item(), torch.cat([leaf.grad for leaf in synthetic.leaves()])))
+    leaves = step.synthetic.leaves()
+    torch.autograd.backward(expected, inputs=leaves)
+    assert alike((value, gradient), (expected.item(), torch.cat([leaf.grad for leaf in leaves])))
 
 
 @pytest.mark.parametrize("inner", ["collective-bare", "class-wise"])
@@ -191,7 +163,7 @@ def test_mixing_does_not_hang_on_how_images_are_passed(inner):
 
 
 def test_how_often_classes_are_mixed():
-    step, _, _ = make_step(make_job())
+    step = Moment.of(make_job()).step
     rates = []
     for probability in (0.3, 1):
         loss, count = Mixed(inner=make_job(MIXED).config.loss.inner, how="mixup", probability=probability), 0
@@ -223,13 +195,3 @@ def test_what_is_refused():
         make_job({"loss": "mixed"})
     with pytest.raises(DccError, match=r"there is one class"):
         make_job(MIXED).config.loss.setup(SimpleNamespace(num_classes=1), None)
-
-
-@pytest.mark.parametrize(("module", "torch_too"), [("dcc_mixed", True), ("dcc_mixed_manifest", False)])
-def test_the_package_imports_the_public_interface_alone(module, torch_too):
-    """And no torch where it is listed."""
-    nodes = list(ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text())))
-    imported = {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
-    imported |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    assert {name for name in imported if name.startswith("dcc")} == {"dcc_core"}
-    assert ("torch" in imported) == torch_too
