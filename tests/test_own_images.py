@@ -313,3 +313,18 @@ def test_npz_files_that_cannot_be_read(tmp_path):
     np.save(tmp_path / "one.npy", X)
     with pytest.raises(DccError, match="cannot be read"):
         load(Npz(path=tmp_path / "one.npy"))
+
+
+def test_a_picture_starts_no_other_program(tmp_path, monkeypatch):
+    """PostScript under the name of a PNG is no image."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for i in range(3):
+            Image.fromarray(np.full((4, 4), 9, np.uint8)).save(tmp_path / name / f"{i}.png")
+    (tmp_path / "a" / "0.png").write_bytes(
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n%%EndComments\nshowpage\n"
+    )
+    for name in ("Popen", "check_call"):
+        monkeypatch.setattr(f"subprocess.{name}", lambda *_, **__: pytest.fail("something was started"))
+    with pytest.raises(DccError, match=r"1 of 6 images cannot be read, '.*a/0.png' first: UnidentifiedImageError"):
+        load(ImageFolder(path=tmp_path))

@@ -22,6 +22,8 @@ from dcc_plugins.data.splits import split
 log = logging.getLogger("dcc")
 
 TEST_FOLDERS = ("test", "val", "validation")
+KINDS = ("PNG", "JPEG", "PPM", "BMP", "TIFF", "WEBP")
+"""What those endings stand for. Pillow goes by the content, and starts Ghostscript for PostScript of any name."""
 GREY_MODES = frozenset({"1", "L", "LA", "I;16", "I"})
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 LARGE = 128 * 128
@@ -165,7 +167,7 @@ def _class_names(folder: Path) -> tuple[str, ...]:
 def _kind(path: Path) -> _Kind | str:
     """The kind of an image, or why it cannot be read."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=KINDS) as image:
             return _Kind((image.height, image.width), image.mode in GREY_MODES)
     except UNREADABLE as error:
         return _reason(error)
@@ -175,7 +177,7 @@ def _read(path: Path, out: np.ndarray, *, channels: int) -> str:
     """Read an image into uint8 (H, W, channels), resized; says why where it cannot be read."""
     height, width = out.shape[:2]
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=KINDS) as image:
             eight = _eight_bits(image).convert("L" if channels == 1 else "RGB")
             if eight.size != (width, height):
                 eight = eight.resize((width, height), Image.Resampling.BILINEAR)
