@@ -70,7 +70,10 @@ class Importing:
         self._check_shapes(images, labels)
         names = self.class_names or class_names or _placeholders(labels)
         if not (self.class_names or class_names):
-            notes = (*notes, "the file names no classes: --data or --class-names does, and scoring needs it")
+            notes = (
+                *notes,
+                "classes have no names of their own: --data or --class-names gives them, and scoring needs them",
+            )
         if strange := [name for name in names if not name or not name.isprintable()]:
             raise DccError(f"the class name {strange[0]!r} cannot be written as text")
         mean, std = self._statistics(images.shape[1], space, statistics)
@@ -79,7 +82,7 @@ class Importing:
         images = images.double()
         if space == "normalised":
             images = Normalisation(mean, std, CPU, torch.float64).to_unit(images)
-        stored["whitened" if space == "whitened" else "images"] = images.float()
+        stored[WHITENED if space == "whitened" else "images"] = images.float()
         if space == "whitened":
             said = (*said, "images are ZCA-whitened; what was done to them cannot be undone from here")
         order = owners.argsort(stable=True)

@@ -38,6 +38,15 @@ def test_vico(tmp_path, import_set):
     assert set(p.versions) == {"dcc", "torch"}
 
 
+def test_accuracies_that_are_none_are_left_out(tmp_path, import_set):
+    """A set file's metadata are JSON, which knows no NaN."""
+    field_files.vico(tmp_path / "res.pt", size=4)
+    content = torch.load(tmp_path / "res.pt", weights_only=False)
+    content["accs_all_exps"] = {"a": [float("nan")], "b": [], "c": "x", "d": [0.5]}
+    torch.save(content, tmp_path / "res.pt")
+    assert [s["architecture"] for s in import_set(tmp_path / "res.pt", "vico", **CIFAR).provenance.scores] == ["d"]
+
+
 def test_an_earlier_experiment_can_be_asked_for(tmp_path, import_set):
     sets = field_files.vico(tmp_path / "res.pt")
     s = import_set(tmp_path / "res.pt", "vico", options={"format.experiment": 0}, **CIFAR)
@@ -82,6 +91,9 @@ def test_datm(tmp_path, import_set):
     assert torch.equal(s.owners, field_files.by_class(10, 2))
     assert s.provenance.learned == {"step_size": pytest.approx(0.0123)}
     assert "the largest label of 1 images is not their own class's" in s.provenance.notes
+    torch.save(torch.tensor(torch.nan), tmp_path / "run" / "lr_best.pt")
+    with pytest.raises(DccError, match=r"lr_best.pt' holds torch.float32 of shape \(\); expected one finite number"):
+        import_set(tmp_path / "run", "datm", **CIFAR)
     (tmp_path / "run" / "lr_best.pt").unlink()
     assert import_set(tmp_path / "run", "datm", **CIFAR).provenance.learned == {}
 

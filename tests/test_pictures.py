@@ -164,6 +164,22 @@ def test_hugging_face_files_of_others(tmp_path, import_set):
         import_set(tmp_path / "d", "hf", stats="cifar10")
 
 
+def test_the_size_of_pictures_is_bounded(make_job, round_trip, import_set, tmp_path, monkeypatch):
+    from dcc_plugins.formats import hugging_face, image_folder, pictures
+
+    for name in ("hf", "png"):
+        round_trip(condensed(make_job), name)
+        with monkeypatch.context() as patched:
+            for module in (hugging_face, image_folder):
+                patched.setattr(module, "MOST_VALUES", 300)
+            with pytest.raises(DccError, match="holds more than 300 bytes"):
+                import_set(tmp_path / "theirs", name)
+        with monkeypatch.context() as patched:
+            patched.setattr(pictures, "MOST_VALUES", 1000)
+            with pytest.raises(DccError, match="6 images of 8×8 are more than 1,000 values"):
+                import_set(tmp_path / "theirs", name)
+
+
 def test_without_pyarrow_the_message_says_what_to_install(monkeypatch, tmp_path, import_set):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(DccError, match=r"format: needs the package pyarrow: pip install 'dcc\[hf\]'"):

@@ -78,6 +78,9 @@ class HuggingFace(Format):
                 missing = [column for column in (self.image, self.label) if column not in schema.names]
                 if missing:
                     raise DccError(f"'{file}' has no column '{missing[0]}'; it has {', '.join(schema.names)}")
+                groups = [opened.metadata.row_group(i) for i in range(opened.metadata.num_row_groups)]
+                if sum(group.total_byte_size for group in groups) > MOST_VALUES:
+                    raise DccError(f"'{file}' holds more than {MOST_VALUES:,} bytes")
                 rows = list(
                     _checked(opened.iter_batches(columns=[self.image, self.label]), self.image, self.label, file)
                 )

@@ -31,8 +31,8 @@ class Folder(Format):
         if not file.exists():
             return {}
         tensor = read_tensor(file)
-        if tensor.numel() != 1 or not tensor.is_floating_point():
-            raise DccError(f"'{file}' holds {tensor.dtype} of shape {tuple(tensor.shape)}; expected one number")
+        if tensor.numel() != 1 or not tensor.is_floating_point() or not tensor.isfinite().all():
+            raise DccError(f"'{file}' holds {tensor.dtype} of shape {tuple(tensor.shape)}; expected one finite number")
         return {RATE: tensor.item()}
 
     def save(self, path: Path, images: Tensor, labels: Tensor, rate: object = None) -> None:

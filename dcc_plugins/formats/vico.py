@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, final
 
@@ -71,5 +72,5 @@ def _scores(accuracies: Any) -> tuple[Mapping[str, Any], ...]:
             "std": statistics.pstdev(numbers),
         }
         for network, numbers in found.items()
-        if isinstance(numbers, list) and numbers and all(isinstance(n, int | float) for n in numbers)
+        if isinstance(numbers, list) and numbers and all(isinstance(n, int | float) and isfinite(n) for n in numbers)
     )
