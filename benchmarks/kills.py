@@ -28,7 +28,7 @@ RUN = shlex.split(
     "run --data digits --loss collective --aug dsa --outer-loops 4 --inner-loops 3 --network-steps 2 --sets 2 "
     "--eval-nets 1 --protocol dc --log csv --quiet -o arch.width=4 -o run.checkpoint=0s --out"
 )
-SAME = ("set.safetensors", "set-1.safetensors", "grid.png", "metrics.jsonl", "steps.csv")
+SAME = ("set.safetensors", "set-1.safetensors", "grid.png", "metrics.jsonl", "steps.csv", "scores.csv")
 
 
 def child(out: Path) -> None:
@@ -38,17 +38,15 @@ def child(out: Path) -> None:
 
 
 def ended(out: Path, delay: float | None) -> bool:
-    """Whether a process that goes on with the run ends by itself, and well, before it is killed."""
+    """Whether the run is done after a process that goes on with it, and is killed after a while."""
     process = multiprocessing.get_context("fork").Process(target=child, args=(out,))
     process.start()
     process.join(delay)
-    if process.is_alive():
-        process.kill()
-        process.join()
-        return False
     if process.exitcode:
         raise SystemExit(f"a process ended with {process.exitcode}: see {out}")
-    return True
+    process.kill()
+    process.join()
+    return (out / "report.json").exists()
 
 
 @click.command()

@@ -78,6 +78,15 @@ class Config:
         labels = [label for label, other in self.networks.items() if other is network]
         return next((t for label in labels if (t := self.titles.get(f"score.arch '{label}'"))), self.titles["arch"])
 
+    def with_origins(self, then: Mapping[str, Mapping[str, Any]]) -> Config:
+        """This configuration, each value that was the same in another run's entries with its origin there."""
+        same = {
+            key: replace(setting, origin=str(then[key]["origin"]))
+            for key, setting in self.entries.items()
+            if key in then and then[key]["value"] == plain(setting.value)
+        }
+        return replace(self, entries=self.entries | same)
+
     def table(self) -> dict[str, Any]:
         """Dotted keys and plain values."""
         return {key: plain(s.value) for key, s in self.entries.items()}

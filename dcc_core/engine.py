@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +22,13 @@ from dcc_core.training import train_epoch
 
 WEIGHTS = "weights."
 Watch = Callable[[StepReport], None]
-Keep = Callable[[Callable[[], Moment]], None]
-"""Is offered, after every step, what it takes to go on from there."""
+
+
+class Keep(Protocol):
+    """Is offered, after every step, what it takes to go on from there; `now` where that should be kept at once."""
+
+    def __call__(self, capture: Callable[[], Moment], *, now: bool = False) -> None: ...
+
 
 SECOND_BACKWARD = "backward through the graph a second time"
 """What torch says where two terms share a graph, of which the first one's backward has freed the tensors."""
@@ -69,7 +75,11 @@ def optimise(
             if keep:
                 keep(lambda o=outer: Moment.of(guard, o, 0, {}))
         except NotFiniteError as trouble:
-            outer = guard.back(trouble)
+            try:
+                outer = guard.back(trouble)
+            finally:
+                if keep:
+                    keep(lambda: Moment.of(guard, guard.outer, 0, {}), now=True)
         first, weights = 0, {}
     return guard.notes
 
@@ -77,7 +87,13 @@ def optimise(
 def update(step: Step, loss: MatchingLoss, state: State) -> float:
     """One step on the synthetic set; returns the objective, the sum of the loss's terms. Raises NotFiniteError."""
     try:
-        value = step.run.chunks.within_memory(lambda: _descent(step, loss, state))
+        kept = {name: t.clone() for name, t in state.state_dict().items()}
+
+        def attempt() -> float:
+            state.load_state_dict({name: t.clone() for name, t in kept.items()})
+            return _descent(step, loss, state)
+
+        value = step.run.chunks.within_memory(attempt)
         step.synthetic.update()
     except NotFiniteError as error:
         raise NotFiniteError(f"{error} (outer loop {step.outer}, inner loop {step.inner})") from error

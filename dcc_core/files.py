@@ -36,7 +36,8 @@ def _settle(folder: Path) -> None:
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(descriptor)
+            with contextlib.suppress(OSError):  # some network file systems know no such thing
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
 

@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from logging.handlers import MemoryHandler
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,11 @@ from dcc_core.files import TEMPORARY, write_atomically
 
 UNFINISHED = "unfinished.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
+INITIAL = "initial.safetensors"
+"""A copy of the set that an unfinished run began from: its own file may be another by now."""
 LOG, REPORT, METRICS, CONFIG = "run.log", "report.json", "metrics.jsonl", "config.toml"
 WRITTEN = (
-    *(CONFIG, REPORT, METRICS, LOG, UNFINISHED, CHECKPOINT, TEMPORARY),
+    *(CONFIG, REPORT, METRICS, LOG, UNFINISHED, CHECKPOINT, INITIAL, TEMPORARY),
     *("set.safetensors", "set-[0-9]*.safetensors", "grid.png", "grid-[0-9]*.png"),
 )
 """What a run writes, and what `--overwrite` removes."""
@@ -57,7 +59,7 @@ class RunFolder:
         with self._guarded():
             path.mkdir(parents=True, exist_ok=True)
             held = sorted(p.name for p in path.iterdir())
-        self.unfinished = LOG in held and REPORT not in held and not overwrite
+        self.unfinished = CHECKPOINT in held and REPORT not in held and not overwrite
         if held and not (overwrite or self.unfinished):
             raise DccError(f"--out '{path}' is not empty (it holds {held[0]}); name another, or add --overwrite")
         if not os.access(path, os.W_OK | os.X_OK):
@@ -76,11 +78,17 @@ class RunFolder:
             target = self._log.target
             self._log.close()
             if target:
-                target.close()
+                with contextlib.suppress(OSError):  # what is left to write has no room: the run's error is to be told
+                    target.close()
 
-    def begin(self) -> None:
-        """Remove the files of an earlier run and open this one's; from here on every log line is written at once."""
-        self._remove(*WRITTEN)
+    def begin(self, first: Mapping[str, bytes]) -> None:
+        """Remove the files of an earlier run and open this one's; from here on every log line is written at once.
+
+        first: files without which a run cannot go on, the checkpoint among them: they are there before anything goes.
+        """
+        for name, content in first.items():
+            self.write(name, content)
+        self._remove(*WRITTEN, but=first)
         self._open()
 
     def reopen(self, metrics: int) -> None:
@@ -93,12 +101,7 @@ class RunFolder:
 
     def end(self) -> None:
         """The run has its report: what only an unfinished one needs goes."""
-        self._remove(CHECKPOINT, UNFINISHED)
-
-    @property
-    def checkpoint(self) -> Path:
-        """Where an unfinished run's checkpoint is, once there is one."""
-        return self.path / CHECKPOINT
+        self._remove(CHECKPOINT, INITIAL, UNFINISHED)
 
     def metrics_bytes(self) -> int:
         """How much has been written of the metrics."""
@@ -116,10 +119,10 @@ class RunFolder:
         self._log.flush()
         self.begun = True
 
-    def _remove(self, *patterns: str) -> None:
+    def _remove(self, *patterns: str, but: Collection[str] = ()) -> None:
         with self._guarded():
-            for pattern in patterns:
-                for old in self.path.glob(pattern):
+            for old in (path for pattern in patterns for path in self.path.glob(pattern)):
+                if old.name not in but:
                     old.unlink(missing_ok=True)
 
     def record(self, message: str, error: BaseException) -> None:

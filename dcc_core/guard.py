@@ -30,7 +30,9 @@ def snapshot(synthetic: Synthetic, state: State) -> dict[str, Tensor]:
 def restore(synthetic: Synthetic, state: State, kept: Mapping[str, Tensor]) -> None:
     """Take back what `snapshot` gave."""
     synthetic.load_state_dict({n.removeprefix(SET): t for n, t in kept.items() if n.startswith(SET)})
-    state.load_state_dict({n.removeprefix(LOSS): t.clone() for n, t in kept.items() if n.startswith(LOSS)})
+    devices = {name: t.device for name, t in state.state_dict().items()}
+    own = {n.removeprefix(LOSS): t for n, t in kept.items() if n.startswith(LOSS)}
+    state.load_state_dict({name: t.to(devices.get(name, t.device), copy=True) for name, t in own.items()})
 
 
 @dataclass

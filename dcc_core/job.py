@@ -54,10 +54,19 @@ class Start(NamedTuple):
 class Job:
     """Loads the data of a configuration; condenses and scores with it.
 
+    initial: where the set to begin from is, if not where the configuration says.
     Raises DccError where the data, the device, the network and the number of images do not fit together.
     """
 
-    def __init__(self, config: Config, registry: Registry, *, progress: bool = False, matching: bool = True) -> None:
+    def __init__(
+        self,
+        config: Config,
+        registry: Registry,
+        *,
+        progress: bool = False,
+        matching: bool = True,
+        initial: Path | None = None,
+    ) -> None:
         self.config = config
         self.registry = registry
         self.device = device_named(config.run.device)
@@ -74,7 +83,8 @@ class Job:
         self._trials: dict[str, Trial] = {}
         self.on_all_images: dict[str, tuple[Score, nn.Module]] = {}  # kept by `measure`, which sets share
         self._try_networks(matching)
-        self.initial_set = None if config.run.init in ("real", "noise") else load_set(config.run.init)
+        given = config.run.init if initial is None or not initial.exists() else initial
+        self.initial_set = None if config.run.init in ("real", "noise") else load_set(given)
 
     @property
     def method(self) -> str:

@@ -36,10 +36,11 @@ class Keeping:
         self._seconds = seconds
         self._written = time.monotonic()
 
-    def step(self, capture: Callable[[], Moment]) -> None:
-        """Between two steps. Raises Stopped where a signal asked for the end."""
-        if self._interrupts.pending or time.monotonic() - self._written >= self._every:
+    def step(self, capture: Callable[[], Moment], *, now: bool = False) -> None:
+        """Between two steps; now: whatever the time. Raises Stopped where a signal asked for the end."""
+        if now or self._interrupts.pending or time.monotonic() - self._written >= self._every:
             self._write(moment=capture())
+            self.now = replace(self.now, moment=Moment())  # its tensors are on the disk; the next step has new ones
         self._interrupts.check()
 
     def made(self) -> None:
@@ -59,5 +60,4 @@ class Keeping:
         metrics = self._folder.metrics_bytes()
         self.now = replace(self.now, **changes, metrics=metrics, seconds=dict(self._seconds()))
         self._folder.write(CHECKPOINT, self.now.to_bytes())
-        self.now = replace(self.now, moment=Moment())  # its tensors are on the disk; the next step has new ones
         self._written = time.monotonic()

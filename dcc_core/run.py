@@ -20,7 +20,7 @@ from dcc_core.coreset import coreset
 from dcc_core.display import Display
 from dcc_core.errors import DccError, NotFiniteError, Stopped, faults_of, unexpected
 from dcc_core.evaluate import Score
-from dcc_core.folder import CONFIG, LOG, METRICS, REPORT, UNFINISHED, RunFolder
+from dcc_core.folder import CHECKPOINT, CONFIG, INITIAL, LOG, METRICS, REPORT, UNFINISHED, RunFolder
 from dcc_core.forecast import planned
 from dcc_core.interrupts import Interrupts
 from dcc_core.job import Job, Start, versions_of
@@ -103,7 +103,8 @@ class _Run:
     def go(self) -> dict[str, Any]:
         earlier = self._earlier()
         with self.clock("load"):
-            self.job = Job(self.config, self.registry, progress=self.display.shows)
+            initial = self.folder.path / INITIAL if earlier else None
+            self.job = Job(self.config, self.registry, progress=self.display.shows, initial=initial)
         self.files = [CONFIG, LOG, METRICS, REPORT]
         if not self.selecting and earlier is None:
             self._foretell()
@@ -126,16 +127,19 @@ class _Run:
 
     def _earlier(self) -> Checkpoint | None:
         """The checkpoint of an unfinished run, where this one can go on from there. Raises DccError where it cannot."""
-        if not self.folder.unfinished or not self.folder.checkpoint.exists():
+        if not self.folder.unfinished:
             return None
-        found = load_checkpoint(self.folder.checkpoint)
+        found = load_checkpoint(self.folder.path / CHECKPOINT)
         if found.selecting != self.selecting:
             raise DccError(f"'{self.folder.path}' holds an unfinished run of the other kind: dcc run, or dcc select")
         self.config = with_its_budget(self.config, found.config)
         versions = versions_of(self.config)
         differing = check_resumable(found.config, found.versions, self.config, versions, anyway=self.anyway)
+        self.config = self.config.with_origins(found.config)
         if found.threads != torch.get_num_threads():
             log.warning(f"begun with {found.threads} threads, now {torch.get_num_threads()}: last digits may differ")
+        if any(not key.startswith("run.") for key in differing):  # other scoring, or other code
+            found = replace(found, scores=())
         if "run.image_rate" in differing:
             found = replace(found, moment=replace(found.moment, retries=0))
         self.clock.add(found.seconds)
@@ -200,7 +204,8 @@ class _Run:
         if self.resumes:
             self.folder.reopen(self.begun.metrics)
         else:
-            self.folder.begin()
+            initial = {INITIAL: self.job.initial_set.to_bytes()} if self.job.initial_set else {}
+            self.folder.begin({**initial, CHECKPOINT: self.begun.to_bytes()})
         self.folder.write(CONFIG, as_toml(self.config.entries).encode())
         self._listen()
 

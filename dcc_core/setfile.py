@@ -146,7 +146,7 @@ def load_set(path: str | Path) -> CondensedSet:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            stored = {name: file.get_tensor(name) for name in sorted(file.keys())}
+            stored = {name: file.get_tensor(name).clone() for name in sorted(file.keys())}
     except (OSError, SafetensorError) as error:
         raise DccError(f"set file '{path}' cannot be read: {error}") from error
     if METADATA_KEY not in metadata:

@@ -6,6 +6,8 @@ import csv
 import dataclasses
 import importlib.util
 import io
+import math
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,11 +49,11 @@ class _CsvFiles:
         """Head the tables, and keep of an interrupted run's the rows of steps that will not be taken again."""
         steps = []
         if resumes_at and self._steps.exists():
-            rows = list(csv.DictReader(self._steps.read_text(encoding="utf-8").splitlines()))
-            steps = [r for r in rows if tuple(int(r[name]) for name in ("set", "outer", "inner")) < resumes_at]
-        self._steps.write_text(_line(STEPS) + "".join(_line(r.values()) for r in steps), encoding="utf-8")
+            rows = csv.reader(self._steps.read_text(encoding="utf-8").splitlines())
+            steps = [row for row in rows if len(row) == len(STEPS) and _place(row) < resumes_at]
+        _replace(self._steps, "".join(map(_line, [STEPS, *steps])))
         if not (resumes_at and self._scores.exists()):
-            self._scores.write_text(_line(SCORES), encoding="utf-8")
+            _replace(self._scores, _line(SCORES))
 
     @hookimpl
     def dcc_step_finished(self, report: StepReport) -> None:
@@ -62,7 +64,9 @@ class _CsvFiles:
     def dcc_evaluated(self, report: ScoreReport) -> None:
         s = report.score
         own = [report.set, report.subject, s.architecture, s.protocol, s.version, s.mean, s.std]
-        _append(self._scores, [*own, " ".join(map(str, s.accuracies))])
+        row = [*own, " ".join(map(str, s.accuracies))]
+        if _line(row) not in self._scores.read_text(encoding="utf-8"):  # told again where a run goes on
+            _append(self._scores, row)
 
 
 @final
@@ -106,6 +110,20 @@ class _TensorBoardFiles:
     @hookimpl
     def dcc_run_finished(self, report: Mapping[str, Any] | None) -> None:
         self._writer.close()
+
+
+def _place(row: list[str]) -> tuple[float, ...]:
+    """Set, outer and inner loop of a step's row; beyond all for one that is none, such as the head."""
+    try:
+        return tuple(int(row[STEPS.index(name)]) for name in ("set", "outer", "inner"))
+    except ValueError:
+        return (math.inf,)
+
+
+def _replace(file: Path, text: str) -> None:
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(file)
 
 
 def _append(file: Path, values: list[Any]) -> None:

@@ -96,7 +96,7 @@ def test_what_follows_is_a_run_from_the_good_state_at_the_smaller_rate(make_job)
         job = make_job({"run.outer_loops": 2, "run.inner_loops": 2, "run.network_steps": 0, "run.image_rate": rate})
         run, synthetic, state = job.start()
         moments = []
-        optimise(run, loss, synthetic, state, keep=lambda capture: moments.append(capture()), begin=begin)
+        optimise(run, loss, synthetic, state, keep=lambda capture, now=False: moments.append(capture()), begin=begin)
         return synthetic.stored["images"], moments
 
     taken_back, _ = images(1.0, Broken(where="loss", until=0.5))
@@ -111,7 +111,7 @@ def test_a_resumed_run_is_taken_back_like_an_undisturbed_one(make_job):
     loss = Broken(where="loss", until=0.1)
     run, synthetic, state = job.start()
     moments = []
-    notes = optimise(run, loss, synthetic, state, keep=lambda capture: moments.append(capture()))
+    notes = optimise(run, loss, synthetic, state, keep=lambda capture, now=False: moments.append(capture()))
     assert len(notes) == 2
     for moment in moments:
         again = job.start()

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import logging
 import multiprocessing
 import os
 import random
@@ -9,6 +10,7 @@ import re
 import shlex
 import shutil
 import signal
+import sys
 import time
 from dataclasses import dataclass, replace
 from typing import final
@@ -114,13 +116,14 @@ class Interrupting:
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def executed(out, options, *watchers, anyway=False):
+def executed(out, options, *watchers, anyway=False, overwrite=False):
     plugins = [dcc_plugins.manifest, toys, Losses(), *watchers]
     origins = [Origin(name, f"dcc-{name}", "1.0") for name in ("builtin", "toys", "losses", "watch")[: len(plugins)]]
     registry = Registry(plugins, origins)
     settings = Settings()
     settings.add({**SMALL, **options}, "test", Rank.OPTION)
-    return execute(resolve(registry, settings), registry, RunFolder(out), Display(quiet=True), anyway=anyway)
+    folder = RunFolder(out, overwrite=overwrite)
+    return execute(resolve(registry, settings), registry, folder, Display(quiet=True), anyway=anyway)
 
 
 def content(folder):
@@ -215,13 +218,14 @@ def test_many_interruptions(undisturbed, tmp_path):
 
 
 def killed(out, options, delay):
-    """Run in a process of its own that dies after a while; whether it did."""
+    """Run in a process of its own that dies after a while; whether it did before the run was done."""
     process = multiprocessing.get_context("fork").Process(target=alone, args=(out, options))
     process.start()
     process.join(delay)
+    assert process.exitcode in (None, 0)
     process.kill()
     process.join()
-    return process.exitcode != 0
+    return not (out / "report.json").exists()
 
 
 def alone(out, options):
@@ -450,3 +454,121 @@ def test_a_signal_in_a_step_waits_for_its_end_and_a_second_does_not():
         seen.append("never")
     assert seen == ["the step ends"]
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_strangers_log_is_no_unfinished_run(tmp_path):
+    for name in ("run.log", "config.toml", "metrics.jsonl"):
+        (tmp_path / name).write_text("mine")
+    with pytest.raises(DccError, match=r"is not empty \(it holds config.toml\)"):
+        RunFolder(tmp_path)
+
+
+def test_a_run_that_was_killed_at_once_is_known_by_its_options(tmp_path):
+    """The checkpoint is the first file of all."""
+    out = tmp_path / "out"
+    with pytest.raises(Stopped):
+        executed(out, {**RUNS["collective"], "run.checkpoint": "1h"}, Dying())
+    assert load_checkpoint(out / CHECKPOINT).moment.tensors == {}
+    with pytest.raises(DccError, match=r"run\.ipc: 1, now 2"):
+        executed(out, {**RUNS["collective"], "run.ipc": 2})
+
+
+class Dying:
+    @hookimpl
+    def dcc_step_finished(self, report):
+        raise KeyboardInterrupt
+
+
+def test_other_scoring_scores_anew(tmp_path):
+    out, options = tmp_path / "out", {**RUNS["collective"], "data.validation": 0.2, "score.part": "validation"}
+    with pytest.raises(Stopped):
+        executed(out, options, Interrupting(scores=2))
+    changed = {**options, "score.part": "test", "score.nets": 3}
+    executed(out, changed, anyway=True)
+    executed(tmp_path / "other", changed)
+    for name in ("set.safetensors", "set-1.safetensors"):
+        assert load_set(out / name).provenance.scores == load_set(tmp_path / "other" / name).provenance.scores
+
+
+def test_scoring_anew_keeps_the_place_in_the_next_set(tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(Stopped):
+        executed(out, RUNS["collective"], Interrupting(steps=STEPS // 2 + 5))
+    with pytest.raises(Stopped):
+        executed(out, {**RUNS["collective"], "score.arch": "linear,mlp"}, Interrupting(scores=3), anyway=True)
+    moment = load_checkpoint(out / CHECKPOINT).moment
+    assert (moment.outer, moment.inner) == (1, 2)
+    assert moment.tensors
+
+
+def test_a_budget_is_the_same_after_another_way_to_go_on(tmp_path):
+    """By `--resume`, which reads the outer loops, and then by the first command, which has the budget."""
+    out = tmp_path / "out"
+    budget = {k: v for k, v in SMALL.items() if k != "run.outer_loops"} | {"run.budget": "20s"}
+    read = {**SMALL, "run.outer_loops": 0}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules[__name__], "SMALL", budget)
+        with pytest.raises(Stopped):
+            executed(out, RUNS["collective"], Interrupting(steps=2))
+        read["run.outer_loops"] = load_checkpoint(out / CHECKPOINT).values["run.outer_loops"]
+        patch.setattr(sys.modules[__name__], "SMALL", read)
+        with pytest.raises(Stopped):
+            executed(out, RUNS["collective"], Interrupting(steps=2))
+        patch.setattr(sys.modules[__name__], "SMALL", budget)
+        with pytest.raises(Stopped):
+            executed(out, RUNS["collective"], Interrupting(steps=2))
+    assert load_checkpoint(out / CHECKPOINT).config["run.outer_loops"]["origin"] == "budget 20s"
+
+
+def test_a_set_that_the_run_replaces_is_kept_until_its_end(tmp_path):
+    out, other = tmp_path / "out", tmp_path / "other"
+    for folder in (out, other):
+        executed(folder, {**RUNS["collective"], "run.seed": 5})
+    again = {**RUNS["collective"], "run.init": str(other / "set.safetensors")}
+    executed(tmp_path / "whole", again)
+    again["run.init"] = str(out / "set.safetensors")
+    with pytest.raises(Stopped):
+        executed(out, again, Interrupting(steps=STEPS // 2 + 2), overwrite=True)
+    executed(out, again)
+    for name in ("set.safetensors", "set-1.safetensors"):
+        assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert not (out / "initial.safetensors").exists()
+
+
+def test_a_full_disk_under_the_log_is_one_message(tmp_path, monkeypatch):
+    class Filling:
+        @hookimpl
+        def dcc_step_finished(self, report):
+            (tmp_path / "out" / "run.log").unlink()
+            logging.getLogger("dcc").handlers[-1].target.close()
+            full = open("/dev/full", "w")  # noqa: SIM115
+            logging.getLogger("dcc").handlers[-1].target.stream = full
+            raise KeyboardInterrupt
+
+    with pytest.raises(Stopped, match="go on with"):
+        executed(tmp_path / "out", RUNS["collective"], Filling())
+
+
+def test_the_guards_last_state_is_in_the_checkpoint(tmp_path):
+    """However long it is since the last one."""
+    out = tmp_path / "out"
+    options = {"loss": "drifting", "run.image_rate": 1e25, "run.checkpoint": "1h", "run.outer_loops": 40}
+    with pytest.raises(DccError, match="although the image rate was lowered 3 times"):
+        executed(out, options)
+    kept = load_checkpoint(out / CHECKPOINT).moment
+    assert kept.retries == 3
+    assert all(torch.isfinite(t).all() for t in kept.tensors.values())
+    executed(out, {**options, "run.image_rate": 0.1}, anyway=True)
+    assert load_set(out / "set.safetensors").provenance.finished
+
+
+def test_damaged_rows_of_a_csv_file_are_left_out(tmp_path):
+    out = tmp_path / "out"
+    options = {**RUNS["collective"], "run.log": ("csv",)}
+    with pytest.raises(Stopped):
+        executed(out, options, Interrupting(steps=5))
+    with (out / "steps.csv").open("a") as file:
+        file.write("0,1")
+    executed(out, options)
+    rows = (out / "steps.csv").read_text().splitlines()
+    assert len(rows) == len(set(rows)) == STEPS + 1
