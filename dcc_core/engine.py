@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dcc_core.api import Batch, MatchingLoss, Part, State, Total
 from dcc_core.errors import ContractError, DccError, NotFiniteError, breaches_of
-from dcc_core.guard import Guard
+from dcc_core.guard import Guard, state_of
 from dcc_core.moment import Moment
 from dcc_core.observe import StepReport
 from dcc_core.plain import missing_derivative
@@ -58,7 +58,8 @@ def optimise(
         network = Network(run, outer)
         network.load_state_dict(weights)
         if first == 0:
-            guard.begin()
+            with breaches_of(run.titled("loss")):
+                guard.begin()
         try:
             for inner in range(first, run.inner_loops):
                 step = Step(run, synthetic, outer=outer, inner=inner, network=network.matching)
@@ -87,7 +88,8 @@ def optimise(
 def update(step: Step, loss: MatchingLoss, state: State) -> float:
     """One step on the synthetic set; returns the objective, the sum of the loss's terms. Raises NotFiniteError."""
     try:
-        kept = {name: t.clone() for name, t in state.state_dict().items()}
+        with breaches_of(step.run.titled("loss")):
+            kept = state_of(state)
 
         def attempt() -> float:
             state.load_state_dict({name: t.clone() for name, t in kept.items()})

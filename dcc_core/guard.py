@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from dcc_core.api import State
-from dcc_core.errors import DccError, NotFiniteError
+from dcc_core.errors import ContractError, DccError, NotFiniteError
 from dcc_core.synthetic import Synthetic
 
 log = logging.getLogger("dcc")
@@ -24,7 +24,16 @@ SET, LOSS = "set.", "loss."
 def snapshot(synthetic: Synthetic, state: State) -> dict[str, Tensor]:
     """Copies of all that a step changes, but for the network, which the next outer loop has anew."""
     kept = {f"{SET}{name}": t for name, t in synthetic.state_dict().items()}
-    return kept | {f"{LOSS}{name}": t.detach().clone() for name, t in state.state_dict().items()}
+    return kept | {f"{LOSS}{name}": t for name, t in state_of(state).items()}
+
+
+def state_of(state: State) -> dict[str, Tensor]:
+    """Copies of what a loss keeps. Raises ContractError where that is no table of tensors."""
+    kept = state.state_dict()
+    for name, value in kept.items():
+        if not isinstance(value, Tensor):
+            raise ContractError(f"state_dict gives tensors by name; '{name}' is {type(value).__name__}")
+    return {name: t.detach().clone() for name, t in kept.items()}
 
 
 def restore(synthetic: Synthetic, state: State, kept: Mapping[str, Tensor]) -> None:

@@ -220,6 +220,8 @@ class Registry:
         for row in rows:
             by_origin.setdefault(row.origin, []).append(row.component.name)
         listed = " · ".join(f"{', '.join(names)} ({o.provider})" for o, names in by_origin.items())
+        if "," in name and "=" in name:
+            lines.append(f"  options are given one by one: -o {kind.key}.{name.split(',')[1]}")
         lines.append(f"  available: {listed or 'none'}")
         lines += [f"  not loaded: {b.origin}: {b.reason}" for b in self.broken]
         return "\n".join(lines)

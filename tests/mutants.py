@@ -109,6 +109,28 @@ class Seen(State):
         self.before = False
 
 
+class Held(State):
+    """Tensors that are not in its state_dict."""
+
+    def __init__(self):
+        self.means = {}
+
+
+@mutant
+class Averaging(Good):
+    """Of equal values an average is that value: two looks at one step would not tell."""
+
+    def setup(self, run, synthetic):
+        return Held()
+
+    def terms(self, step, state):
+        for label in step.classes:
+            mean = step.real(label).images.mean(dim=0)
+            before = state.means.setdefault((label, step.outer), state.means.get((label, 0), mean))
+            images = step.synthetic.batch(label).images
+            yield Part((images - 0.5 * before - 0.5 * mean).square().mean())
+
+
 @mutant
 class Forgetful(Good):
     def setup(self, run, synthetic):

@@ -11,6 +11,7 @@ LOSSES = [
     "OneClass",
     "Detached",
     "Unseeded",
+    "Averaging",
     "Forgetful",
     "Scales",
     "Trains",

@@ -26,7 +26,14 @@ MUTANTS = {
         "OneClass": ("test_every_class_has_a_gradient", r"every class has a gradient.*classes \[0, 2\]"),
         "Detached": ("test_the_gradient_is_that_of_the_objective", "the gradient is that of the objective; by number"),
         "Unseeded": ("test_the_same_seed_gives_the_same_bytes", "the same seed gives the same bytes; those of images"),
-        "Forgetful": ("test_a_resumed_run_goes_on_alike", "a resumed run goes on alike; after one step, the gradients"),
+        "Averaging": (
+            "test_a_resumed_run_goes_on_alike",
+            "a resumed run goes on alike; at a later step",
+        ),
+        "Forgetful": (
+            "test_a_resumed_run_goes_on_alike",
+            "a resumed run goes on alike; at a later step",
+        ),
         "Trains": ("test_the_network_is_left_alone", "the network is left alone; it gave a gradient to"),
         "Scales": ("test_the_network_is_left_alone", "the network is left alone; it changed"),
         "Writes": ("test_the_data_are_left_alone", "the data are left alone; it changed the test images"),
