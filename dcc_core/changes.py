@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import torch
+
 from dcc_core.config import Config, budget_origin
 from dcc_core.errors import DccError
 from dcc_core.options import plain
@@ -24,6 +26,11 @@ EXTENT = ("run.outer_loops", "run.sets", "run.image_rate")
 def entries_of(config: Config) -> dict[str, dict[str, Any]]:
     """A configuration's options as a report holds them."""
     return {key: {"value": plain(s.value), "origin": s.origin} for key, s in config.entries.items()}
+
+
+def versions_of(config: Config) -> dict[str, str]:
+    """Versions of the distributions that a configuration uses, and of torch."""
+    return config.versions | {"torch": torch.__version__}
 
 
 def with_its_budget(config: Config, then: Entries) -> Config:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from dcc_core import decoding
 from dcc_core.api import Architecture, Augmentation, Batch, State
 from dcc_core.arrange import load
+from dcc_core.changes import versions_of
 from dcc_core.chunks import Chunks
 from dcc_core.config import Config
 from dcc_core.contracts import as_batch, decoded
@@ -310,11 +311,6 @@ class Job:
                 f"the set holds {_describe(*found)} ('{p.data}'); data '{self.data.name}' holds "
                 f"{_describe(*expected)}: they must agree"
             )
-
-
-def versions_of(config: Config) -> dict[str, str]:
-    """Versions of the distributions that a configuration uses, and of torch."""
-    return config.versions | {"torch": torch.__version__}
 
 
 def _describe(names: tuple[str, ...], shape: tuple[int, ...]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from dcc_core.changes import check_resumable, entries_of, with_its_budget
+from dcc_core.changes import check_resumable, entries_of, versions_of, with_its_budget
 from dcc_core.checkpoint import Checkpoint, load_checkpoint
 from dcc_core.config import Config
 from dcc_core.coreset import coreset
@@ -23,7 +23,7 @@ from dcc_core.evaluate import Score
 from dcc_core.folder import CHECKPOINT, CONFIG, INITIAL, LOG, METRICS, REPORT, UNFINISHED, RunFolder
 from dcc_core.forecast import planned
 from dcc_core.interrupts import Interrupts
-from dcc_core.job import Job, Start, versions_of
+from dcc_core.job import Job, Start
 from dcc_core.keeping import Keeping
 from dcc_core.observe import RunInfo, StepReport
 from dcc_core.protocols import PROTOCOLS
