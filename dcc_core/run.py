@@ -253,7 +253,8 @@ class _Run:
         )
         if self.resumes:
             at = self.begun.moment
-            log.info(f"going on with set {self.begun.made}, outer loop {at.outer}, inner loop {at.inner}")
+            place = f"set {self.begun.made}, outer loop {at.outer}, inner loop {at.inner}"
+            log.info(f"going on with {place if self.begun.made < self.config.run.sets else 'scoring'}")
         self.registry.notify("dcc_run_started", run=self._info())
 
     def _info(self) -> RunInfo:
