@@ -13,7 +13,7 @@ from dcc_core.config import Config, resolve
 from dcc_core.display import Display
 from dcc_core.errors import DccError
 from dcc_core.files import write_atomically
-from dcc_core.folder import RunFolder
+from dcc_core.folder import CHECKPOINT, RunFolder
 from dcc_core.memory import forget_peak
 from dcc_core.registry import Registry
 from dcc_core.run import execute
@@ -74,7 +74,8 @@ class Tabling:
                 display.console.print(f"cell {number}/{len(self._waiting)}: {cell.name}", highlight=False)
             forget_peak()
             try:
-                folder = RunFolder(self._folder(cell), overwrite=self._overwrite)
+                place = self._folder(cell)
+                folder = RunFolder(place, overwrite=self._overwrite or not (place / CHECKPOINT).exists())
                 report = execute(config, self._registry, folder, display, selecting=cell.selects)
             except DccError as error:
                 self.results.fail(cell, str(error))

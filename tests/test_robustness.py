@@ -22,6 +22,7 @@ from dcc_core.registry import Origin, Registry
 from dcc_core.report import report_of, result_table
 from dcc_core.robustness import COMPOSITES, augmentation_robust, label_robust, measurements, robust
 from dcc_core.scoring import Scoring
+from dcc_core.stopwatch import Stopwatch
 
 E = 2.718281828459045
 
@@ -217,13 +218,13 @@ def test_reports_metrics_and_observers_have_the_parts(make_job):
     """Two sets on two networks; what all images cost is counted once for each network."""
     job, s = made(make_job, {"score.protocol": "lrs", "score.arch": "linear,mlp"})
     sets = [with_soft_labels(s), with_soft_labels(job.frozen(job.start(1).synthetic, 1))]
-    listener, rows, scores, seconds = Listener(), [], {}, {}
+    listener, rows, scores, clock = Listener(), [], {}, Stopwatch()
     observed = Registry([listener], [Origin("listener")])
     for one in sets:
-        scoring = Scoring(job, observed, Display(quiet=True), rows.append)
+        scoring = Scoring(job, observed, Display(quiet=True), rows.append, clock)
         for subject, many in scoring.of(one).items():
             scores.setdefault(subject, []).extend(many)
-        seconds |= scoring.seconds
+    seconds = clock.so_far()
     assert list(seconds) == ["score", "full data", "baseline"]
     names = ["condensed", "hard", "full", "random"]
     assert [r["subject"] for r in rows[:10]] == [n for n in names for _ in range(2)] + ["lrs"] * 2
@@ -262,7 +263,7 @@ def test_reports_metrics_and_observers_have_the_parts(make_job):
 def test_a_set_without_spread_has_no_interval(make_job):
     """One network on one set; an accuracy that was given has a mean alone."""
     job, s = made(make_job, {"score.protocol": "lrs", "score.nets": 1, "score.full_accuracy": 0.5})
-    scores = Scoring(job, job.registry, Display(quiet=True), lambda row: None).of(s)
+    scores = Scoring(job, job.registry, Display(quiet=True), lambda row: None, Stopwatch()).of(s)
     report = report_of(job, "x", scores, {})
     assert report["accuracy"]["lrs"]["parts"]["full"] == {"mean": 0.5, "given": True}
     assert report["accuracy"]["lrs"]["ci95"] is None
