@@ -17,7 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from dcc_core.errors import DccError
-from dcc_core.evaluate import Score
+from dcc_core.evaluate import Measured, Score
 from dcc_core.moment import Moment
 
 FORMAT = 1
@@ -31,23 +31,17 @@ class KeptScore:
     set: int
     name: str
     network: str
-    accuracies: tuple[float, ...]
-    protocol: str
-    version: int
-    architecture: str
-    seconds: float
-    images_seen: int
+    measured: Measured
 
     @classmethod
     def of(cls, set_index: int, name: str, network: str, score: Score) -> KeptScore:
-        own = {f.name: getattr(score, f.name) for f in dataclasses.fields(Score) if f.name != "robustness"}
-        return cls(set=set_index, name=name, network=network, **own)
+        own = {f.name: getattr(score, f.name) for f in dataclasses.fields(Measured)}
+        return cls(set=set_index, name=name, network=network, measured=Measured(**own))
 
     @property
     def score(self) -> Score:
         """What was measured; a composite protocol's robustness is made of it anew."""
-        fields = [f.name for f in dataclasses.fields(Score) if f.name != "robustness"]
-        return Score(**{name: getattr(self, name) for name in fields})
+        return Score(**vars(self.measured))
 
 
 @dataclass(frozen=True, kw_only=True)

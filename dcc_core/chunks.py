@@ -96,9 +96,10 @@ class Chunks:
         """Chunks of tensors (B, ...), side by side."""
         yield from zip(*(t.split(self.images) for t in tensors), strict=True)
 
-    def within_memory(self, work: Callable[[], T]) -> T:
+    def within_memory(self, work: Callable[[], T], restore: Callable[[], None] | None = None) -> T:
         """The result of some work, which is done again in ever smaller chunks where memory runs out.
 
+        restore: puts back, before the work is done again, what it has changed.
         Raises DccError where a single image is too much.
         """
         while True:
@@ -109,6 +110,8 @@ class Chunks:
                     raise
                 if self.images == 1:
                     raise DccError(f"out of memory with one image at a time: {_first_line(error)}") from error
+            if restore:
+                restore()
             self.images = self.most = max(1, self.images // 2)
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()

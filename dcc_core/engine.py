@@ -90,12 +90,10 @@ def update(step: Step, loss: MatchingLoss, state: State) -> float:
     try:
         with breaches_of(step.run.titled("loss")):
             kept = state_of(state)
-
-        def attempt() -> float:
-            state.load_state_dict({name: t.clone() for name, t in kept.items()})
-            return _descent(step, loss, state)
-
-        value = step.run.chunks.within_memory(attempt)
+        value = step.run.chunks.within_memory(
+            lambda: _descent(step, loss, state),
+            restore=lambda: state.load_state_dict({name: t.clone() for name, t in kept.items()}),
+        )
         step.synthetic.update()
     except NotFiniteError as error:
         raise NotFiniteError(f"{error} (outer loop {step.outer}, inner loop {step.inner})") from error

@@ -29,11 +29,10 @@ Watch = Callable[[int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Score:
+class Measured:
     """Test accuracies (0..1) of networks trained on one set: the last accuracy of each, never the best.
 
     protocol, version: of the training. images_seen: training images that the networks were shown, all together.
-    robustness: what a composite protocol makes of this score and others.
     """
 
     accuracies: tuple[float, ...]
@@ -42,6 +41,12 @@ class Score:
     architecture: str
     seconds: float
     images_seen: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score(Measured):
+    """What was measured. robustness: what a composite protocol makes of this score and others."""
+
     robustness: Robustness | None = None
 
     @property

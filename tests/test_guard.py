@@ -1,6 +1,6 @@
 """Numbers that are not finite: named, taken back with a smaller image rate three times, then an end with all kept."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import pytest
@@ -117,3 +117,32 @@ def test_a_resumed_run_is_taken_back_like_an_undisturbed_one(make_job):
         again = job.start()
         assert optimise(run, loss, again.synthetic, again.state, begin=moment) == notes
         assert torch.equal(again.synthetic.stored["images"], synthetic.stored["images"])
+
+
+def test_a_step_that_is_done_again_for_want_of_memory_begins_with_the_state_it_had(started):
+    """A loss that has moved on before memory runs out does not move on twice."""
+    run, synthetic, _ = started
+
+    class Count(State):
+        value = torch.zeros(())
+
+        def state_dict(self):
+            return {"value": self.value}
+
+        def load_state_dict(self, state):
+            self.value = state["value"]
+
+    class Hungry(MatchingLoss):
+        failures = 2
+
+        def terms(self, step, state):
+            state.value = state.value + 1
+            if self.failures:
+                self.failures -= 1
+                raise torch.OutOfMemoryError("no more")
+            yield Part(step.synthetic.batch(0, 1, 2).images.square().mean())
+
+    run.chunks.images = 64
+    state = Count()
+    optimise(replace(run, outer_loops=1), Hungry(), synthetic, state)
+    assert state.value == run.inner_loops
