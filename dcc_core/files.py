@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dcc_core.errors import DccError
 
-TEMPORARY = ".*.tmp"
+TEMPORARY = ".*.[0-9]*.tmp"
 """Pattern of what a process leaves that is killed while it writes."""
 
 

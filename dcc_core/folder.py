@@ -58,7 +58,7 @@ class RunFolder:
         self.begun = False
         with self._guarded():
             path.mkdir(parents=True, exist_ok=True)
-            held = sorted(p.name for p in path.iterdir())
+            held = sorted(p.name for p in path.iterdir() if not p.match(TEMPORARY))  # killed in its first writing
         self.unfinished = CHECKPOINT in held and REPORT not in held and not overwrite
         if held and not (overwrite or self.unfinished):
             raise DccError(f"--out '{path}' is not empty (it holds {held[0]}); name another, or add --overwrite")

@@ -205,7 +205,7 @@ class _Run:
             self.folder.reopen(self.begun.metrics)
         else:
             initial = {INITIAL: self.job.initial_set.to_bytes()} if self.job.initial_set else {}
-            self.folder.begin({**initial, CHECKPOINT: self.begun.to_bytes()})
+            self.folder.begin({CHECKPOINT: self.begun.to_bytes(), **initial})
         self.folder.write(CONFIG, as_toml(self.config.entries).encode())
         self._listen()
 

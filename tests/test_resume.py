@@ -572,3 +572,11 @@ def test_damaged_rows_of_a_csv_file_are_left_out(tmp_path):
     executed(out, options)
     rows = (out / "steps.csv").read_text().splitlines()
     assert len(rows) == len(set(rows)) == STEPS + 1
+
+
+def test_a_run_that_was_killed_while_it_wrote_its_first_file_begins_anew(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / f".{CHECKPOINT}.123.tmp").write_text("half")
+    executed(out, RUNS["its own state"])
+    assert not list(out.glob(".*"))
