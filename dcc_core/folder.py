@@ -15,6 +15,7 @@ from typing import Any
 from dcc_core.config import Config
 from dcc_core.errors import DccError
 from dcc_core.files import TEMPORARY, write_atomically
+from dcc_core.group import Group
 
 UNFINISHED = "unfinished.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
@@ -147,6 +148,70 @@ class RunFolder:
             yield
         except OSError as error:
             raise DccError(f"--out '{self.path}' cannot be written: {error.strerror or error}") from error
+
+
+class Elsewhere:
+    """The folder of a run as the other processes that work on it see it: the first one looks after it.
+
+    begun: as there. unfinished: what the first one found.
+    """
+
+    def __init__(self, path: Path, *, unfinished: bool) -> None:
+        self.path = path
+        self.unfinished = unfinished
+        self.begun = False
+
+    def logging(self) -> contextlib.AbstractContextManager[None]:
+        """Log lines are the first process's."""
+        return contextlib.nullcontext()
+
+    def begin(self, first: Mapping[str, bytes]) -> None:
+        """The run has begun."""
+        self.begun = True
+
+    def reopen(self, metrics: int) -> None:
+        """The run goes on."""
+        self.begun = True
+
+    def end(self) -> None:
+        """Nothing is left to remove."""
+
+    def metrics_bytes(self) -> int:
+        """Nothing is written."""
+        return 0
+
+    def record(self, message: str, error: BaseException) -> None:
+        """Nothing is written."""
+
+    def write(self, name: str, content: bytes) -> None:
+        """Nothing is written."""
+
+    def metric(self, row: Mapping[str, Any]) -> None:
+        """Nothing is written."""
+
+
+Folder = RunFolder | Elsewhere
+
+
+def folder_of(
+    group: Group, config: Config, named: Path | None, sections: tuple[str, ...], *, overwrite: bool
+) -> Folder:
+    """The folder of a run, which the first process opens: the one that is named, or one by default. Collective.
+
+    Once a process has died and all have been started anew, they go on with what they left there.
+    Raises DccError where it cannot be used.
+    """
+    folders: list[RunFolder] = []
+
+    def look() -> tuple[Path, bool]:
+        if named is None and group.restarts:
+            raise DccError("the processes were started anew, and cannot tell in which folder they were; give --out")
+        begun = group.restarts > 0 and named is not None and (named / CHECKPOINT).exists()
+        folders.append(RunFolder(named or default_folder(config, sections), overwrite=overwrite and not begun))
+        return folders[0].path, folders[0].unfinished
+
+    path, unfinished = group.told(look)
+    return folders[0] if folders else Elsewhere(path, unfinished=unfinished)
 
 
 class _LogFile(logging.FileHandler):

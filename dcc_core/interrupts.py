@@ -10,16 +10,18 @@ from collections.abc import Iterator
 from types import FrameType
 
 from dcc_core.errors import Stopped
+from dcc_core.group import ALONE, Group
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 WAITING = b"\nstopping after this step, with a checkpoint; once more to stop at once\n"
 
 
 class Interrupts:
-    """pending: the signal that a step's end is waited for with, 0 where there is none."""
+    """pending: the signal that a step's end is waited for with, 0 where there is none. group: who ends together."""
 
-    def __init__(self) -> None:
+    def __init__(self, group: Group = ALONE) -> None:
         self.pending = 0
+        self._group = group
         self._held = False
 
     @contextlib.contextmanager
@@ -44,6 +46,11 @@ class Interrupts:
         finally:
             self._held = False
         self.check()
+
+    def share(self) -> None:
+        """Let a signal that any process has be pending on all, so that they end after the same step. Collective."""
+        if self._group.size > 1:
+            self.pending = max(self._group.gathered(self.pending))
 
     def check(self) -> None:
         """Raise Stopped where a signal is pending."""
