@@ -24,11 +24,14 @@ from dcc_core.flags import (
     with_results,
     with_resuming,
 )
-from dcc_core.group import the_group
+from dcc_core.group import launched, speaks, the_group
 from dcc_core.listing import plugins, show
 from dcc_core.registry import Registry, kind_named
 from dcc_core.set_commands import convert, evaluate, inspect
 from dcc_core.settings import Settings
+
+TOGETHER = ("run", "select", "eval")
+"""Commands that several processes work on together."""
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -38,6 +41,16 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         return _guarded(lambda: super(_Commands, self).invoke(ctx))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is asked for; several processes run only those that they can work on together."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if launched() and name not in TOGETHER:
+            message = f"dcc {name} is for one process; torchrun is for dcc {', '.join(TOGETHER)}"
+            raise DccError(message) if speaks() else SilentError(message)
+        return name, command, rest
 
 
 class _Command(click.Command):
@@ -57,7 +70,8 @@ def _guarded(work: Callable[[], Any]) -> Any:
             click.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt as error:
-        click.echo(f"Interrupted{f': {error}' if str(error) else ''}", err=True)
+        if speaks():
+            click.echo(f"Interrupted{f': {error}' if str(error) else ''}", err=True)
         sys.exit(error.exit_code if isinstance(error, Stopped) else 130)
 
 
@@ -113,8 +127,8 @@ def run(
 
         folder = folder_of(group, config, resume or out, CONDENSING, overwrite=overwrite)
         report = execute(config, registry, folder, display, anyway=resume_anyway, group=group)
-        if group.first:
-            _show_result(report, as_json)
+    if group.first:
+        _show_result(report, as_json)
 
 
 def _show_result(report: dict[str, Any], as_json: bool) -> None:
@@ -160,8 +174,8 @@ def select(
         folder = folder_of(group, config, resume or out, SELECTING, overwrite=overwrite)
         display = Display(quiet=quiet, mute=not group.first)
         report = execute(config, registry, folder, display, selecting=True, anyway=resume_anyway, group=group)
-        if group.first:
-            _show_result(report, as_json)
+    if group.first:
+        _show_result(report, as_json)
 
 
 @click.command()

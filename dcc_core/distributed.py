@@ -38,7 +38,7 @@ class LostError(DccError):
 class Processes(Group):
     """The group of `torch.distributed`'s default process group.
 
-    traffic: bytes of tensors that this process has given to the others so far: what is summed or compared, once.
+    traffic: bytes of tensors that this process has given to sums and comparisons so far, each once.
     """
 
     def __init__(self, rank: int, size: int, *, local_rank: int = 0, restarts: int = 0) -> None:
@@ -67,8 +67,11 @@ class Processes(Group):
         self.traffic += numbers.nbytes
         return torch.stack(every)
 
-    def anywhere(self, flag: bool) -> bool:
-        return bool(self.stacked(torch.tensor([flag])).any())
+    def most(self, number: int) -> int:
+        largest = torch.tensor(number)
+        with _together():
+            distributed.all_reduce(largest, distributed.ReduceOp.MAX)
+        return int(largest)
 
     def add(self, tensors: Sequence[Tensor]) -> None:
         """All tensors of a type as one, in as few messages as there are types."""

@@ -12,6 +12,7 @@ from logging.handlers import MemoryHandler
 from pathlib import Path
 from typing import Any
 
+from dcc_core.changes import FREE, changed
 from dcc_core.config import Config
 from dcc_core.errors import DccError
 from dcc_core.files import TEMPORARY, write_atomically
@@ -153,12 +154,13 @@ class RunFolder:
 class Elsewhere:
     """The folder of a run as the other processes that work on it see it: the first one looks after it.
 
-    begun: as there. unfinished: what the first one found.
+    begun: as there. unfinished: what the first one found. report: of the run, where it had ended before all began anew.
     """
 
-    def __init__(self, path: Path, *, unfinished: bool) -> None:
+    def __init__(self, path: Path, *, unfinished: bool, report: dict[str, Any] | None = None) -> None:
         self.path = path
         self.unfinished = unfinished
+        self.report = report
         self.begun = False
 
     def logging(self) -> contextlib.AbstractContextManager[None]:
@@ -198,20 +200,33 @@ def folder_of(
 ) -> Folder:
     """The folder of a run, which the first process opens: the one that is named, or one by default. Collective.
 
-    Once a process has died and all have been started anew, they go on with what they left there.
+    Once a process has died and all have been started anew, they go on with what they left there, be it the report.
     Raises DccError where it cannot be used.
     """
     folders: list[RunFolder] = []
 
-    def look() -> tuple[Path, bool]:
-        if named is None and group.restarts:
-            raise DccError("the processes were started anew, and cannot tell in which folder they were; give --out")
-        begun = group.restarts > 0 and named is not None and (named / CHECKPOINT).exists()
+    def look() -> Elsewhere:
+        begun = False
+        if group.restarts:
+            if named is None:
+                raise DccError("the processes were started anew, and do not know in which folder; give --out")
+            if report := _report_of(named, config):
+                return Elsewhere(named, unfinished=False, report=report)
+            begun = (named / CHECKPOINT).exists()
         folders.append(RunFolder(named or default_folder(config, sections), overwrite=overwrite and not begun))
-        return folders[0].path, folders[0].unfinished
+        return Elsewhere(folders[0].path, unfinished=folders[0].unfinished)
 
-    path, unfinished = group.told(look)
-    return folders[0] if folders else Elsewhere(path, unfinished=unfinished)
+    elsewhere = group.told(look)
+    return folders[0] if folders else elsewhere
+
+
+def _report_of(path: Path, config: Config) -> dict[str, Any] | None:
+    """The report of a run with the same options that has ended in a folder."""
+    try:
+        report = json.loads((path / REPORT).read_text(encoding="utf-8"))
+        return None if changed(report["config"], config, FREE) else report
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 class _LogFile(logging.FileHandler):

@@ -81,8 +81,12 @@ class Group(ABC):
         """Raise DccError, on every process, where what should be the same everywhere is not. Collective."""
 
     @abstractmethod
+    def most(self, number: int) -> int:
+        """The largest of the processes' numbers. Collective."""
+
     def anywhere(self, flag: bool) -> bool:
         """Whether it is so on any process. Collective."""
+        return bool(self.most(flag))
 
 
 @final
@@ -104,8 +108,8 @@ class Alone(Group):
     def stacked(self, numbers: Tensor) -> Tensor:
         return numbers.unsqueeze(0)
 
-    def anywhere(self, flag: bool) -> bool:
-        return flag
+    def most(self, number: int) -> int:
+        return number
 
     def add(self, tensors: Sequence[Tensor]) -> None:
         """The sum over one process is what is there."""
@@ -123,6 +127,11 @@ ALONE = Alone()
 def launched() -> bool:
     """Whether this process was started as one of several, by torchrun or in its way."""
     return os.environ.get("WORLD_SIZE", "1") not in ("", "1")
+
+
+def speaks() -> bool:
+    """Whether this process says what all of them would say."""
+    return not launched() or os.environ.get("RANK") == "0"
 
 
 @contextlib.contextmanager

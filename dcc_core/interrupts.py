@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 from dcc_core.errors import Stopped
-from dcc_core.group import ALONE, Group
+from dcc_core.group import ALONE, Group, speaks
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 WAITING = b"\nstopping after this step, with a checkpoint; once more to stop at once\n"
@@ -50,7 +50,7 @@ class Interrupts:
     def share(self) -> None:
         """Let a signal that any process has be pending on all, so that they end after the same step. Collective."""
         if self._group.size > 1:
-            self.pending = max(self._group.gathered(self.pending))
+            self.pending = self._group.most(self.pending)
 
     def check(self) -> None:
         """Raise Stopped where a signal is pending."""
@@ -61,4 +61,5 @@ class Interrupts:
         if not self._held or self.pending:
             raise Stopped(number)
         self.pending = number
-        os.write(2, WAITING)
+        if speaks():
+            os.write(2, WAITING)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from dcc_core import decoding
 from dcc_core.api import Architecture, Augmentation, Batch, State
 from dcc_core.arrange import load
-from dcc_core.changes import versions_of
+from dcc_core.changes import FREE, versions_of
 from dcc_core.chunks import Chunks
 from dcc_core.config import Config
 from dcc_core.contracts import as_batch, decoded
@@ -58,7 +58,8 @@ class Job:
     """Loads the data of a configuration; condenses and scores with it.
 
     initial: where the set to begin from is, if not where the configuration says. group: the processes that do so.
-    Raises DccError where the data, the device, the network and the number of images do not fit together.
+    Raises DccError where the data, the device, the network and the number of images do not fit together, and where
+    processes do not have the same.
     """
 
     def __init__(
@@ -92,6 +93,8 @@ class Job:
         self._try_networks(matching)
         given = config.run.init if initial is None or not initial.exists() else initial
         self.initial_set = None if config.run.init in ("real", "noise") else group.told(lambda: load_set(given))
+        if group.size > 1:
+            group.agree(self._facts())
 
     @property
     def method(self) -> str:
@@ -103,6 +106,13 @@ class Job:
     def versions(self) -> dict[str, str]:
         """Versions of the distributions that the configuration uses, and of torch."""
         return versions_of(self.config)
+
+    def _facts(self) -> dict[str, object]:
+        """What all processes of a group must have in common."""
+        facts: dict[str, object] = {f"option {k}": value for k, value in self.config.table().items() if k not in FREE}
+        facts |= {f"version of {name}": version for name, version in self.versions.items()}
+        facts |= {f"images in a pass of {label}": self._chunks(label).images for label in self._trials}
+        return facts | {"data": self.data.digest(), "threads": torch.get_num_threads(), "device": self.device.type}
 
     def build(self, generator: torch.Generator, architecture: Architecture | None = None) -> nn.Module:
         """A fresh network on the device: the run's, unless another is asked for."""

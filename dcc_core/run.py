@@ -13,14 +13,14 @@ from typing import Any
 
 import torch
 
-from dcc_core.changes import FREE, check_resumable, entries_of, versions_of, with_its_budget
+from dcc_core.changes import check_resumable, entries_of, versions_of, with_its_budget
 from dcc_core.checkpoint import Checkpoint, load_checkpoint
 from dcc_core.config import Config
 from dcc_core.coreset import coreset
 from dcc_core.display import Display
 from dcc_core.errors import DccError, NotFiniteError, Stopped, faults_of, unexpected
 from dcc_core.evaluate import Score
-from dcc_core.folder import CHECKPOINT, CONFIG, INITIAL, LOG, METRICS, REPORT, UNFINISHED, Folder
+from dcc_core.folder import CHECKPOINT, CONFIG, INITIAL, LOG, METRICS, REPORT, UNFINISHED, Elsewhere, Folder
 from dcc_core.forecast import planned
 from dcc_core.group import ALONE, Group
 from dcc_core.interrupts import Interrupts
@@ -56,6 +56,8 @@ def execute(
     Raises DccError. A run that fails after its first step keeps what it has written, with the images as they
     were, and says where. Ctrl-C and SIGTERM end it between two steps, with a checkpoint.
     """
+    if isinstance(folder, Elsewhere) and folder.report:
+        return folder.report
     interrupts = Interrupts(group)
     with display.logging(), folder.logging(), interrupts.installed():
         try:
@@ -111,7 +113,6 @@ class _Run:
             initial = self.folder.path / INITIAL if earlier else None
             how = {"progress": self.display.shows, "initial": initial, "group": self.group}
             self.job = Job(self.config, self.registry, **how)
-        self.group.agree(self._facts())
         self.files = [CONFIG, LOG, METRICS, REPORT]
         if not self.selecting and earlier is None:
             self._foretell()
@@ -131,14 +132,6 @@ class _Run:
         self.folder.end()
         self.report = report
         return report
-
-    def _facts(self) -> dict[str, object]:
-        """What all processes of a run must have in common."""
-        job = self.job
-        facts: dict[str, object] = {f"option {k}": value for k, value in self.config.table().items() if k not in FREE}
-        facts |= {f"version of {name}": version for name, version in job.versions.items()}
-        facts |= {"data": job.data.digest(), "threads": torch.get_num_threads(), "device": job.device.type}
-        return facts | {"images in a pass": job.context().chunks.images}
 
     def _earlier(self) -> Checkpoint | None:
         """The checkpoint of an unfinished run, where this one can go on from there. Raises DccError where it cannot."""

@@ -9,6 +9,7 @@ from dcc_core.builder import Builder
 from dcc_core.checking import imported_alone
 from dcc_core.component import Kind
 from dcc_core.config import resolve
+from dcc_core.group import ALONE, Group
 from dcc_core.job import Job
 from dcc_core.registry import Registry, kind_named
 from dcc_core.settings import Rank, Settings
@@ -82,10 +83,10 @@ class Conformance:
         builder.stop_on_problems()
         return component
 
-    def job(self) -> Job:
+    def job(self, group: Group = ALONE) -> Job:
         """A tiny run with this component, its data loaded."""
         registry = self.registry()
-        return Job(resolve(registry, self._settings()), registry)
+        return Job(resolve(registry, self._settings()), registry, group=group)
 
     @property
     def _kind(self) -> Kind:

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable
+from datetime import timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +19,9 @@ from dcc_core.distributed import Processes
 from dcc_core.group import Group
 
 T = TypeVar("T")
+
+PATIENCE = timedelta(seconds=30)
+"""How long a process waits for the others, who may have stopped calling."""
 
 CAN_FORK = sys.platform == "linux" and distributed.is_available()
 """Whether `in_processes` works here."""
@@ -51,7 +55,8 @@ def in_processes(size: int, work: Callable[[Group], T]) -> list[T]:
 def _one(work: Callable[[Group], Any], rank: int, size: int, store: Path, sender: Connection) -> None:
     torch.set_num_threads(1)  # threads of OpenMP do not survive a fork
     try:
-        distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=size)
+        how = {"rank": rank, "world_size": size, "timeout": PATIENCE}
+        distributed.init_process_group("gloo", init_method=f"file://{store}", **how)
         sender.send((True, work(Processes(rank, size))))
     except BaseException:
         sender.send((False, f"process {rank} of {size}:\n{traceback.format_exc()}"))
