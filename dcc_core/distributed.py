@@ -171,6 +171,10 @@ def joined() -> Iterator[Processes]:
         yield group
     except DccError as error:
         raise _known(error, store, group) from error
+    except KeyboardInterrupt:
+        with contextlib.suppress(RuntimeError):
+            store.set(f"{FAILED}{group.rank}", "interrupted")
+        raise
     finally:
         with contextlib.suppress(RuntimeError):
             distributed.destroy_process_group()

@@ -22,6 +22,7 @@ class Interrupts:
     def __init__(self, group: Group = ALONE) -> None:
         self.pending = 0
         self._group = group
+        self._received = 0
         self._held = False
 
     @contextlib.contextmanager
@@ -58,7 +59,10 @@ class Interrupts:
             raise Stopped(self.pending)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if not self._held or self.pending:
+        first, self._received = not self._received, number
+        if first and self.pending:  # it has reached the others earlier, and this process by them
+            return
+        if not (self._held and first):
             raise Stopped(number)
         self.pending = number
         if speaks():

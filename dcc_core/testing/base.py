@@ -36,15 +36,15 @@ TINY: dict[str, object] = {
 """A run of seconds: 18 images of 8×8 in three classes, a network of one block with BatchNorm, in float64."""
 
 
-def job_of(options: Mapping[str, object], *plugins: object) -> Job:
+def job_of(options: Mapping[str, object], *plugins: object, group: Group = ALONE) -> Job:
     """A run with these options by dotted key, its data loaded, e.g. `job_of({"data": "blobs", "loss": "mine"}, toys)`.
 
-    Its components are those of what is installed, and of these plugins beside.
+    Its components are those of what is installed, and of these plugins beside. group: the processes that share it.
     """
     registry = Registry.installed(*plugins)
     settings = Settings()
     settings.add(options, "test", Rank.OPTION)
-    return Job(resolve(registry, settings), registry)
+    return Job(resolve(registry, settings), registry, group=group)
 
 
 class Conformance:

@@ -184,8 +184,8 @@ class LossConformance(Conformance):
                     found = {name: torch.from_numpy(a) for name, a in arrays.items()}
                     assert _close(whole, found), (
                         f"{self.title}: several processes agree with one; with {size}, the gradients on process {rank} "
-                        "are others. What is summed over step.classes is a Part, or passes through step.all_sum; random "
-                        "numbers hang on the class, not on the process"
+                        "are others. What is summed over step.classes is a Part, or passes through step.all_sum; "
+                        "random numbers hang on the class, not on the process"
                     )
 
     def test_the_network_is_left_alone(self) -> None:

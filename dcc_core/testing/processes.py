@@ -12,11 +12,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import distributed
 
 from dcc_core.distributed import Processes
+from dcc_core.engine import optimise
 from dcc_core.group import Group
+from dcc_core.job import Job
 
 T = TypeVar("T")
 
@@ -50,6 +53,13 @@ def in_processes(size: int, work: Callable[[Group], T]) -> list[T]:
     if failed:
         raise RuntimeError(str(failed[0]))
     return [result for _, result in results]
+
+
+def learned(job: Job) -> dict[str, np.ndarray]:
+    """What the first set of a run learns, by name: all its steps, with the network's training between them."""
+    run, synthetic, state = job.start()
+    optimise(run, job.config.loss, synthetic, state)
+    return {name: t.detach().cpu().numpy() for name, t in synthetic.tensors().items()}
 
 
 def _one(work: Callable[[Group], Any], rank: int, size: int, store: Path, sender: Connection) -> None:
