@@ -1,0 +1,193 @@
+"""Worker processes of this machine: a fresh one for every piece of work, so that one that dies costs only its own.
+
+Imported by workers before they have their threads and GPUs: imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import final
+
+from dcc_core.errors import DccError
+from dcc_core.interrupts import Interrupts
+from dcc_core.workers import A, Began, Event, Events, Losses, Lost, R, Resources, Workers, outcome, threads
+
+TURN = 0.2
+"""Seconds between two looks at the workers."""
+
+
+@dataclass(frozen=True)
+class _Worker:
+    """A process at work. slot: its place among those at work at once. said: the file of what it writes."""
+
+    name: str
+    slot: int
+    process: SpawnProcess
+    receiver: Connection
+    said: Path
+
+    def ended(self) -> bool:
+        """The result is there, or the process gone, of which pipes do not tell: what it forked holds them open."""
+        return self.receiver.poll() or self.process.exitcode is not None
+
+    def remove(self) -> None:
+        """End what is left of the process, and those that it forked, at once."""
+        if self.process.pid and os.name == "posix":
+            with contextlib.suppress(OSError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.kill()
+        self.process.join()
+        self.receiver.close()
+
+    def reason(self) -> str:
+        """Why the process is gone."""
+        code = self.process.exitcode or 0
+        how = f"it was killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        hint = " (out of memory?)" if code == -signal.SIGKILL else ""
+        lines = self.said.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return f"{how}{hint}" + (f": {lines[-1][:300]}" if lines else "")
+
+
+@final
+class Processes(Workers):
+    """So many processes at once. Without resources said, they share the CPUs and GPUs of the machine evenly."""
+
+    def __init__(self, count: int, resources: Resources) -> None:
+        self.count = count
+        self._resources = resources
+
+    def each(self, work: Callable[[A], R], given: Mapping[str, A]) -> Events[R]:
+        waiting, running, losses = deque(given.items()), {}, Losses()
+        environments = self._environments() if given else []
+        interrupts = Interrupts()
+        with interrupts.installed(), interrupts.held(), tempfile.TemporaryDirectory(prefix="dcc-") as folder:
+            try:
+                while waiting or running:
+                    interrupts.check()
+                    if waiting and (free := [slot for slot in range(self.count) if slot not in running]):
+                        name, value = waiting.popleft()
+                        said = Path(folder) / f"{free[0]}.log"
+                        running[free[0]] = _begun(name, free[0], said, environments[free[0]], work, value)
+                        yield Began(name)
+                        continue
+                    wait([worker.receiver for worker in running.values()], timeout=TURN)
+                    for worker in [w for w in running.values() if w.ended()]:
+                        event = _ended(worker, losses)
+                        del running[worker.slot]
+                        if isinstance(event, Lost):
+                            waiting.appendleft((worker.name, given[worker.name]))
+                        yield event
+            finally:
+                _end(list(running.values()))
+
+    def _environments(self) -> list[dict[str, str]]:
+        """For every slot: its threads, and the GPUs that it sees."""
+        cpus = self._resources.cpus or max(1, _cpus() // self.count)
+        return [
+            {**threads(cpus), **({"CUDA_VISIBLE_DEVICES": gpus} if gpus is not None else {})}
+            for gpus in shares(self._resources.gpus, self.count, _gpus())
+        ]
+
+
+def shares(each: float | None, count: int, gpus: list[str]) -> list[str | None]:
+    """The GPUs of every slot, as CUDA_VISIBLE_DEVICES; None where there are none to share.
+
+    each: of every slot, a part of one or whole ones; None: all of them, shared evenly.
+    Raises DccError where a slot would have more than there are.
+    """
+    if each is None:
+        each = min(1.0, len(gpus) / count)
+    if each > len(gpus) or (each > 1 and each != int(each)):
+        raise DccError(f"--cell-gpus {each:g}: a part of one, or a whole number up to the {len(gpus)} of this machine")
+    if not gpus:
+        return [None] * count
+    whole = max(1, int(each)) if each else 0
+    first = [int(slot * each) for slot in range(count)]
+    return [",".join(gpus[(at + i) % len(gpus)] for i in range(whole)) for at in first]
+
+
+def _cpus() -> int:
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def _gpus() -> list[str]:
+    """This process's GPUs, as CUDA_VISIBLE_DEVICES names them."""
+    import torch
+
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return (named.split(",") if named else list(map(str, range(torch.cuda.device_count()))))[
+        : torch.cuda.device_count()
+    ]
+
+
+def _begun(
+    name: str, slot: int, said: Path, environment: Mapping[str, str], work: Callable[[A], R], value: A
+) -> _Worker:
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_life, args=(sender, said, environment, name, work, value), name=f"dcc {name}")
+    process.start()
+    sender.close()
+    return _Worker(name, slot, process, receiver, said)
+
+
+def _ended(worker: _Worker, losses: Losses) -> Event:
+    try:
+        event = worker.receiver.recv() if worker.receiver.poll() else None
+    except (EOFError, OSError):  # it died while it told
+        event = None
+    if event is None:
+        worker.process.join()
+        event = losses.another(worker.name, worker.reason())
+    else:
+        worker.process.join(1)
+    worker.remove()
+    return event
+
+
+def _end(workers: list[_Worker]) -> None:
+    """End workers: after their steps, or, where a second signal comes, at once."""
+    try:
+        for worker in workers:
+            worker.process.terminate()
+        for worker in workers:
+            worker.process.join()
+    finally:
+        for worker in workers:
+            worker.remove()
+
+
+def _life(
+    sender: Connection, said: Path, environment: Mapping[str, str], name: str, work: Callable[[A], R], value: A
+) -> None:
+    """A worker's life: quiet, out of reach of the terminal's Ctrl-C, and no longer than its parent's."""
+    if os.name == "posix":
+        os.setsid()
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    with open(said, "wb") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+    os.environ.update(environment)
+    sender.send(outcome(name, work, value))
+
+
+def _die_with_parent() -> None:
+    """Two processes must not write one folder: the same command, given again, may begin at once."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        if os.name == "posix":
+            os.killpg(0, signal.SIGKILL)
+        os._exit(1)
