@@ -141,7 +141,9 @@ class OnRay(Workers):
         losses = Losses()
 
         def handed_over(name: str) -> object:
-            return task.remote(news, threads(resources.cpus or 1), os.getcwd(), name, work, given[name])
+            return task.options(name=name).remote(
+                news, threads(resources.cpus or 1), os.getcwd(), name, work, given[name]
+            )
 
         running = {handed_over(name): name for name in given}
         try:

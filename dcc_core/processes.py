@@ -126,10 +126,9 @@ def _gpus() -> list[str]:
     """This process's GPUs, as CUDA_VISIBLE_DEVICES names them."""
     import torch
 
+    count = torch.cuda.device_count()
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return (named.split(",") if named else list(map(str, range(torch.cuda.device_count()))))[
-        : torch.cuda.device_count()
-    ]
+    return named.split(",")[:count] if named else [str(number) for number in range(count)]
 
 
 def _begun(
