@@ -141,9 +141,8 @@ class OnRay(Workers):
         losses = Losses()
 
         def handed_over(name: str) -> object:
-            return task.options(name=name).remote(
-                news, threads(resources.cpus or 1), os.getcwd(), name, work, given[name]
-            )
+            place = (threads(resources.cpus or 1), os.getcwd())
+            return task.options(name=name).remote(news, *place, name, work, given[name])
 
         running = {handed_over(name): name for name in given}
         try:
@@ -254,4 +253,4 @@ def _check_answer(address: str) -> None:
 def _last_line(error: object) -> str:
     """The last line of what Ray says, which tells most."""
     lines = [line for line in re.sub(r"\x1b\[\d*m", "", str(error)).splitlines() if line.strip()]
-    return lines[-1].strip() if lines else type(error).__name__
+    return re.sub(r"^[\w.]+Error: ", "", lines[-1].strip()) if lines else type(error).__name__

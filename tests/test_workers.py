@@ -108,9 +108,10 @@ def alone(tmp_path_factory):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds workers in /proc")
 @pytest.mark.parametrize("place", ["local:2", RAY])
-def test_a_killed_worker_costs_its_cell_a_retry_and_nothing_else(sweep, tmp_path, alone, caplog, place):
+def test_a_killed_worker_costs_its_cell_a_retry_and_nothing_else(sweep, tmp_path, alone, caplog, monkeypatch, place):
     killer = Killer(tmp_path / "out")
     killer.start()
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
     done = sweep("out", "--on", place, "--cell-cpus", "1")
     assert done.exit_code == 0, done.stderr
     assert len(killer.killed) == 1
@@ -172,7 +173,7 @@ class Acts:
             os.kill(os.getpid(), signal.SIGKILL)
         if what == "dies-once" and not Path(where).exists():
             Path(where).touch()
-            print("famous last words", file=sys.stderr, flush=True)
+            os.write(2, b"famous\nlast words\n")
             os._exit(3)
         if what == "fails":
             raise DccError("no such luck")
@@ -193,7 +194,7 @@ def test_each_piece_of_work_has_a_process_of_its_own(tmp_path):
     assert failed["d"] == "no such luck"
     assert failed["e"].startswith("KeyError: 'no such key'")
     lost = [(e.name, e.reason) for e in events if isinstance(e, Lost)]
-    assert lost.count(("c", "exit code 3: famous last words")) == 1
+    assert lost.count(("c", "exit code 3: last words")) == 1
     assert len([name for name, _ in lost if name == "b"]) == RETRIES
     assert [e.name for e in events if isinstance(e, Began)].count("b") == RETRIES + 1
 
@@ -359,7 +360,6 @@ def test_addresses_that_do_not_answer(sweep, tmp_path, monkeypatch, silent, ray)
         (f"ray:127.0.0.1:{silent}", f"no Ray answers at '127.0.0.1:{silent}' within 4 seconds"),
         (f"ray://127.0.0.1:{silent}", f"no Ray answers at 'ray://127.0.0.1:{silent}' within 4 seconds"),
         ("ray:127.0.0.1", "--on 'ray:127.0.0.1': an address is HOST:PORT, or auto for a Ray on this machine"),
-        ("ray:auto", "no Ray answers at 'auto': ConnectionError: Could not find any running Ray instance"),
     ):
         done = sweep("out", "--on", place)
         assert (done.exit_code, done.stderr.count("Error: ")) == (2, 1), place
