@@ -29,7 +29,7 @@ log = logging.getLogger("dcc")
 
 TURN = 0.5
 """Seconds between two looks at the workers."""
-PATIENCE = 20
+PATIENCE = 30
 """Seconds that a cluster has to answer."""
 FIRST_WORKER = 60
 """Seconds that the first worker of a cluster has to say what it sees."""
@@ -119,18 +119,7 @@ class OnRay(Workers):
             raise DccError(f"--on ray: workers cannot run dcc: {_last_line(error)}; {hint}") from error
         finally:
             sign.unlink(missing_ok=True)
-        if not seen.sees:
-            raise DccError(
-                f"--on ray: a worker on {seen.host} does not see '{self._shared}', where results go; give "
-                "an --out on a file system that all machines share"
-            )
-        here = _versions()
-        if differing := [
-            f"{name} {seen.versions.get(name)}, here {here.get(name)}"
-            for name in sorted({**here, **seen.versions})
-            if seen.versions.get(name) != here.get(name)
-        ]:
-            raise DccError(f"--on ray: a worker on {seen.host} has other versions: {'; '.join(differing)}")
+        check_seen(seen, versions_here(), self._shared)
 
     def _all(
         self, work: Callable[[A], R], given: Mapping[str, A], resources: Resources, interrupts: Interrupts
@@ -198,20 +187,37 @@ class _News:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class Seen:
+    """What a worker sees. sees: the results' folder. versions: see `versions_here`."""
+
     host: str
     sees: bool
     versions: dict[str, str]
 
 
-def _look(sign: Path, folder: str) -> _Seen:
+def _look(sign: Path, folder: str) -> Seen:
     """What a worker sees: a file in the results' folder, and the versions of what is installed."""
     with contextlib.suppress(OSError):
         os.chdir(folder)
-    return _Seen(socket.gethostname(), sign.exists(), _versions())
+    return Seen(socket.gethostname(), sign.exists(), versions_here())
 
 
-def _versions() -> dict[str, str]:
+def check_seen(seen: Seen, here: Mapping[str, str], shared: Path) -> None:
+    """Raise DccError where a worker does not see where results go, or has other versions than are here."""
+    if not seen.sees:
+        raise DccError(
+            f"--on ray: a worker on {seen.host} does not see '{shared}', where results go; "
+            "give an --out on a file system that all machines share"
+        )
+    names = sorted({**here, **seen.versions})
+    other = [name for name in names if seen.versions.get(name) != here.get(name)]
+    if other:
+        words = "; ".join(f"{name} {seen.versions.get(name, 'none')}, here {here.get(name, 'none')}" for name in other)
+        raise DccError(f"--on ray: a worker on {seen.host} has other versions: {words}")
+
+
+def versions_here() -> dict[str, str]:
+    """Versions of Python, and of all that brings plugins."""
     return {"Python": platform.python_version(), **Registry.installed().versions()}
 
 
@@ -245,12 +251,14 @@ def _check_answer(address: str) -> None:
             [sys.executable, "-c", ATTEMPT, address], timeout=PATIENCE, capture_output=True, text=True, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise DccError(f"{title} within {PATIENCE} seconds") from error
+        said = _last_line((error.stderr or b"").decode(errors="replace"))
+        raise DccError(f"{title} within {PATIENCE} seconds{f': {said}' if said else ''}") from error
     if done.returncode:
-        raise DccError(f"{title}: {_last_line(done.stderr)}")
+        hint = "; it asks for a token: RAY_AUTH_MODE=token" if "Unauthenticated" in done.stderr else ""
+        raise DccError(f"{title}: {_last_line(done.stderr)}{hint}")
 
 
 def _last_line(error: object) -> str:
     """The last line of what Ray says, which tells most."""
     lines = [line for line in re.sub(r"\x1b\[\d*m", "", str(error)).splitlines() if line.strip()]
-    return re.sub(r"^[\w.]+Error: ", "", lines[-1].strip()) if lines else type(error).__name__
+    return re.sub(r"^([\w.]+Error:|\[.*?\]) ", "", lines[-1].strip()) if lines else ""

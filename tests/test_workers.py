@@ -19,6 +19,7 @@ from dcc_core import DccError
 from dcc_core.cell import CellRun, CellWork, written
 from dcc_core.cli import cli
 from dcc_core.display import Display
+from dcc_core.on_ray import Seen, check_seen
 from dcc_core.processes import Processes, shares
 from dcc_core.settings import Rank, Settings
 from dcc_core.workers import RETRIES, Began, Done, Failed, Lost, Resources, ThisProcess
@@ -232,6 +233,7 @@ import sys, time
 from pathlib import Path
 from dcc_core.interrupts import Interrupts
 from dcc_core.display import Display
+from dcc_core.on_ray import Seen, check_seen
 from dcc_core.processes import Processes
 from dcc_core.workers import Resources
 
@@ -365,3 +367,13 @@ def test_addresses_that_do_not_answer(sweep, tmp_path, monkeypatch, silent, ray)
         assert (done.exit_code, done.stderr.count("Error: ")) == (2, 1), place
         assert message in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_worker_sees_where_results_go_and_has_the_same_versions(tmp_path):
+    here = {"Python": "3.11.7", "dcc": "0.1.0"}
+    check_seen(Seen("far", True, here), here, tmp_path)
+    with pytest.raises(DccError, match=r"a worker on far does not see '.*', where results go; give an --out on a file"):
+        check_seen(Seen("far", False, here), here, tmp_path)
+    other = {"Python": "3.11.7", "dcc": "0.2.0", "dcc-dm": "0.1"}
+    with pytest.raises(DccError, match="far has other versions: dcc 0.2.0, here 0.1.0; dcc-dm 0.1, here none$"):
+        check_seen(Seen("far", True, other), here, tmp_path)
