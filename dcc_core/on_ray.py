@@ -15,12 +15,14 @@ import socket
 import subprocess
 import sys
 import uuid
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any, final
 
-from dcc_core.errors import DccError
+from dcc_core.errors import DccError, PluginWarning
 from dcc_core.interrupts import Interrupts
 from dcc_core.registry import Registry
 from dcc_core.workers import A, Began, Event, Events, Failed, Losses, R, Resources, Workers, outcome, threads
@@ -78,7 +80,7 @@ class OnRay(Workers):
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[None]:
-        """Ray, while the context lasts. Raises DccError where none answers: Ray itself takes minutes to say so."""
+        """Ray, while the context lasts. Raises DccError where none answers, for which Ray takes minutes, or it is gone."""
         if not self._own:
             _check_answer(self.address)
         how = {"include_dashboard": False} if self._own else {}
@@ -88,13 +90,15 @@ class OnRay(Workers):
             raise DccError(f"--on ray: {_last_line(error)}") from error
         try:
             yield
+        except (self._ray.exceptions.RayError, ConnectionError) as error:
+            raise DccError(f"--on ray: {_last_line(error)}; the same command goes on") from error
         finally:
             self._ray.shutdown()
 
     def _checked(self) -> Resources:
         """The resources of a task. Raises DccError where there cannot be any such worker; a cluster may still grow."""
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        most = {key: max(node.get(key, 0.0) for node in nodes) for key in ("CPU", "GPU")}
+        most = {key: max((node.get(key, 0.0) for node in nodes), default=0.0) for key in ("CPU", "GPU")}
         wanted = self._resources.over(Resources(cpus=1, gpus=min(1.0, most["GPU"])))
         if not any(n.get("CPU", 0) >= (wanted.cpus or 0) and n.get("GPU", 0) >= (wanted.gpus or 0) for n in nodes):
             words = f"cells want {wanted.cpus} CPUs and {wanted.gpus:g} GPUs, and no machine of Ray's has so many"
@@ -113,7 +117,7 @@ class OnRay(Workers):
             task = self._ray.remote(max_retries=2, num_cpus=0)(_look)
             seen = self._ray.get(task.remote(sign, os.getcwd()), timeout=FIRST_WORKER)
         except self._ray.exceptions.GetTimeoutError as error:
-            raise DccError(f"--on ray: no worker has begun anything within {FIRST_WORKER} seconds") from error
+            raise DccError(f"--on ray: no worker has said anything within {FIRST_WORKER} seconds") from error
         except self._ray.exceptions.RayError as error:
             hint = "they need the same packages as are installed here"
             raise DccError(f"--on ray: workers cannot run dcc: {_last_line(error)}; {hint}") from error
@@ -126,7 +130,7 @@ class OnRay(Workers):
     ) -> Events[R]:
         options = {"num_cpus": resources.cpus, "num_gpus": resources.gpus, "max_retries": 0, "max_calls": 1}
         task = self._ray.remote(**options)(_life)
-        news = self._ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_News).remote()
+        news = self._ray.remote(num_cpus=0, max_restarts=-1)(_News).remote()
         losses = Losses()
 
         def handed_over(name: str) -> object:
@@ -138,7 +142,7 @@ class OnRay(Workers):
             while running:
                 interrupts.check()
                 ended, _ = self._ray.wait(list(running), timeout=TURN)
-                for name in self._ray.get(news.taken.remote()):
+                for name in self._news(news):
                     yield Began(name)
                 for one in ended:
                     event, lost = self._outcome(one, running.pop(one), losses)
@@ -147,6 +151,13 @@ class OnRay(Workers):
                     yield event
         finally:
             self._end(list(running))
+
+    def _news(self, news: Any) -> list[str]:
+        """The tasks that have begun, as far as that can be known: where the actor is lost, none is told for a while."""
+        try:
+            return self._ray.get(news.taken.remote(), timeout=10 * TURN)
+        except self._ray.exceptions.RayError:
+            return []
 
     def _outcome(self, task: object, name: str, losses: Losses) -> tuple[Event, str]:
         """How a task ended; its name again where another worker is to do it."""
@@ -217,8 +228,11 @@ def check_seen(seen: Seen, here: Mapping[str, str], shared: Path) -> None:
 
 
 def versions_here() -> dict[str, str]:
-    """Versions of Python, and of all that brings plugins."""
-    return {"Python": platform.python_version(), **Registry.installed().versions()}
+    """Versions of Python, torch, and all that brings plugins."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PluginWarning)  # what is left out has been said
+        plugins = Registry.installed().versions()
+    return {"Python": platform.python_version(), "torch": metadata.version("torch"), **plugins}
 
 
 def _life(

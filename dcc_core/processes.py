@@ -109,8 +109,8 @@ def shares(each: float | None, count: int, gpus: list[str]) -> list[str | None]:
     """
     if each is None:
         each = min(1.0, len(gpus) / count)
-    if each > len(gpus) or (each > 1 and each != int(each)):
-        raise DccError(f"--cell-gpus {each:g}: a part of one, or a whole number up to the {len(gpus)} of this machine")
+    if each > len(gpus):
+        raise DccError(f"cells want {each:g} GPUs each, and this machine has {len(gpus)}; --cell-gpus says how many")
     if not gpus:
         return [None] * count
     whole = max(1, int(each)) if each else 0

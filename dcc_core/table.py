@@ -164,8 +164,9 @@ def _read(text: str, name: str, title: str) -> TableFile:
     try:
         content = tomllib.loads(text)
         if isinstance(axes := content.get("axes"), dict):
-            content["axes"] = axes = _written_out(axes)
-            content.setdefault("columns", list(axes)[-1] if len(axes) > 1 else NETWORKS)
+            content["axes"] = axes = _written_out(axes, title)
+        several = isinstance(axes, dict) and len(axes) > 1
+        content.setdefault("columns", list(axes)[-1] if several else NETWORKS)
         content.setdefault("title", name)
         content.setdefault("scales", {"": {}})
         file = TypeAdapter(TableFile).validate_python(content)
@@ -178,28 +179,36 @@ def _read(text: str, name: str, title: str) -> TableFile:
         raise DccError(f"{title}: columns '{file.columns}' is no axis; one of: {', '.join(file.axes)}, {NETWORKS}")
     for axis, values in {"axes": file.axes, **file.axes}.items():
         if not values:
-            raise DccError(f"{title}: {axis} is empty")
-    for axis, value in ((axis, value) for axis, values in file.axes.items() for value in values):
-        if value.startswith(".") or not re.fullmatch(r"[^/\\\0]+", value):
-            raise DccError(
-                f"{title}: {axis}: '{value}' is to name a folder; take out '/', '\\' and '.' at its beginning"
-            )
+            raise DccError(f"{title}: {axis}: there is nothing in it")
+        for value in values if axis in file.axes else ():
+            if value.startswith(".") or not re.fullmatch(r"[^/\\\0]+", value):
+                raise DccError(f"{title}: {axis}: '{value}' cannot name a folder; leave out '/', '\\' and a first '.'")
     return file
 
 
-def _written_out(axes: Table) -> dict[str, Any]:
-    """Axes with the values that stand in lists as tables. `run.ipc = [1, 10]` is a table of a list to TOML."""
+def _written_out(axes: Table, title: str) -> dict[str, Any]:
+    """Axes with the values that stand in lists as tables. `run.ipc = [1, 10]` is a table with a list to TOML.
+
+    Raises DccError for values that are none, or would have one name.
+    """
     found: dict[str, Any] = {}
     for axis, values in axes.items():
         inner = values if isinstance(values, dict) and any(isinstance(v, list) for v in values.values()) else None
         listed = {axis: values} if inner is None else {f"{axis}.{key}": value for key, value in inner.items()}
         for key, many in listed.items():
-            found[key] = {_name(key, v): {key: v} for v in many} if isinstance(many, list) else many
+            found[key] = _named(key, many, title) if isinstance(many, list) else many
     return found
 
 
-def _name(key: str, value: object) -> str:
-    """A listed value's part of a cell's name: `collective`, `ipc=10`."""
-    if isinstance(value, str):
-        return re.sub(r"[/\\]", "-", value)
-    return f"{key.rpartition('.')[2]}={str(value).lower()}"
+def _named(key: str, values: list[Any], title: str) -> dict[str, Table]:
+    """The listed values of an option, by their part of a cell's name: `collective`, `ipc=10`."""
+    found: dict[str, Table] = {}
+    for value in values:
+        if not isinstance(value, str | int | float):
+            raise DccError(f"{title}: {key}: {value} is no word and no number")
+        spoken = re.sub(r"[/\\]", "-", value) if isinstance(value, str) else str(value).lower()
+        name = spoken if isinstance(value, str) else f"{key.rpartition('.')[2]}={spoken}"
+        if name in found:
+            raise DccError(f"{title}: {key}: '{name}' stands there twice")
+        found[name] = {key: value}
+    return found

@@ -131,6 +131,8 @@ def workers_named(place: str, resources: Resources, given: Resources, folder: Pa
     Raises DccError where there is no such place, or it needs what is not installed.
     """
     kind, colon, rest = place.partition(":")
+    if (resources.gpus or 0) > 1 and resources.gpus != int(resources.gpus or 0):
+        raise DccError(f"--cell-gpus {resources.gpus:g}: a part of one, or a whole number")
     if place == "local":
         if given != Resources():
             raise DccError(
