@@ -80,7 +80,7 @@ class OnRay(Workers):
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[None]:
-        """Ray, while the context lasts. Raises DccError where none answers, for which Ray takes minutes, or it is gone."""
+        """Ray, while the context lasts. Raises DccError where none answers, which Ray says late, or it is gone."""
         if not self._own:
             _check_answer(self.address)
         how = {"include_dashboard": False} if self._own else {}

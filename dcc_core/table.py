@@ -165,8 +165,9 @@ def _read(text: str, name: str, title: str) -> TableFile:
         content = tomllib.loads(text)
         if isinstance(axes := content.get("axes"), dict):
             content["axes"] = axes = _written_out(axes, title)
-        several = isinstance(axes, dict) and len(axes) > 1
-        content.setdefault("columns", list(axes)[-1] if several else NETWORKS)
+            if len(axes) > 1:
+                content.setdefault("columns", list(axes)[-1])
+        content.setdefault("columns", NETWORKS)
         content.setdefault("title", name)
         content.setdefault("scales", {"": {}})
         file = TypeAdapter(TableFile).validate_python(content)
