@@ -1,7 +1,4 @@
-"""One cell of a table, wherever it is run.
-
-Imported by workers before they have their threads and GPUs: imports nothing heavy.
-"""
+"""One cell of a table, wherever it is run."""
 
 from __future__ import annotations
 
@@ -13,7 +10,9 @@ from typing import Any, final
 from dcc_core.config import resolve
 from dcc_core.display import Display
 from dcc_core.folder import CHECKPOINT, REPORT, RunFolder
+from dcc_core.memory import forget_peak
 from dcc_core.registry import Registry
+from dcc_core.run import execute
 from dcc_core.settings import Settings
 
 Times = dict[str, int | None]
@@ -53,9 +52,6 @@ class CellWork:
 
     def __call__(self, cell: CellRun) -> dict[str, Any]:
         """Run a cell, or go on with it. Raises DccError."""
-        from dcc_core.memory import forget_peak
-        from dcc_core.run import execute
-
         if cell.since(REPORT):  # the worker that wrote it was lost before it could tell
             return json.loads((cell.folder / REPORT).read_text(encoding="utf-8"))
         forget_peak()

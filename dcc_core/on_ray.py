@@ -134,8 +134,9 @@ class OnRay(Workers):
         losses = Losses()
 
         def handed_over(name: str) -> object:
+            piece = self._ray.cloudpickle.dumps((name, work, given[name]))
             place = (threads(resources.cpus or 1), os.getcwd())
-            return task.options(name=name).remote(news, *place, name, work, given[name])
+            return task.options(name=name).remote(news, name, *place, piece)
 
         running = {handed_over(name): name for name in given}
         try:
@@ -235,16 +236,14 @@ def versions_here() -> dict[str, str]:
     return {"Python": platform.python_version(), "torch": metadata.version("torch"), **plugins}
 
 
-def _life(
-    news: Any, environment: Mapping[str, str], folder: str, name: str, work: Callable[[A], R], value: A
-) -> Event[R]:
+def _life(news: Any, name: str, environment: Mapping[str, str], folder: str, piece: bytes) -> Event[Any]:
     """A task in its process, quiet, in the folder that relative paths are meant from."""
-    os.environ.update(environment)
+    os.environ.update(environment)  # before the work is unpickled, which may import torch
     with contextlib.suppress(OSError):
         os.chdir(folder)
     news.began.remote(name)
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere), contextlib.redirect_stdout(nowhere):
-        return outcome(name, work, value)
+        return outcome(*importlib.import_module("ray").cloudpickle.loads(piece))
 
 
 def _check_answer(address: str) -> None:

@@ -35,12 +35,12 @@ class _Worker:
     name: str
     slot: int
     process: SpawnProcess
-    receiver: Connection
+    line: Connection
     said: Path
 
     def ended(self) -> bool:
         """The result is there, or the process gone, of which pipes do not tell: what it forked holds them open."""
-        return self.receiver.poll() or self.process.exitcode is not None
+        return self.line.poll() or self.process.exitcode is not None
 
     def remove(self) -> None:
         """End what is left of the process, and those that it forked, at once."""
@@ -49,7 +49,7 @@ class _Worker:
                 os.killpg(self.process.pid, signal.SIGKILL)
         self.process.kill()
         self.process.join()
-        self.receiver.close()
+        self.line.close()
 
     def reason(self) -> str:
         """Why the process is gone."""
@@ -82,7 +82,7 @@ class Processes(Workers):
                         running[free[0]] = _begun(name, free[0], said, environments[free[0]], work, value)
                         yield Began(name)
                         continue
-                    wait([worker.receiver for worker in running.values()], timeout=TURN)
+                    wait([worker.line for worker in running.values()], timeout=TURN)
                     for worker in [w for w in running.values() if w.ended()]:
                         event = _ended(worker, losses)
                         del running[worker.slot]
@@ -135,16 +135,18 @@ def _begun(
     name: str, slot: int, said: Path, environment: Mapping[str, str], work: Callable[[A], R], value: A
 ) -> _Worker:
     context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_life, args=(sender, said, environment, name, work, value), name=f"dcc {name}")
+    line, far_end = context.Pipe()
+    process = context.Process(target=_life, args=(far_end, said, environment), name=f"dcc {name}")
     process.start()
-    sender.close()
-    return _Worker(name, slot, process, receiver, said)
+    far_end.close()
+    with contextlib.suppress(OSError):  # it has died already, which will be seen
+        line.send((name, work, value))
+    return _Worker(name, slot, process, line, said)
 
 
 def _ended(worker: _Worker, losses: Losses) -> Event:
     try:
-        event = worker.receiver.recv() if worker.receiver.poll() else None
+        event = worker.line.recv() if worker.line.poll() else None
     except (EOFError, OSError):  # it died while it told
         event = None
     if event is None:
@@ -168,9 +170,7 @@ def _end(workers: list[_Worker]) -> None:
             worker.remove()
 
 
-def _life(
-    sender: Connection, said: Path, environment: Mapping[str, str], name: str, work: Callable[[A], R], value: A
-) -> None:
+def _life(line: Connection, said: Path, environment: Mapping[str, str]) -> None:
     """A worker's life: quiet, out of reach of the terminal's Ctrl-C, and no longer than its parent's."""
     if os.name == "posix":
         os.setsid()
@@ -178,8 +178,8 @@ def _life(
     with open(said, "wb") as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
-    os.environ.update(environment)
-    sender.send(outcome(name, work, value))
+    os.environ.update(environment)  # before the work is unpickled, which may import torch
+    line.send(outcome(*line.recv()))
 
 
 def _die_with_parent() -> None:

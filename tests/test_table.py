@@ -8,7 +8,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-import dcc_core.run
+import dcc_core.cell
 from dcc_core import DccError, Registry
 from dcc_core.cli import cli
 from dcc_core.config import resolve
@@ -145,13 +145,13 @@ def table(registry, tmp_path):
 @pytest.fixture
 def executed(monkeypatch):
     """The folders of the runs that are carried out."""
-    folders, execute = [], dcc_core.run.execute
+    folders, execute = [], dcc_core.cell.execute
 
     def watched(config, registry, folder, display, **how):
         folders.append("/".join(folder.path.parts[-2:]))
         return execute(config, registry, folder, display, **how)
 
-    monkeypatch.setattr(dcc_core.run, "execute", watched)
+    monkeypatch.setattr(dcc_core.cell, "execute", watched)
     return folders
 
 

@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from acts import Acts
 from click.testing import CliRunner
 
 from dcc_core import DccError
@@ -102,7 +104,10 @@ def alone(tmp_path_factory):
     folder = tmp_path_factory.mktemp("alone")
     (folder / "tiny.toml").write_text(TINY)
     cells = [word for cell in CELLS for word in ("--cells", cell)]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     done = CliRunner().invoke(cli, ["sweep", str(folder / "tiny.toml"), *cells, "--out", str(folder), "--quiet"])
+    torch.set_num_threads(threads)
     assert done.exit_code == 0, done.stderr
     return folder
 
@@ -112,6 +117,7 @@ def alone(tmp_path_factory):
 def test_a_killed_worker_costs_its_cell_a_retry_and_nothing_else(sweep, tmp_path, alone, caplog, monkeypatch, place):
     killer = Killer(tmp_path / "out")
     killer.start()
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     done = sweep("out", "--on", place, "--cell-cpus", "1")
     assert done.exit_code == 0, done.stderr
@@ -124,6 +130,7 @@ def test_a_killed_worker_costs_its_cell_a_retry_and_nothing_else(sweep, tmp_path
     for cell in CELLS:
         assert f"cell {cell} is done" in done.stderr
         assert (tmp_path / "out" / cell / "metrics.jsonl").read_text().count('"inner"') == 4
+        assert json.loads((tmp_path / "out" / cell / "report.json").read_text())["threads"] == 1
         one, other = (folder / cell / "set.safetensors" for folder in (tmp_path / "out", alone))
         assert one.read_bytes() == other.read_bytes()
     again = sweep("out", "--on", place)
@@ -161,39 +168,21 @@ def test_a_cell_goes_on_from_its_own_checkpoint_alone(registry, tmp_path, monkey
     report = work(anew)
     assert report["config"]["run.seed"]["value"] == 7
     with monkeypatch.context() as patch:
-        patch.setattr("dcc_core.run.execute", None)  # its worker was lost after the report: nothing is left to do
+        patch.setattr("dcc_core.cell.execute", None)  # its worker was lost after the report: nothing is left to do
         assert work(anew) == report
 
 
-class Acts:
-    """What a piece of work does in these tests, by its value."""
-
-    def __call__(self, value):
-        what, _, where = value.partition(" ")
-        if what == "dies":
-            os.kill(os.getpid(), signal.SIGKILL)
-        if what == "dies-once" and not Path(where).exists():
-            Path(where).touch()
-            os.write(2, b"famous\nlast words\n")
-            os._exit(3)
-        if what == "fails":
-            raise DccError("no such luck")
-        if what == "errs":
-            raise KeyError("no such key")
-        return os.environ.get("OMP_NUM_THREADS"), "torch" in sys.modules, os.getpid()
-
-
-def test_each_piece_of_work_has_a_process_of_its_own(tmp_path):
-    given = {"a": "x", "b": "dies", "c": f"dies-once {tmp_path / 'died'}", "d": "fails", "e": "errs"}
-    events = list(Processes(2, Resources(cpus=3)).each(Acts(), given))
+def test_each_piece_of_work_has_a_process_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    given = {"a": "threads", "b": "dies", "c": f"dies-once {tmp_path / 'died'}", "d": "errs", "e": "lives"}
+    events = list(Processes(2, Resources(cpus=1)).each(Acts(), given))
     done = {e.name: e.result for e in events if isinstance(e, Done)}
-    assert sorted(done) == ["a", "c"]
-    assert [result[:2] for result in done.values()] == [("3", False)] * 2
-    assert len({os.getpid(), *(result[2] for result in done.values())}) == 3
+    assert sorted(done) == ["a", "c", "e"]
+    assert done["a"] == 1
+    assert len({os.getpid(), done["c"], done["e"]}) == 3
     failed = {e.name: e.message for e in events if isinstance(e, Failed)}
     assert failed["b"] == "its worker was lost 4 times, the last time: it was killed by SIGKILL (out of memory?)"
-    assert failed["d"] == "no such luck"
-    assert failed["e"].startswith("KeyError: 'no such key'")
+    assert failed["d"].startswith("KeyError: 'no such key'")
     lost = [(e.name, e.reason) for e in events if isinstance(e, Lost)]
     assert lost.count(("c", "exit code 3: last words")) == 1
     assert len([name for name, _ in lost if name == "b"]) == RETRIES
@@ -201,10 +190,9 @@ def test_each_piece_of_work_has_a_process_of_its_own(tmp_path):
 
 
 def test_in_this_process_pieces_of_work_follow_each_other():
-    events = list(ThisProcess().each(Acts(), {"a": "x", "d": "fails"}))
-    assert events[0] == Began("a")
-    assert events[1].result[2] == os.getpid()
-    assert events[2:] == [Began("d"), Failed("d", "no such luck")]
+    events = list(ThisProcess().each(Acts(), {"a": "lives", "d": "errs"}))
+    assert events[:3] == [Began("a"), Done("a", os.getpid()), Began("d")]
+    assert events[3].message.startswith("KeyError: 'no such key'")
 
 
 @pytest.mark.parametrize(
