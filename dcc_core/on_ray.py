@@ -130,13 +130,13 @@ class OnRay(Workers):
     ) -> Events[R]:
         options = {"num_cpus": resources.cpus, "num_gpus": resources.gpus, "max_retries": 0, "max_calls": 1}
         task = self._ray.remote(**options)(_life)
+        environment = threads(resources.cpus or 1) | ({} if resources.gpus else {"CUDA_VISIBLE_DEVICES": ""})
         news = self._ray.remote(num_cpus=0, max_restarts=-1)(_News).remote()
         losses = Losses()
 
         def handed_over(name: str) -> object:
             piece = self._ray.cloudpickle.dumps((name, work, given[name]))
-            place = (threads(resources.cpus or 1), os.getcwd())
-            return task.options(name=name).remote(news, name, *place, piece)
+            return task.options(name=name).remote(news, name, environment, os.getcwd(), piece)
 
         running = {handed_over(name): name for name in given}
         try:
@@ -253,7 +253,7 @@ def _check_answer(address: str) -> None:
     found = re.fullmatch(r"\[?([^\[\]/]+?)\]?(?::(\d+))?", address.removeprefix("ray://"))
     if address != "auto":
         if found is None or not (client or found[2]):
-            raise DccError(f"--on 'ray:{address}': an address is HOST:PORT, or auto for a Ray on this machine")
+            raise DccError(f"--on ray: '{address}' is no address; ray:HOST:PORT, ray://HOST:PORT, or ray:auto")
         try:
             with socket.create_connection((found[1], int(found[2] or 10001)), timeout=PATIENCE / 2):
                 pass

@@ -358,7 +358,7 @@ def test_addresses_that_do_not_answer(sweep, tmp_path, monkeypatch, silent, ray)
         (f"ray://127.0.0.1:{port}", f"no Ray answers at 'ray://127.0.0.1:{port}': [Errno 111] Connection refused"),
         (f"ray:127.0.0.1:{silent}", f"no Ray answers at '127.0.0.1:{silent}' within 4 seconds"),
         (f"ray://127.0.0.1:{silent}", f"no Ray answers at 'ray://127.0.0.1:{silent}' within 4 seconds"),
-        ("ray:127.0.0.1", "--on 'ray:127.0.0.1': an address is HOST:PORT, or auto for a Ray on this machine"),
+        ("ray:127.0.0.1", "'127.0.0.1' is no address; ray:HOST:PORT, ray://HOST:PORT, or ray:auto"),
     ):
         done = sweep("out", "--on", place)
         assert (done.exit_code, done.stderr.count("Error: ")) == (2, 1), place
