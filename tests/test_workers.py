@@ -221,8 +221,7 @@ from pathlib import Path
 from dcc_core.interrupts import Interrupts
 from dcc_core.display import Display
 from dcc_core.on_ray import Seen, check_seen
-from dcc_core.processes import Processes
-from dcc_core.workers import Resources
+from dcc_core.workers import Resources, workers_named
 
 class Steps:
     def __call__(self, path):
@@ -237,7 +236,9 @@ class Steps:
                         interrupts.check()
 
 if __name__ == "__main__":
-    for event in Processes(2, Resources(cpus=1)).each(Steps(), {path: path for path in sys.argv[1:]}):
+    place, *files = sys.argv[1:]
+    workers = workers_named(place, Resources(cpus=1), Resources(), Path(files[0]).parent)
+    for event in workers.each(Steps(), {path: path for path in files}):
         print(event, flush=True)
 """
 
@@ -247,9 +248,9 @@ def script(tmp_path):
     """A program with two workers that take steps for a minute, once they do: the process, and their files."""
     (tmp_path / "script.py").write_text(SCRIPT)
 
-    def begun(*names):
+    def begun(place, *names):
         files = [tmp_path / name for name in names]
-        words = [sys.executable, str(tmp_path / "script.py"), *map(str, files)]
+        words = [sys.executable, str(tmp_path / "script.py"), place, *map(str, files)]
         process = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
         processes.append(process)
         until(lambda: all(file.exists() for file in files))
@@ -276,9 +277,10 @@ def quiet(files):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_ctrl_c_ends_workers_after_their_steps_and_a_second_one_at_once(script):
+@pytest.mark.parametrize("place", ["local:2", RAY])
+def test_ctrl_c_ends_workers_after_their_steps_and_a_second_one_at_once(script, place):
     """The terminal tells every process of its group: workers are not of it."""
-    process, files = script("a", "forever")
+    process, files = script(place, "a", "forever")
     os.killpg(process.pid, signal.SIGINT)
     until(lambda: all(Path(f"{file}.kept").exists() for file in files))
     until(lambda: quiet(files[:1]))
@@ -293,7 +295,7 @@ def test_ctrl_c_ends_workers_after_their_steps_and_a_second_one_at_once(script):
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_workers_do_not_outlive_their_parent(script):
-    process, files = script("a", "forever")
+    process, files = script("local:2", "a", "forever")
     process.kill()
     process.wait()
     until(lambda: quiet(files), seconds=5)
