@@ -11,6 +11,7 @@ over 4×4 pixels; and the share of the squared gradient that lies in the image's
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -55,7 +56,7 @@ def main(data_root: Path, pairs: tuple[str, ...], nets: int, trained: int) -> No
         click.echo(f"| {words} | {agreement(gradients):.2f} | {agreement(averages):.2f} | {corner:.2f} |")
 
 
-def image_gradients(job: Job, nets: int, trained: int):
+def image_gradients(job: Job, nets: int, trained: int) -> Iterator[Tensor]:
     """For each of `nets` networks the gradient with respect to the initial images, (N, C, H, W)."""
     run, synthetic, state = job.start()
     for outer in range(nets):
