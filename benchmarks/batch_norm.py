@@ -70,7 +70,7 @@ def main(
                 score(BEFORE, job, before)
             score(name, job, job.condense(index, start=start))
         score(RANDOM, job, random_set(job, before))
-        click.echo(f"\n{index + 1} sets, torch {torch.__version__}, {torch.get_num_threads()} thread(s)\n")
+        click.echo(f"\nsets: {index + 1}, torch {torch.__version__}, {torch.get_num_threads()} thread(s)\n")
         click.echo(table(found))
 
 
