@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dcc_core.chunks import Chunks
 from dcc_core.criterion import Criterion
 from dcc_core.errors import DccError
-from dcc_core.layers import by_group, sums_by_size
+from dcc_core.layers import by_group
 from dcc_core.plain import PlainOperations, refuse_hidden_errors
 
 GROUPED_PIXELS = 20 * 32 * 32
@@ -58,35 +58,6 @@ class WeightGradient:
                 sum_ += gradient
         return total
 
-    def of_each(self, images: Tensor, labels: Tensor, weights: Tensor, sizes: Sequence[int]) -> list[Tensor]:
-        """`value` of each of several groups, of `sizes` images one after another: tensors (groups, *weight shape).
-
-        As many groups in one pass as fit whole into a micro-batch.
-        """
-        passes = self._in_passes(sizes)
-        totals = [sum(groups) for groups in passes]
-        parts = zip(images.split(totals), labels.split(totals), weights.split(totals), passes, strict=True)
-        found = [self._together(x, y, w, groups) for x, y, w, groups in parts]
-        return [torch.cat(of_weight) for of_weight in zip(*found, strict=True)]
-
-    def _in_passes(self, sizes: Sequence[int]) -> list[list[int]]:
-        passes: list[list[int]] = []
-        for size in sizes:
-            if self._by_layer and passes and sum(passes[-1]) + size <= self.chunks.images:
-                passes[-1].append(size)
-            else:
-                passes.append([size])
-        return passes
-
-    def _together(self, images: Tensor, labels: Tensor, weights: Tensor, sizes: list[int]) -> list[Tensor]:
-        if len(sizes) == 1:
-            return [g.unsqueeze(0) for g in self.value(images, labels, weights)]
-        with torch.enable_grad():
-            return _all_told(sums_by_size(self._network, self._loss_of(labels, weights), images, sizes))
-
-    def _loss_of(self, labels: Tensor, weights: Tensor) -> Callable[[Tensor], Tensor]:
-        return lambda logits: (self._criterion(logits, labels) * weights).sum()
-
     def differentiable(self, images: Tensor, labels: Tensor, weights: Tensor) -> list[Tensor]:
         """The gradient as a function of the images and of soft labels.
 
@@ -112,26 +83,24 @@ class WeightGradient:
         if groups == 1:
             return [g.unsqueeze(0) for g in self.differentiable(images, labels, weights)]
         with torch.enable_grad():
-            return _all_told(by_group(self._network, self._loss_of(labels, weights), images, groups, graph=True))
+            found = by_group(
+                self._network, lambda z: (self._criterion(z, labels) * weights).sum(), images, groups, graph=True
+            )
+        if found is None:
+            raise DccError("the network has changed since the run began: its layers do not hold all its weights")
+        return found
 
     def _of(self, images: Tensor, labels: Tensor, weights: Tensor, *, graph: bool) -> list[Tensor]:
         with torch.enable_grad():
             with PlainOperations() if self._plain else contextlib.nullcontext():
                 logits = self._network(images)
-            loss = self._loss_of(labels, weights)(logits)
+            loss = (self._criterion(logits, labels) * weights).sum()
             gradient = torch.autograd.grad(
                 loss, self.parameters, create_graph=graph, allow_unused=True, materialize_grads=True
             )
         if graph and self._suspicious:
             refuse_hidden_errors(gradient)
         return list(gradient)
-
-
-def _all_told(found: list[Tensor] | None) -> list[Tensor]:
-    """What layers tell, which told all when the run began."""
-    if found is None:
-        raise DccError("the network has changed since the run began: its layers do not hold all its weights")
-    return found
 
 
 class _Recomputed(torch.autograd.Function):

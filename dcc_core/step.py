@@ -168,22 +168,15 @@ class Step:
         They arrive in chunks; chunks share no graph.
         """
         for labels in self._alike(self.classes if classes is None else classes):
-            real = list(self._real_gradients(labels))
+            real = [self._gradient.value(*_mean(self.augment(self.real(k), k))) for k in labels]
             owners = self.synthetic.owners_of(labels)
             batch = self.augment(self.synthetic.batch(*labels), owners)
             weights = self._spread(torch.ones(self.num_classes), owners)
             yield ClassGradients(
                 classes=tuple(labels),
-                real=[torch.cat(of_weight) for of_weight in zip(*real, strict=True)],
+                real=[torch.stack(of_weight) for of_weight in zip(*real, strict=True)],
                 synthetic=self._gradient.by_group(batch.images, batch.labels, weights, len(labels)),
             )
-
-    def _real_gradients(self, classes: Sequence[int]) -> Iterator[list[Tensor]]:
-        """Mean gradients of each class's real images, several classes at a time: tensors (k, *weight shape)."""
-        equal = torch.ones(self.num_classes)
-        for batch, owners in self._real_groups(classes):
-            sizes = torch.unique_consecutive(owners, return_counts=True)[1].tolist()
-            yield self._gradient.of_each(batch.images, batch.labels, self._spread(equal, owners), sizes)
 
     def _alike(self, classes: Sequence[int]) -> Iterator[list[int]]:
         """Classes in runs of equally many synthetic images, as many as one pass takes."""
@@ -200,7 +193,7 @@ class Step:
         """
         w = torch.ones(self.num_classes) if weights is None else weights.detach().cpu()
         real = [torch.zeros_like(p) for p in self._gradient.parameters]
-        for batch, owners in self._real_groups(self.classes):
+        for batch, owners in self._real_groups():
             part = self._gradient.value(batch.images, batch.labels, self._spread(w, owners))
             for sum_, gradient in zip(real, part, strict=True):
                 sum_ += gradient
@@ -239,15 +232,15 @@ class Step:
             suspicious=self.outer == self.inner == 0,
         )
 
-    def _real_groups(self, classes: Sequence[int]) -> Iterator[tuple[Batch, Tensor]]:
-        """Augmented real batches of classes, several classes at a time, with owners."""
+    def _real_groups(self) -> Iterator[tuple[Batch, Tensor]]:
+        """Augmented real batches of all classes of this process, several classes at a time, with owners."""
         group: list[Batch] = []
         owners: list[int] = []
-        for position, label in enumerate(classes):
+        for position, label in enumerate(self.classes):
             batch = self.real(label)
             group.append(batch)
             owners += [label] * len(batch.images)
-            if len(owners) >= IMAGES_AT_ONCE or position == len(classes) - 1:
+            if len(owners) >= IMAGES_AT_ONCE or position == len(self.classes) - 1:
                 whole = Batch(torch.cat([b.images for b in group]), torch.cat([b.labels for b in group]))
                 index = torch.tensor(owners)
                 yield self.augment(whole, index), index
@@ -277,3 +270,13 @@ def augmented(
                 f"of {tuple(before.shape)} it made {tuple(after.shape)}"
             )
     return Batch(images, mixed)
+
+
+def _mean(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """Images, labels and equal weights that sum to one."""
+    n = len(batch.images)
+    return (
+        batch.images,
+        batch.labels,
+        torch.full((n,), 1 / n, device=batch.images.device, dtype=batch.images.dtype),
+    )
