@@ -228,7 +228,7 @@ class Network:
         with breaches_of(run.titled("run.network_aug")):
             for epoch in range(run.network_steps):
                 train_epoch(
-                    self._module,
+                    self._trained,
                     data,
                     self._optimiser,
                     batch_size=run.network_batch,
@@ -271,6 +271,11 @@ class Network:
     @cached_property
     def _module(self) -> nn.Module:
         return self._run.build(self._random.generator("network"))
+
+    @cached_property
+    def _trained(self) -> nn.Module:
+        run = self._run
+        return run.compiler(self._module, run.device, run.outer_loops * run.inner_loops * run.network_steps)
 
     @cached_property
     def _optimiser(self) -> torch.optim.Optimizer:
