@@ -73,7 +73,7 @@ class RunOptions:
     compile: Annotated[
         Literal["auto", "on", "off"],
         "compile networks where they are differentiated once; auto: on a GPU, where there are enough passes",
-    ] = "auto"
+    ] = "off"
     checkpoint: Annotated[str, "time between checkpoints, e.g. 5m; 0s: one after every step"] = "5m"
     log: Annotated[tuple[str, ...], "observers of the run, with options, e.g. csv,tensorboard,every=10"] = ()
     download: Annotated[bool, "fetch data sets that are not below data_root"] = True
