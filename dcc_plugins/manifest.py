@@ -158,6 +158,11 @@ def dcc_datasets() -> list[Component]:
             summary="two Gaussian classes that share a feature: section 3.2's data, generated",
         ),
         Component(
+            name="shared-features",
+            target="dcc_plugins.data.shared_features:SharedFeatures",
+            summary="generated patterns, with a dial for what classes have in common",
+        ),
+        Component(
             name="folder:PATH",
             target="dcc_plugins.data.folder:ImageFolder",
             summary="your own images: a folder per class",

@@ -75,4 +75,14 @@ STUDIES = [
         target="dcc_plugins.studies.contrast:Contrast",
         summary="section 3.2, figure 2: what class-wise and collective matching keep of two Gaussian classes",
     ),
+    Component(
+        name="digits-3-8",
+        target="dcc_plugins.studies.digits:Digits38",
+        summary="figure 3: in which half condensed digits put what tells them apart",
+    ),
+    Component(
+        name="shared-features",
+        target="dcc_plugins.studies.shared:SharedFeatures",
+        summary="when contrast pays: random, class-wise and collective against what classes have in common",
+    ),
 ]
