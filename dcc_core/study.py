@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from dcc_core.step import RunContext
 
 Row = Mapping[str, Any]
+CELLS = "cells"
+"""The folder of a table's cells, below that of the study."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,14 +118,16 @@ class Bench:
         config = configured(self.registry, Settings(), choices, self._under(options))
         return Job(config, self.registry, progress=self._display.shows).context()
 
-    def table(self, name: str, scale: str, *, options: Row | None = None) -> list[dict[str, Any]]:
-        """Rows of `dcc table` at a scale, every cell with these options: those missing below `out` are run there."""
+    def table(
+        self, name: str, scale: str, *, cells: Sequence[str] = (), options: Row | None = None
+    ) -> list[dict[str, Any]]:
+        """Rows of `dcc table` for some cells at a scale, with these options; those missing below `out` are run."""
         from dcc_core.table import table_named
         from dcc_core.tabling import Tabling
 
         spec, settings = table_named(self.registry, name), Settings()
         settings.add(self._under(options), "study", Rank.OPTION)
-        tabling = Tabling(spec, scale, spec.cells(scale), settings, self.registry, self.out / "cells")
+        tabling = Tabling(spec, scale, spec.cells(scale, cells), settings, self.registry, self.out / CELLS)
         return list(tabling.run(self._display).rows())
 
     @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from dcc_core.options import plain
 from dcc_core.registry import Registry
 from dcc_core.settings import Rank, Settings
 from dcc_core.stopwatch import Stopwatch
-from dcc_core.study import Bench, Findings, Row, Study
+from dcc_core.study import CELLS, Bench, Findings, Row, Study
 
 PAGE, SUMMARY = "page.md", "study.json"
 
@@ -66,7 +67,10 @@ def conducted(
 
     Raises DccError where the folder holds something and `overwrite` is not set; nothing in it has changed then.
     """
-    folder = RunFolder(out, overwrite=overwrite)
+    interrupted = not overwrite and out.is_dir() and [p.name for p in out.iterdir()] == [CELLS]
+    folder = RunFolder(out, overwrite=overwrite or interrupted)
+    if overwrite:
+        shutil.rmtree(out / CELLS, ignore_errors=True)
     clock = Stopwatch()
     bench = Bench(registry, what.runs, out, Path(platformdirs.user_cache_dir("dcc")) / "studies", display)
     with display.logging(), styled(), clock("study"), faults_of(what.title):

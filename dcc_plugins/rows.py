@@ -63,6 +63,11 @@ TABLES = [
         summary="table 5: no, simple and bi-level warm-up",
     ),
     Component(
+        name="warm-ups",
+        target="dcc_plugins.tables:warm_ups.toml",
+        summary="no, simple and bi-level warm-up on any data: -o data=mnist",
+    ),
+    Component(
         name="methods",
         target="dcc_plugins.tables:methods.toml",
         summary="losses of every kind at equal time, those of plugins_contrib among them",
@@ -79,6 +84,11 @@ STUDIES = [
         name="digits-3-8",
         target="dcc_plugins.studies.digits:Digits38",
         summary="figure 3: in which half condensed digits put what tells them apart",
+    ),
+    Component(
+        name="warm-up",
+        target="dcc_plugins.studies.warm_up:WarmUp",
+        summary="tables 4 and 5: no, simple and bi-level warm-up, on any data at any scale",
     ),
     Component(
         name="shared-features",
