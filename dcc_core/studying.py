@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -84,12 +85,13 @@ def conducted(
         "files": [*files, PAGE, SUMMARY],
         "options": what.options,
         "runs": what.runs,
-        "seconds": clock.so_far(),
+        "seconds": clock.so_far()["study"],
+        "cpu_seconds": sum(os.times()[:4]),
         "threads": torch.get_num_threads(),
         "versions": what.versions,
     }
     files[PAGE] = _page(what, findings).encode()
-    files[SUMMARY] = (json.dumps(summary, indent=1) + "\n").encode()
+    files[SUMMARY] = (json.dumps(summary, indent=1, ensure_ascii=False) + "\n").encode()
     for name, content in files.items():
         folder.write(name, content)
     return summary

@@ -247,6 +247,11 @@ def dcc_observers() -> list[Component]:
             target="dcc_plugins.observers:TensorBoard",
             summary="losses and accuracies for TensorBoard, in the run's folder",
         ),
+        Component(
+            name="ntk-velocity",
+            target="dcc_plugins.ntk:NtkVelocity",
+            summary="how fast the kernel of the matching loss turns, ntk_velocity.csv in the run's folder",
+        ),
     ]
 
 

@@ -86,6 +86,11 @@ STUDIES = [
         summary="figure 3: in which half condensed digits put what tells them apart",
     ),
     Component(
+        name="ntk-velocity",
+        target="dcc_plugins.studies.ntk_velocity:NtkVelocity",
+        summary="figure 4: how fast the kernel of matching turns, over network initialisations",
+    ),
+    Component(
         name="warm-up",
         target="dcc_plugins.studies.warm_up:WarmUp",
         summary="tables 4 and 5: no, simple and bi-level warm-up, on any data at any scale",

@@ -186,6 +186,6 @@ class Digits38(Study):
             axes.axhline(own, color="black", ls="--", lw=1, label="classes' means from each other")
             axes.set_title(f"{arrangement}: the {HALVES[arrangement]} half tells the classes apart")
             axes.set_xticks(range(len(METHODS)), list(METHODS))
-        pair[0].set(ylabel="energy in that half, %", ylim=(30, 80))
+        pair[0].set(ylabel="energy in that half, %", ylim=(40, 65))
         figure.legend(*pair[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
         return figure
