@@ -91,6 +91,11 @@ STUDIES = [
         summary="figure 4: how fast the kernel of matching turns, over network initialisations",
     ),
     Component(
+        name="alignment",
+        target="dcc_plugins.studies.alignment:Alignment",
+        summary="figure 6: alignment and uniformity of set files' features under networks trained on real images",
+    ),
+    Component(
         name="warm-up",
         target="dcc_plugins.studies.warm_up:WarmUp",
         summary="tables 4 and 5: no, simple and bi-level warm-up, on any data at any scale",

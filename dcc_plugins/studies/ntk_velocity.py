@@ -31,7 +31,7 @@ class NtkVelocity(Study):
 
     data: Annotated[str, "data source"] = "cifar10"
     ipc: Annotated[int, "images per class", Ge(1)] = 10
-    outer_loops: Annotated[int, "network initialisations", Ge(2)] = 5
+    outer_loops: Annotated[int, "network initialisations", Ge(2)] = 4
     inner_loops: Annotated[int, "image updates per network", Ge(3)] = 10
     seeds: Annotated[int, "runs of each method", Ge(1)] = 3
 

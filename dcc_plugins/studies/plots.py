@@ -15,7 +15,9 @@ from dcc_plugins.studies.words import spread
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MARKERS = "os^Dv"
+MARKERS = "os^DvPX"
+NUMBERS = {"class-wise": 0, "collective": 1, "collective, no warm-up": 2, "random": 3}
+"""Of colours and markers, the same in every figure."""
 
 
 def dots(axes: Axes, x: float, values: Sequence[float], number: int, label: str | None = None) -> None:

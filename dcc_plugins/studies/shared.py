@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, final
 from annotated_types import Ge
 
 from dcc_core import Bench, Findings, Study
-from dcc_plugins.studies.plots import curve
+from dcc_plugins.studies.plots import NUMBERS, curve
 from dcc_plugins.studies.words import markdown, page, spread, words
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ class SharedFeatures(Study):
     has patterns, initial images and networks of its own, the same for all methods.
     """
 
-    dial: Annotated[tuple[float, ...], "shares in common, 0 to 1"] = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9)
-    seeds: Annotated[int, "families, each of patterns of its own", Ge(2)] = 5
+    dial: Annotated[tuple[float, ...], "shares in common, 0 to 1"] = (0.0, 0.25, 0.5, 0.75, 0.9)
+    seeds: Annotated[int, "families, each of patterns of its own", Ge(2)] = 4
     ipc: Annotated[int, "images per class", Ge(1)] = 1
     outer_loops: Annotated[int, "network initialisations", Ge(1)] = 10
     nets: Annotated[int, "networks that score a set", Ge(1)] = 2
@@ -141,13 +141,13 @@ class SharedFeatures(Study):
 
         figure = Figure(figsize=(7.2, 3.1))
         left, right = figure.subplots(1, 2)
-        for number, (method, at) in enumerate(accuracies.items()):
-            curve(left, dial, [[100 * a for a in values] for values in at], number, method)
+        for method, at in accuracies.items():
+            curve(left, dial, [[100 * a for a in values] for values in at], NUMBERS[method], method)
         left.axhline(25, color="#888888", ls=":", lw=1)
         left.annotate("chance", (dial[0], 25.8), color="#555555")
         left.set(xlabel="share of the signal in common", ylabel="test accuracy, % (± std over seeds)")
         left.legend(loc="lower left", bbox_to_anchor=(0, 0.08))
-        for number, (name, at) in enumerate(gaps.items(), start=2):
+        for number, (name, at) in enumerate(gaps.items(), start=NUMBERS["collective"]):
             curve(right, dial, [[100 * g for g in values] for values in at], number, name)
             if (place := crossing(dial, [fmean(g) for g in at])) is not None:
                 right.axvline(place, color=f"C{number}", ls=":", lw=1)

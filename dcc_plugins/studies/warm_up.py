@@ -90,13 +90,13 @@ class WarmUp(Study):
         for axes, ipc in zip(figure.subplots(1, len(ipcs), squeeze=False)[0], ipcs, strict=True):
             for number, method in enumerate(methods):
                 means = [100 * row["mean"] for row in cells[method, ipc]]
-                bars = [_half_interval(row) for row in cells[method, ipc]]
+                bars = [100 * row["std"] for row in cells[method, ipc]]
                 places = [x + 0.12 * number for x in range(len(DESIGNS))]
                 axes.errorbar(places, means, bars, ls="", capsize=3, marker=MARKERS[number], label=method)
             axes.set_xticks(range(len(DESIGNS)), DESIGNS)
             axes.set(xlim=(-0.5, len(DESIGNS) - 0.5), xlabel="warm-up", title=f"{self.data}, {ipc}")
-        figure.axes[0].set_ylabel("test accuracy, %")
-        figure.axes[-1].legend(loc="best", title="95 % interval")
+        figure.axes[0].set_ylabel("test accuracy, % (± std over networks)")
+        figure.axes[-1].legend(loc="best")
         return figure
 
 
