@@ -80,9 +80,16 @@ class Bench:
     def __init__(self, registry: Registry, given: Mapping[str, Any], out: Path, cache: Path, display: Display) -> None:
         self.registry = registry
         self.out = out
+        self._condensed: list[dict[str, Any]] = []
         self._given = given
         self._cache = cache
         self._display = display
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """The options that all sets had in common which have been condensed, and the user's."""
+        first, *others = self._condensed or [{}]
+        return {k: v for k, v in first.items() if all(k in o and o[k] == v for o in others)} | dict(self._given)
 
     def seeds(self, count: int) -> range:
         """`count` seeds, from the user's on."""
@@ -96,6 +103,7 @@ class Bench:
         from dcc_core.python import condense
 
         how = {"set_index": set_index, "watch": watch, "registry": self.registry}
+        self._condensed.append(self._under(options))
         return condense(options=self._under(options), **how, **choices)
 
     def select(self, *, options: Row | None = None, set_index: int = 0, **choices: Any) -> CondensedSet:

@@ -16,6 +16,7 @@ import platformdirs
 import torch
 
 from dcc_core.builder import Builder
+from dcc_core.changes import FREE
 from dcc_core.display import Display
 from dcc_core.errors import DccError, faults_of
 from dcc_core.figures import check_matplotlib, rendered, styled
@@ -56,15 +57,15 @@ def chosen(registry: Registry, name: str, given: Settings) -> Chosen:
     builder.problems += names.problems
     builder.stop_on_problems()
     options = {key: plain(s.value) for key, s in builder.entries.items() if key != "study"}
-    tables = {key: plain(s.value) for key, s in runs.values.items()}
+    given_runs = {key: s.value for key, s in runs.values.items()}
     versions = builder.versions | {"torch": torch.__version__.partition("+")[0]}
-    return Chosen(builder.names["study"], study, builder.titles["study"], options, tables, versions)
+    return Chosen(builder.names["study"], study, builder.titles["study"], options, given_runs, versions)
 
 
 def conducted(
     what: Chosen, registry: Registry, out: Path, display: Display, *, overwrite: bool = False
 ) -> dict[str, Any]:
-    """Conduct a study and write its files; returns the summary, which is the content of `study.json`.
+    """Conduct a study and write its files; returns the content of `study.json`, and where that is.
 
     Raises DccError where the folder holds something and `overwrite` is not set; nothing in it has changed then.
     """
@@ -77,24 +78,24 @@ def conducted(
     with display.logging(), styled(), clock("study"), faults_of(what.title):
         findings = what.study.conduct(bench)
         files = _files(findings)
+    said = {key: plain(value) for key, value in bench.common.items() if key not in FREE}
     summary = {
         "study": what.name,
-        "out": str(out),
         "title": findings.title,
         "numbers": plain_numbers(findings.numbers),
         "files": [*files, PAGE, SUMMARY],
         "options": what.options,
-        "runs": what.runs,
+        "runs": said,
         "seconds": clock.so_far()["study"],
         "cpu_seconds": sum(os.times()[:4]),
         "threads": torch.get_num_threads(),
         "versions": what.versions,
     }
-    files[PAGE] = _page(what, findings).encode()
+    files[PAGE] = _page(what, findings, said).encode()
     files[SUMMARY] = (json.dumps(summary, indent=1, ensure_ascii=False) + "\n").encode()
     for name, content in files.items():
         folder.write(name, content)
-    return summary
+    return {"out": str(out)} | summary
 
 
 def plain_numbers(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,10 +120,11 @@ def _csv(name: str, rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
-def _page(what: Chosen, findings: Findings) -> str:
+def _page(what: Chosen, findings: Findings, runs: Row) -> str:
     """The study's text, and how it was made."""
-    words = {**what.options, **what.runs}
-    lines = [f"`dcc study {what.name}` with these options:", "", "| option | value |", "|---|---|"]
+    words = {**what.options, **runs}
+    head = f"`dcc study {what.name}`: its options, and those that its runs have in common and that are not defaults."
+    lines = [head, "", "| option | value |", "|---|---|"]
     lines += [f"| `{key}` | {_words(value)} |" for key, value in words.items()]
     versions = ", ".join(f"{name} {version}" for name, version in what.versions.items())
     made = (

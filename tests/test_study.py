@@ -40,7 +40,7 @@ def studied(tmp_path_factory):
 def test_it_writes_figures_numbers_and_a_page(studied):
     out, summary = studied
     assert sorted(summary["files"]) == sorted(p.name for p in out.iterdir())
-    assert json.loads((out / "study.json").read_text()) == summary
+    assert {"out": str(out), **json.loads((out / "study.json").read_text())} == summary
     assert (summary["study"], summary["options"]["study.steps"]) == ("contrast", 2)
     assert (out / "contrast.png").read_bytes().startswith(b"\x89PNG")
     assert b"<svg" in (out / "contrast.svg").read_bytes()
@@ -145,11 +145,17 @@ def rates(tmp_path):
 
 def test_a_plugins_study_runs_under_the_users_options(rates, tmp_path):
     """They outrank what the study sets, not what it compares; its own seeds begin at the user's."""
-    summary = rates(run__image_rate=0.25, run__seed=7, data="digits")
+    summary = rates(run__data_root=str(tmp_path), run__image_rate=0.25, run__seed=7, data="digits")
     with (tmp_path / "out" / "rates.csv").open(newline="") as file:
         assert list(csv.DictReader(file)) == [{"seed": str(s), "rate": "0.25", "data": "blobs"} for s in (7, 8)]
-    assert summary["runs"] == {"run.image_rate": 0.25, "run.seed": 7, "data": "digits"}
+    assert summary["runs"] == {
+        **{"run.image_rate": 0.25, "run.seed": 7, "data": "digits"},
+        **{"arch.width": 2, "run.inner_loops": 1, "run.network_steps": 0},
+    }
     assert summary["options"] == {"study.seeds": 2, "study.fails": False}
+    page = (tmp_path / "out" / "page.md").read_text()
+    assert "| `arch.width` | 2 |" in page
+    assert str(tmp_path) not in page + (tmp_path / "out" / "study.json").read_text()
 
 
 def test_a_study_that_fails_writes_nothing(rates, tmp_path):

@@ -1,6 +1,7 @@
 """The generated family and its crossing."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -76,11 +77,23 @@ def test_gaps_are_taken_seed_by_seed():
     assert gaps_of({"a": [[3, 5]], "b": [[1, 4]]}, "a", "b") == [[2, 1]]
 
 
-def test_the_study_runs(tmp_path):
+class Known(Bench):
+    """Accuracies that are known: class-wise falls faster than collective, and begins higher."""
+
+    def score(self, condensed, **how):
+        config = condensed.provenance.config
+        begins, falls = {"class-wise": (0.8, 0.5), "collective": (0.7, 0.2)}.get(config.get("loss"), (0.6, 0.6))
+        return SimpleNamespace(mean=begins - falls * config["data.share"] + 0.01 * config["run.seed"])
+
+
+def test_the_study_finds_a_crossing_that_is_known(tmp_path):
     given = {"arch.width": 2, "run.inner_loops": 1, "run.network_steps": 0, "data.train": 4, "data.test": 4}
-    bench = Bench(REGISTRY, given, tmp_path, tmp_path, Display(quiet=True))
+    bench = Known(REGISTRY, given, tmp_path, tmp_path, Display(quiet=True))
     with styled():
         found = SharedFeatures(dial=(0.0, 0.9), seeds=2, outer_loops=1, nets=1).conduct(bench)
-    assert len(found.tables["accuracies"]) == 2 * 2 * 4
-    assert all(0 <= r["accuracy"] <= 1 for r in found.tables["accuracies"])
+    rows = found.tables["accuracies"]
+    assert len(rows) == 2 * 2 * 4
+    assert len({r["accuracy"] for r in rows if r["method"] == "collective"}) == 4
+    assert found.numbers["collective − class-wise: crossing at share"] == pytest.approx(1 / 3)
+    assert "collective − class-wise: crosses 0 at share 0.33; 100 % of resamplings" in found.page
     assert "| 0.9 |" in found.page
