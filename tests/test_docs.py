@@ -14,9 +14,10 @@ from dcc_core.cli import cli, run
 from dcc_core.component import KINDS
 from dcc_core.config import resolve
 from dcc_core.facts import Sources
-from dcc_core.flags import RUN_FLAGS, SELECT_FLAGS, add_flags
+from dcc_core.flags import RUN_FLAGS, SELECT_FLAGS, STUDY_FLAGS, add_flags
 from dcc_core.registry import Origin
 from dcc_core.settings import Rank, Settings
+from dcc_core.studying import chosen
 from dcc_core.table import table_named
 
 ROOT = Path(__file__).parent.parent
@@ -106,6 +107,19 @@ def test_the_readmes_selections_resolve(command):
 def test_the_readmes_tables_have_the_cells(command):
     flags = cli.commands["table"].make_context("table", shlex.split(command)[2:]).params
     assert len(table_named(Registry.installed(), flags["name"]).cells(flags["scale"], flags["cells"])) > 5
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("dcc study")])
+def test_the_readmes_studies_have_the_options(command):
+    flags = cli.commands["study"].make_context("study", shlex.split(command)[2:]).params
+    given = add_flags(Settings(), STUDY_FLAGS, flags, flags["config_file"], flags["pairs"])
+    assert chosen(Registry.installed(), flags["name"], given).name == flags["name"]
+
+
+def test_the_readme_names_every_study():
+    names = [row.component.name for row in Registry.installed().components("study") if row.origin.provider == "builtin"]
+    assert len(names) > 5
+    assert [name for name in names if f"| `{name}` | " not in README.read_text().partition("## Studies")[2]] == []
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith(("dcc plugins", "dcc show"))])
