@@ -274,7 +274,7 @@ def table(
 @click.command(name="new-plugin")
 @click.argument("name")
 @click.option(
-    "--kind", required=True, help="loss, augmentation, architecture, data, parametrisation, selection, or format"
+    "--kind", required=True, help="loss, augmentation, architecture, data, parametrisation, selection, format, or study"
 )
 @click.option(
     "--in", "place", type=click.Path(path_type=Path), default=Path(), help="folder to write into  [default: .]"

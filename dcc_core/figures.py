@@ -57,6 +57,7 @@ def rendered(figure: Figure) -> dict[str, bytes]:
     found = {}
     for suffix, metadata in about.items():
         buffer = io.BytesIO()
-        figure.savefig(buffer, format=suffix, metadata=metadata)
+        with styled():  # the salt of an SVG's ids is looked up as it is written
+            figure.savefig(buffer, format=suffix, metadata=metadata)
         found[suffix] = buffer.getvalue()
     return found

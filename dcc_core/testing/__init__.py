@@ -24,6 +24,7 @@ from dcc_core.testing.data import DataConformance
 from dcc_core.testing.formats import FormatConformance
 from dcc_core.testing.losses import LossConformance, Moment
 from dcc_core.testing.sets import ParametrisationConformance, SelectionConformance
+from dcc_core.testing.studies import StudyConformance
 
 __all__ = [
     "ArchitectureConformance",
@@ -35,6 +36,7 @@ __all__ = [
     "Moment",
     "ParametrisationConformance",
     "SelectionConformance",
+    "StudyConformance",
     "job_of",
     "toys",
 ]
