@@ -36,5 +36,6 @@ class Penalised(MatchingLoss):
 
     def terms(self, step: Step, state: Any) -> Iterator[Part | Total]:
         yield from self.of.terms(step, state)
-        images = step.synthetic.batch(*step.classes).images
-        yield Part(self.weight * images.flatten(1).norm(dim=1).sum())
+        if step.classes:  # of several processes some may have none
+            images = step.synthetic.batch(*step.classes).images
+            yield Part(self.weight * images.flatten(1).norm(dim=1).sum())
