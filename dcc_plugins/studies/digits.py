@@ -50,7 +50,7 @@ class Digits38(Study):
     classes: Annotated[tuple[str, str], "two classes of MNIST; the first one is mirrored"] = ("3", "8")
     ipc: Annotated[int, "images per class", Ge(1)] = 10
     seeds: Annotated[int, "sets of each kind", Ge(1)] = 3
-    outer_loops: Annotated[int, "network initialisations", Ge(1)] = 8
+    outer_loops: Annotated[int, "network initialisations", Ge(1)] = 6
 
     def conduct(self, bench: Bench) -> Findings:
         sets: dict[tuple[str, str, int], CondensedSet] = {}
@@ -69,7 +69,7 @@ class Digits38(Study):
 
     def _how(self, arrangement: str, seed: int) -> dict[str, Any]:
         options = {"data.classes": self.classes, "data.mirrored": self.classes[:1] if arrangement == "mirrored" else ()}
-        options |= {"arch.width": 32, "run.real_batch": 64, "run.network_steps": 5, "run.inner_loops": 10}
+        options |= {"arch.width": 16, "run.real_batch": 64, "run.network_steps": 5, "run.inner_loops": 10}
         options |= {"run.outer_loops": self.outer_loops}
         return {"data": "mnist", "ipc": self.ipc, "seed": seed, "options": options}
 

@@ -55,7 +55,7 @@ class NtkVelocity(Study):
             own = {"method": method, "seed": seed, "step": step, "outer": report.outer, "inner": report.inner}
             rows.append({**own, "velocity": turned, "trace": trace})
 
-        options = {"arch.width": 32, "run.real_batch": 64, "run.network_steps": 5, "run.outer_loops": self.outer_loops}
+        options = {"arch.width": 16, "run.real_batch": 32, "run.network_steps": 5, "run.outer_loops": self.outer_loops}
         choices = {"data": self.data, "ipc": self.ipc, "inner_loops": self.inner_loops, "seed": seed}
         bench.condense(loss=METHODS[method], options=options, watch=watch, **choices)
         return rows

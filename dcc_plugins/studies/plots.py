@@ -40,6 +40,6 @@ def tiles(axes: Axes, s: CondensedSet, most: int = 10) -> None:
     count = min(most, int(torch.bincount(s.owners).min()))
     rows = [torch.cat(list(s.images[s.owners == k][:count]), dim=2) for k in range(len(s.class_names))]
     picture: Tensor = torch.cat(rows, dim=1).clamp(0, 1).permute(1, 2, 0)
-    axes.imshow(picture.squeeze(2).numpy(), cmap="gray", vmin=0, vmax=1)
+    axes.imshow(picture.squeeze(2).numpy(), cmap="gray", vmin=0, vmax=1, interpolation="none")
     axes.set(xticks=[], yticks=[])
     axes.grid(False)

@@ -60,8 +60,8 @@ class SharedFeatures(Study):
     has patterns, initial images and networks of its own, the same for all methods.
     """
 
-    dial: Annotated[tuple[float, ...], "shares in common, 0 to 1"] = (0.0, 0.25, 0.5, 0.75, 0.9)
-    seeds: Annotated[int, "families, each of patterns of its own", Ge(2)] = 4
+    dial: Annotated[tuple[float, ...], "shares in common, 0 to 1"] = (0.0, 0.4, 0.8, 0.9)
+    seeds: Annotated[int, "families, each of patterns of its own", Ge(2)] = 3
     ipc: Annotated[int, "images per class", Ge(1)] = 1
     outer_loops: Annotated[int, "network initialisations", Ge(1)] = 10
     nets: Annotated[int, "networks that score a set", Ge(1)] = 2
