@@ -2,7 +2,7 @@
 
 import pytest
 
-import dcc_core.tabling
+import dcc_core.cell
 import dcc_plugins.manifest
 from dcc_core import DccError, Registry
 from dcc_core.display import Display
@@ -30,7 +30,7 @@ def study(tmp_path):
 
 def test_it_compares_three_designs_and_goes_on_where_it_was_interrupted(study, tmp_path, monkeypatch):
     ran = []
-    execute = dcc_core.tabling.execute
+    execute = dcc_core.cell.execute
 
     def killed_at_the_third(config, *args, **more):
         if len(ran) == 2:
@@ -38,13 +38,11 @@ def test_it_compares_three_designs_and_goes_on_where_it_was_interrupted(study, t
         ran.append(config.loss.warmup)
         return execute(config, *args, **more)
 
-    monkeypatch.setattr(dcc_core.tabling, "execute", killed_at_the_third)
+    monkeypatch.setattr(dcc_core.cell, "execute", killed_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         study()
     assert ran == ["none", "simple"]
-    monkeypatch.setattr(
-        dcc_core.tabling, "execute", lambda c, *a, **m: ran.append(c.loss.warmup) or execute(c, *a, **m)
-    )
+    monkeypatch.setattr(dcc_core.cell, "execute", lambda c, *a, **m: ran.append(c.loss.warmup) or execute(c, *a, **m))
     summary = study()
     assert ran == ["none", "simple", "bi-level"]
     assert [n for n in summary["numbers"] if n.startswith("dcc/ipc1/")] == [
