@@ -39,5 +39,6 @@ from .step import (
     Step as Step,
     SummedGradients as SummedGradients,
 )
+from .study import Bench as Bench, Findings as Findings, Study as Study
 from .synthetic import Synthetic as Synthetic
 from .untrusted import read_npz as read_npz, read_tensor as read_tensor, read_torch as read_torch

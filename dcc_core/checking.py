@@ -14,7 +14,7 @@ from dcc_core.errors import DccError
 from dcc_core.found import Found, Origin, Provided
 from dcc_core.registry import Registry
 
-HEAVY = ("torch", "kornia", "timm", "torchvision", "sklearn")
+HEAVY = ("torch", "kornia", "timm", "torchvision", "sklearn", "matplotlib")
 """Packages that no manifest may import: every command would wait for them, `--help` too."""
 SLOW = 0.5
 """Seconds from which on a manifest's import is too slow."""

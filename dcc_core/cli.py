@@ -28,6 +28,7 @@ from dcc_core.listing import plugins, show
 from dcc_core.registry import Registry, kind_named
 from dcc_core.set_commands import convert, evaluate, inspect
 from dcc_core.settings import Settings
+from dcc_core.study_command import study
 from dcc_core.table_commands import sweep, table
 
 TOGETHER = ("run", "select", "eval")
@@ -217,7 +218,7 @@ def tune(
 @click.command(name="new-plugin")
 @click.argument("name")
 @click.option(
-    "--kind", required=True, help="loss, augmentation, architecture, data, parametrisation, selection, or format"
+    "--kind", required=True, help="loss, augmentation, architecture, data, parametrisation, selection, format, or study"
 )
 @click.option(
     "--in", "place", type=click.Path(path_type=Path), default=Path(), help="folder to write into  [default: .]"
@@ -236,7 +237,7 @@ def cli() -> None:
     """Dataset condensation: a few synthetic images per class on which networks train nearly as well."""
 
 
-for command in (run, select, evaluate, inspect, convert, table, sweep, tune, plugins, show, new_plugin):
+for command in (run, select, evaluate, inspect, convert, table, sweep, study, tune, plugins, show, new_plugin):
     cli.add_command(command)
 
 

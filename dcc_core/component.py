@@ -54,6 +54,7 @@ KINDS = (
     Kind("selection", "selection", "dcc_selections"),
     Kind("observer", "log", "dcc_observers"),
     Kind("format", "format", "dcc_formats"),
+    Kind("study", "study", "dcc_studies"),
     Kind("recipe", "recipe", "dcc_recipes", files=True),
     Kind("table", "table", "dcc_tables", files=True),
 )

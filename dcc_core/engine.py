@@ -73,7 +73,8 @@ def optimise(
                 guard.passed(outer)
                 if watch:
                     phase = loss.phase(step)
-                    watch(StepReport(set=set_index, outer=outer, inner=inner, loss=value, phase=phase))
+                    place = {"set": set_index, "outer": outer, "inner": inner}
+                    watch(StepReport(**place, loss=value, phase=phase, gradients=synthetic.gradients()))
                 if inner < run.inner_loops - 1:
                     network.train(synthetic, inner)
                     if keep:

@@ -71,6 +71,12 @@ TABLE_FLAGS = (
     Flag("--memory", "run.memory"),
     Flag("--data-root", "run.data_root"),
 )
+STUDY_FLAGS = (
+    Flag("--seed", "run.seed", "first seed of the study's runs"),
+    Flag("--device", "run.device"),
+    Flag("--memory", "run.memory"),
+    Flag("--data-root", "run.data_root"),
+)
 EVAL_FLAGS = (
     Flag("--arch", "score.arch", "network to score on, with options: resnet18,norm=batch; repeatable", True),
     Flag("--data", "data", "data source; needed where the set was made of your own files"),

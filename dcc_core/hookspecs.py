@@ -65,6 +65,11 @@ def dcc_formats() -> Iterable[Component]:  # pyright: ignore[reportReturnType]
 
 
 @hookspec
+def dcc_studies() -> Iterable[Component]:  # pyright: ignore[reportReturnType]
+    """Studies, arguments made with runs (`dcc study`): subclasses of `dcc_core.Study`."""
+
+
+@hookspec
 def dcc_recipes() -> Iterable[Component]:  # pyright: ignore[reportReturnType]
     """Recipes, named sets of option values: TOML files shipped as package data."""
 

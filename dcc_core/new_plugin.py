@@ -19,6 +19,7 @@ USES = {
     "parametrisation": "dcc-run --param {}",
     "selection": "dcc select --method {}",
     "format": "dcc convert set.safetensors out --to {}",
+    "study": "dcc study {}",
 }
 """Kinds there are templates for, and how a component of each is used."""
 
@@ -48,6 +49,7 @@ def new_plugin(name: str, kind: Kind, place: Path, registry: Registry) -> Path:
         "module": module,
         "cls": "".join(part.capitalize() for part in name.split("-")),
         "hook": kind.hook,
+        "dcc": "dcc[studies]" if kind.name == "study" else "dcc",
         "use": USES[kind.name].format(name),
         "conformance": f"{kind.name.capitalize()}Conformance",
         "more": "\n    embedded = True  # it reads no files; leave this out once it does"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from dcc_core.evaluate import Score
 
 
@@ -27,13 +30,23 @@ class RunInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class StepReport:
-    """One inner step: its place, the objective's value, and which part of a combinator gave it (`phase`)."""
+    """One inner step: its place, the objective's value, and which part of a combinator gave it (`phase`).
+
+    gradients: of the objective, with respect to what is learned as it was before the update, by name; for images (N,
+    C, H, W), class by class. They are the engine's own tensors, which the next step overwrites: look at them, and copy
+    what you keep.
+    """
 
     set: int
     outer: int
     inner: int
     loss: float
     phase: str
+    gradients: Mapping[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
+
+    def row(self) -> dict[str, Any]:
+        """What of it a table can hold: everything but the gradients."""
+        return {"set": self.set, "outer": self.outer, "inner": self.inner, "loss": self.loss, "phase": self.phase}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,7 +41,7 @@ def condense(
     Raises DccError (OptionError) for wrong names and values.
     """
     registry = registry or Registry.installed()
-    return Job(_config(registry, Settings(), choices, options), registry).condense(set_index, watch)
+    return Job(configured(registry, Settings(), choices, options), registry).condense(set_index, watch)
 
 
 def select(
@@ -58,7 +58,7 @@ def select(
     Raises DccError (OptionError) for wrong names and values, and where the selection needs what is not there.
     """
     registry = registry or Registry.installed()
-    return coreset(Job(_config(registry, Settings(), choices | {"selection": method}, options), registry), set_index)
+    return coreset(Job(configured(registry, Settings(), choices | {"selection": method}, options), registry), set_index)
 
 
 def score(
@@ -121,12 +121,13 @@ def _job_of(
     s: CondensedSet, registry: Registry | None, choices: Mapping[str, Any], options: Mapping[str, Any] | None
 ) -> Job:
     registry = registry or Registry.installed()
-    return Job(_config(registry, own_settings(s, registry), choices, options), registry)
+    return Job(configured(registry, own_settings(s, registry), choices, options), registry)
 
 
-def _config(
+def configured(
     registry: Registry, settings: Settings, choices: Mapping[str, Any], options: Mapping[str, Any] | None
 ) -> Config:
+    """The configuration of such arguments, over settings. Raises OptionError with all that is wrong."""
     settings.add(options or {}, "options", Rank.OPTION)
     settings.add({_key_of(name): value for name, value in choices.items()}, "argument", Rank.FLAG)
     return resolve(registry, settings)

@@ -303,7 +303,7 @@ class _Run:
         with self.display.track(what, outer * inner) as progress:
 
             def watch(report: StepReport) -> None:
-                self.folder.metric(vars(report))
+                self.folder.metric(report.row())
                 note = f"outer {report.outer + 1}/{outer} {report.phase} loss {report.loss:.4g}"
                 progress(report.outer * inner + report.inner + 1, " ".join(note.split()))
                 self.observed.notify("dcc_step_finished", report=report)

@@ -105,6 +105,10 @@ class Synthetic:
         """Everything learned, by name: what to watch, and what to keep."""
         return {**{name: self.stored[name] for name in self._learnable}, **self.learned}
 
+    def gradients(self) -> dict[str, Tensor]:
+        """What backward has gathered since it was last forgotten, by the names of `tensors`."""
+        return {name: t.grad for name, t in self.tensors().items() if t.grad is not None}
+
     def zero_gradients(self) -> None:
         """Forget the gradients of the last step."""
         for tensor in self.tensors().values():

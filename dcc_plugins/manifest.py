@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dcc_core.component import Component
 from dcc_core.hookspecs import hookimpl
+from dcc_plugins.rows import FORMATS, STUDIES, TABLES
 
 
 @hookimpl
@@ -28,6 +29,11 @@ def dcc_losses() -> list[Component]:
             name="warmup",
             target="dcc_core.combine:Warmup",
             summary="one loss in the first inner steps of the first outer loops, another one otherwise",
+        ),
+        Component(
+            name="penalised",
+            target="dcc_plugins.penalty:Penalised",
+            summary="a loss with a penalty on the norms of the images (eq. 4)",
         ),
     ]
 
@@ -87,6 +93,11 @@ def dcc_architectures() -> list[Component]:
         ),
         Component(name="mlp", target="dcc_plugins.networks.small:MLP", summary="two hidden layers of 128"),
         Component(
+            name="along",
+            target="dcc_plugins.networks.fixed:Along",
+            summary="two classes by the first number of the image, untrained: section 3.2's classifier",
+        ),
+        Component(
             name="timm/<model>",
             target="dcc_plugins.networks.timm_models:TimmModel",
             summary="any classifier of timm, with random initial weights",
@@ -140,6 +151,16 @@ def dcc_datasets() -> list[Component]:
             summary="downsampled ImageNet: automobile, terrier, fish, lizard, truck, insect, or any synset",
             family=True,
             members="dcc_plugins.data.wordnet:names",
+        ),
+        Component(
+            name="gaussians",
+            target="dcc_plugins.data.gaussians:Gaussians",
+            summary="two Gaussian classes that share a feature: section 3.2's data, generated",
+        ),
+        Component(
+            name="shared-features",
+            target="dcc_plugins.data.shared_features:SharedFeatures",
+            summary="generated patterns, with a dial for what classes have in common",
         ),
         Component(
             name="folder:PATH",
@@ -226,39 +247,22 @@ def dcc_observers() -> list[Component]:
             target="dcc_plugins.observers:TensorBoard",
             summary="losses and accuracies for TensorBoard, in the run's folder",
         ),
+        Component(
+            name="ntk-velocity",
+            target="dcc_plugins.ntk:NtkVelocity",
+            summary="how fast the kernel of the matching loss turns, ntk_velocity.csv in the run's folder",
+        ),
     ]
 
 
 @hookimpl
 def dcc_formats() -> list[Component]:
-    return [
-        Component(
-            name="vico",
-            target="dcc_plugins.formats.vico:Vico",
-            summary="res_*.pt of VICO's code (DC, DSA, DM) and of the official DCC code",
-        ),
-        Component(
-            name="mtt", target="dcc_plugins.formats.tensors:Mtt", summary="images_best.pt and labels_best.pt of MTT"
-        ),
-        Component(
-            name="datm",
-            target="dcc_plugins.formats.tensors:Datm",
-            summary="MTT's files with soft labels and a learned rate, of DATM",
-        ),
-        Component(name="idc", target="dcc_plugins.formats.idc:Idc", summary="data.pt of IDC"),
-        Component(name="kip", target="dcc_plugins.formats.kip:Kip", summary="npz files of Kernel Inducing Points"),
-        Component(
-            name="dd-ranking",
-            target="dcc_plugins.formats.tensors:DDRanking",
-            summary="images.pt and labels.pt for DD-Ranking",
-        ),
-        Component(name="png", target="dcc_plugins.formats.image_folder:Png", summary="PNGs in a folder per class"),
-        Component(
-            name="hf",
-            target="dcc_plugins.formats.hugging_face:HuggingFace",
-            summary="a folder for Hugging Face's datasets: Parquet with PNGs",
-        ),
-    ]
+    return FORMATS
+
+
+@hookimpl
+def dcc_studies() -> list[Component]:
+    return STUDIES
 
 
 @hookimpl
@@ -279,40 +283,4 @@ def dcc_recipes() -> list[Component]:
 
 @hookimpl
 def dcc_tables() -> list[Component]:
-    return [
-        Component(
-            name="overview",
-            target="dcc_plugins.tables:overview.toml",
-            summary="coresets and condensed sets on CIFAR-10 and insects, for small machines",
-        ),
-        Component(
-            name="fine-grained",
-            target="dcc_plugins.tables:fine_grained.toml",
-            summary="table 1: fine-grained ImageNet32",
-        ),
-        Component(
-            name="benchmarks",
-            target="dcc_plugins.tables:benchmarks.toml",
-            summary="table 2: SVHN, CIFAR-10 and CIFAR-100, with coresets, KIP and full data",
-        ),
-        Component(
-            name="cross-architecture",
-            target="dcc_plugins.tables:cross_architecture.toml",
-            summary="table 3: sets condensed with ConvNet, scored on five networks",
-        ),
-        Component(
-            name="warm-up",
-            target="dcc_plugins.tables:warm_up.toml",
-            summary="table 4: with and without the bi-level warm-up",
-        ),
-        Component(
-            name="warm-up-design",
-            target="dcc_plugins.tables:warm_up_design.toml",
-            summary="table 5: no, simple and bi-level warm-up",
-        ),
-        Component(
-            name="methods",
-            target="dcc_plugins.tables:methods.toml",
-            summary="losses of every kind at equal time, those of plugins_contrib among them",
-        ),
-    ]
+    return TABLES

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import importlib.util
 import io
 import math
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, final
@@ -18,7 +17,7 @@ from annotated_types import Ge
 
 from dcc_core import Observer, RunInfo, ScoreReport, StepReport, hookimpl
 
-STEPS = tuple(f.name for f in dataclasses.fields(StepReport))
+STEPS = ("set", "outer", "inner", "loss", "phase")
 SCORES = ("set", "subject", "architecture", "protocol", "version", "mean", "std", "accuracies")
 
 
@@ -46,19 +45,15 @@ class _CsvFiles:
         self._every, self._inner_loops = every, inner_loops
 
     def begin(self, resumes_at: tuple[int, int, int] | None) -> None:
-        """Head the tables, and keep of an interrupted run's the rows of steps that will not be taken again."""
-        steps = []
-        if resumes_at and self._steps.exists():
-            rows = csv.reader(self._steps.read_text(encoding="utf-8").splitlines())
-            steps = [row for row in rows if len(row) == len(STEPS) and _place(row) < resumes_at]
-        _replace(self._steps, "".join(map(_line, [STEPS, *steps])))
+        """Head the tables; those of an interrupted run go on."""
+        head_steps(self._steps, STEPS, resumes_at)
         if not (resumes_at and self._scores.exists()):
             _replace(self._scores, _line(SCORES))
 
     @hookimpl
     def dcc_step_finished(self, report: StepReport) -> None:
         if (report.outer * self._inner_loops + report.inner) % self._every == 0:
-            _append(self._steps, [getattr(report, name) for name in STEPS])
+            append_row(self._steps, list(report.row().values()))
 
     @hookimpl
     def dcc_evaluated(self, report: ScoreReport) -> None:
@@ -66,7 +61,7 @@ class _CsvFiles:
         own = [report.set, report.subject, s.architecture, s.protocol, s.version, s.mean, s.std]
         row = [*own, " ".join(map(str, s.accuracies))]
         if _line(row) not in self._scores.read_text(encoding="utf-8"):  # told again where a run goes on
-            _append(self._scores, row)
+            append_row(self._scores, row)
 
 
 @final
@@ -120,13 +115,23 @@ def _place(row: list[str]) -> tuple[float, ...]:
         return (math.inf,)
 
 
+def head_steps(file: Path, heads: Sequence[str], resumes_at: tuple[int, int, int] | None) -> None:
+    """Begin a table of steps, and keep of an interrupted run's the rows of steps that will not be taken again."""
+    steps = []
+    if resumes_at and file.exists():
+        rows = csv.reader(file.read_text(encoding="utf-8").splitlines())
+        steps = [row for row in rows if len(row) == len(heads) and _place(row) < resumes_at]
+    _replace(file, "".join(map(_line, [heads, *steps])))
+
+
 def _replace(file: Path, text: str) -> None:
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(file)
 
 
-def _append(file: Path, values: list[Any]) -> None:
+def append_row(file: Path, values: list[Any]) -> None:
+    """Add a row to a table, which is closed again at once."""
     with file.open("a", encoding="utf-8") as opened:
         opened.write(_line(values))
 

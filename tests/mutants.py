@@ -11,6 +11,7 @@ from dcc_core import (
     Augmentation,
     DataSource,
     DccError,
+    Findings,
     Format,
     ImageSet,
     MatchingLoss,
@@ -19,6 +20,7 @@ from dcc_core import (
     RealData,
     Selection,
     State,
+    Study,
     Total,
     read_tensor,
     seeded,
@@ -631,3 +633,50 @@ class Shakes(Keeps):
     def load(self, path):
         torch.rand(1)
         return super().load(path)
+
+
+# Studies
+
+
+@mutant
+class Shows(Study):
+    """A number, drawn."""
+
+    def conduct(self, bench):
+        from matplotlib.figure import Figure
+
+        figure = Figure()
+        figure.subplots().plot([1, 2])
+        rows = [{"x": 1}, {"x": 2}]
+        return Findings(title="", page="![x](x.png)", numbers={"x": 1}, tables={"x": rows}, figures={"x": figure})
+
+
+@mutant
+class Hides(Shows):
+    def conduct(self, bench):
+        return replace(super().conduct(bench), page="")
+
+
+@mutant
+class Ragged(Shows):
+    def conduct(self, bench):
+        return replace(super().conduct(bench), tables={"x": [{"x": 1}, {"y": 1}]})
+
+
+@mutant
+class Endless(Shows):
+    def conduct(self, bench):
+        return replace(super().conduct(bench), numbers={"x": float("inf")})
+
+
+@mutant
+class Whims(Shows):
+    def conduct(self, bench):
+        return replace(super().conduct(bench), numbers={"x": next(CALLS)})
+
+
+@mutant
+class Gambles(Shows):
+    def conduct(self, bench):
+        torch.rand(1)
+        return super().conduct(bench)

@@ -37,6 +37,7 @@ ARCHITECTURES = ["Small", "WideLogits", "MapFeatures", "Batchwise", "Hidden", "F
 SOURCES = ["Tiny", "Floats", "Nameless", "Bytes", "Shuffled", "Suggests", "Silent", "Stirs"]
 PARAMETRISATIONS = ["Plain", "Cropped", "Together", "Frozen", "Elsewhere", "Dice"]
 FORMATS = ["Keeps", "Rounds", "Relabels", "Counts", "Scribbles", "Trusts", "Vague", "Unpickles", "Shakes"]
+STUDIES = ["Shows", "Hides", "Ragged", "Endless", "Whims", "Gambles"]
 SELECTIONS = ["Picks", "Fewer", "Twice", "Others", "Moody", "Tosses"]
 
 
@@ -77,3 +78,8 @@ def dcc_selections():
 @hookimpl
 def dcc_formats():
     return rows(FORMATS)
+
+
+@hookimpl
+def dcc_studies():
+    return rows(STUDIES)

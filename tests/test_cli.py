@@ -25,7 +25,10 @@ TABLE_FLAGS = shlex.split("""
 --cells --scale --seed --sets --eval-nets --device --memory --data-root --config -o --on --cell-cpus --cell-gpus --out
 --overwrite --json --quiet
 """)
-HEAVY = ("torch", "kornia", "timm", "torchvision", "sklearn")
+STUDY_FLAGS = shlex.split("""
+name --seed --device --memory --data-root --config -o --out --overwrite --json --quiet
+""")
+HEAVY = ("torch", "kornia", "timm", "torchvision", "sklearn", "matplotlib")
 FLAGS = shlex.split("""
 --data --loss --aug --arch --param --recipe --ipc --seed --sets --outer-loops --budget --inner-loops --network-steps
 --init --protocol --eval-arch --eval-nets --log --device --memory --data-root --config -o --dry-run --resume
@@ -56,6 +59,8 @@ def invoke(command, *arguments):
         ["convert", "a", "b", "--from", "vicco"],
         ["convert", "--help"],
         ["inspect", "--help"],
+        ["study", "--help"],
+        ["study", "contrst"],
         ["run", "--config", "missing.toml"],
     ],
 )
@@ -74,12 +79,13 @@ def test_light_commands_import_nothing_heavy(arguments):
 def test_the_surface_is_frozen():
     flags = [o for p in run.params for o in p.opts]
     assert flags == FLAGS
-    commands = "convert eval inspect new-plugin plugins run select show sweep table tune"
+    commands = "convert eval inspect new-plugin plugins run select show study sweep table tune"
     assert sorted(cli.commands) == commands.split()
     assert [o for p in cli.commands["convert"].params for o in p.opts] == CONVERT_FLAGS
     assert [o for p in cli.commands["inspect"].params for o in p.opts] == ["file", "--grid", "--check", "--json"]
     assert [o for p in cli.commands["eval"].params for o in p.opts] == EVAL_FLAGS
     assert [o for p in cli.commands["select"].params for o in p.opts] == SELECT_FLAGS
+    assert [o for p in cli.commands["study"].params for o in p.opts] == STUDY_FLAGS
     assert [o for p in cli.commands["table"].params for o in p.opts] == ["name", *TABLE_FLAGS]
     assert [o for p in cli.commands["sweep"].params for o in p.opts] == ["file", *TABLE_FLAGS]
     tune = [o for p in cli.commands["tune"].params for o in p.opts]
@@ -179,6 +185,7 @@ def test_plugins_lists_every_component():
         "selection",
         "observer",
         "format",
+        "study",
         "recipe",
         "table",
     }

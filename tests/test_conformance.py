@@ -16,6 +16,7 @@ from dcc_core.testing import (
     LossConformance,
     ParametrisationConformance,
     SelectionConformance,
+    StudyConformance,
 )
 
 ROOT = Path(__file__).parent.parent
@@ -119,6 +120,18 @@ class TestPng(Here, FormatConformance):
 
 class TestHuggingFace(Here, FormatConformance):
     component, tolerance = "hf", 1 / 510
+
+
+class TestContrast(Here, StudyConformance):
+    component, options = "contrast", {"ratios": (1.0,), "shown": 1.0, "steps": 1, "count": 40, "seeds": 1}
+
+
+class TestNtkVelocity(Here, StudyConformance):
+    component, settings, options = (
+        "ntk-velocity",
+        {"arch.width": 2, "run.network_steps": 0, "run.real_batch": 4},
+        {"data": "digits", "ipc": 1, "outer_loops": 2, "inner_loops": 3, "seeds": 1},
+    )
 
 
 class TestInstalled(SelectionConformance):

@@ -101,6 +101,14 @@ MUTANTS = {
         "Unpickles": ("test_nothing_in_a_file_runs", "nothing in a file runs; a command in 'images.pt' did"),
         "Shakes": GLOBAL,
     },
+    testing.StudyConformance: {
+        "Shows": None,
+        "Hides": ("test_figures_stand_on_the_page", r"figures stand on the page .* it has \['x.png'\] and links \[\]"),
+        "Ragged": ("test_tables_have_rows_of_equal_keys", r"'x' has \['x'\] and \['y'\]"),
+        "Endless": ("test_numbers_are_plain", "numbers are plain and finite; 'x' is inf"),
+        "Whims": ("test_the_same_seed_gives_the_same_bytes", "the same bytes; those of numbers differ"),
+        "Gambles": GLOBAL,
+    },
     testing.SelectionConformance: {
         "Picks": None,
         "Fewer": ("test_it_picks_as_many_as_are_asked_for", r"it picks 3 images of every class; it gave \[2, 2, 2\]"),

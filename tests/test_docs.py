@@ -14,9 +14,10 @@ from dcc_core.cli import cli, run
 from dcc_core.component import KINDS
 from dcc_core.config import resolve
 from dcc_core.facts import Sources
-from dcc_core.flags import RUN_FLAGS, SELECT_FLAGS, add_flags
+from dcc_core.flags import RUN_FLAGS, SELECT_FLAGS, STUDY_FLAGS, add_flags
 from dcc_core.registry import Origin
 from dcc_core.settings import Rank, Settings
+from dcc_core.studying import chosen
 from dcc_core.table import sweep_in, table_named
 
 ROOT = Path(__file__).parent.parent
@@ -128,6 +129,19 @@ def test_the_readmes_sweep_resolves(tmp_path):
     for cell in cells:
         config = resolve(Registry.installed(), cell.settings("the README"))
         assert (config.names["data"], config.score.nets) == ("digits", 3)
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("dcc study")])
+def test_the_readmes_studies_have_the_options(command):
+    flags = cli.commands["study"].make_context("study", shlex.split(command)[2:]).params
+    given = add_flags(Settings(), STUDY_FLAGS, flags, flags["config_file"], flags["pairs"])
+    assert chosen(Registry.installed(), flags["name"], given).name == flags["name"]
+
+
+def test_the_readme_names_every_study():
+    names = [row.component.name for row in Registry.installed().components("study") if row.origin.provider == "builtin"]
+    assert len(names) > 5
+    assert [name for name in names if f"| `{name}` | " not in README.read_text().partition("## Studies")[2]] == []
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith(("dcc plugins", "dcc show"))])

@@ -119,6 +119,9 @@ def test_the_examples_condense_together(package, tmp_path, monkeypatch):
 
     scores = ["accuracy/condensed/linear", "accuracy/random/linear"]
     assert wandb.told == ["mine", "loss/set 0", "loss/set 0", *scores, 0]
+    studied = CliRunner().invoke(cli, ["study", "brighter", "--quiet", "--out", str(tmp_path / "brighter")])
+    assert studied.exit_code == 0, studied.stderr
+    assert (tmp_path / "brighter" / "brighter.svg").exists()
     listed = CliRunner().invoke(cli, ["plugins"]).stdout
     assert all(name in listed for name in ("quick", "mine", "stripes:CLASSES"))
 

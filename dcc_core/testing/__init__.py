@@ -22,6 +22,7 @@ from dcc_core.testing.formats import FormatConformance
 from dcc_core.testing.losses import LossConformance, Moment
 from dcc_core.testing.processes import in_processes, learned
 from dcc_core.testing.sets import ParametrisationConformance, SelectionConformance
+from dcc_core.testing.studies import StudyConformance
 
 __all__ = [
     "ArchitectureConformance",
@@ -33,6 +34,7 @@ __all__ = [
     "Moment",
     "ParametrisationConformance",
     "SelectionConformance",
+    "StudyConformance",
     "in_processes",
     "job_of",
     "learned",

@@ -1,0 +1,108 @@
+"""Rows of the manifest that are many: formats, tables and studies. Strings only."""
+
+from __future__ import annotations
+
+from dcc_core import Component
+
+FORMATS = [
+    Component(
+        name="vico",
+        target="dcc_plugins.formats.vico:Vico",
+        summary="res_*.pt of VICO's code (DC, DSA, DM) and of the official DCC code",
+    ),
+    Component(name="mtt", target="dcc_plugins.formats.tensors:Mtt", summary="images_best.pt and labels_best.pt of MTT"),
+    Component(
+        name="datm",
+        target="dcc_plugins.formats.tensors:Datm",
+        summary="MTT's files with soft labels and a learned rate, of DATM",
+    ),
+    Component(name="idc", target="dcc_plugins.formats.idc:Idc", summary="data.pt of IDC"),
+    Component(name="kip", target="dcc_plugins.formats.kip:Kip", summary="npz files of Kernel Inducing Points"),
+    Component(
+        name="dd-ranking",
+        target="dcc_plugins.formats.tensors:DDRanking",
+        summary="images.pt and labels.pt for DD-Ranking",
+    ),
+    Component(name="png", target="dcc_plugins.formats.image_folder:Png", summary="PNGs in a folder per class"),
+    Component(
+        name="hf",
+        target="dcc_plugins.formats.hugging_face:HuggingFace",
+        summary="a folder for Hugging Face's datasets: Parquet with PNGs",
+    ),
+]
+
+TABLES = [
+    Component(
+        name="overview",
+        target="dcc_plugins.tables:overview.toml",
+        summary="coresets and condensed sets on CIFAR-10 and insects, for small machines",
+    ),
+    Component(
+        name="fine-grained",
+        target="dcc_plugins.tables:fine_grained.toml",
+        summary="table 1: fine-grained ImageNet32",
+    ),
+    Component(
+        name="benchmarks",
+        target="dcc_plugins.tables:benchmarks.toml",
+        summary="table 2: SVHN, CIFAR-10 and CIFAR-100, with coresets, KIP and full data",
+    ),
+    Component(
+        name="cross-architecture",
+        target="dcc_plugins.tables:cross_architecture.toml",
+        summary="table 3: sets condensed with ConvNet, scored on five networks",
+    ),
+    Component(
+        name="warm-up",
+        target="dcc_plugins.tables:warm_up.toml",
+        summary="table 4: with and without the bi-level warm-up",
+    ),
+    Component(
+        name="warm-up-design",
+        target="dcc_plugins.tables:warm_up_design.toml",
+        summary="table 5: no, simple and bi-level warm-up",
+    ),
+    Component(
+        name="warm-ups",
+        target="dcc_plugins.tables:warm_ups.toml",
+        summary="no, simple and bi-level warm-up on any data: -o data=mnist",
+    ),
+    Component(
+        name="methods",
+        target="dcc_plugins.tables:methods.toml",
+        summary="losses of every kind at equal time, those of plugins_contrib among them",
+    ),
+]
+
+STUDIES = [
+    Component(
+        name="contrast",
+        target="dcc_plugins.studies.contrast:Contrast",
+        summary="section 3.2, figure 2: what class-wise and collective matching keep of two Gaussian classes",
+    ),
+    Component(
+        name="digits-3-8",
+        target="dcc_plugins.studies.digits:Digits38",
+        summary="figure 3: in which half condensed digits put what tells them apart",
+    ),
+    Component(
+        name="ntk-velocity",
+        target="dcc_plugins.studies.ntk_velocity:NtkVelocity",
+        summary="figure 4: how fast the kernel of matching turns, over network initialisations",
+    ),
+    Component(
+        name="alignment",
+        target="dcc_plugins.studies.alignment:Alignment",
+        summary="figure 6: alignment and uniformity of set files' features under networks trained on real images",
+    ),
+    Component(
+        name="warm-up",
+        target="dcc_plugins.studies.warm_up:WarmUp",
+        summary="tables 4 and 5: no, simple and bi-level warm-up, on any data at any scale",
+    ),
+    Component(
+        name="shared-features",
+        target="dcc_plugins.studies.shared:SharedFeatures",
+        summary="when contrast pays: random, class-wise and collective against what classes have in common",
+    ),
+]
