@@ -10,7 +10,7 @@ from torch import Tensor
 from dcc_core.contracts import picked
 from dcc_core.errors import DccError, faults_of
 from dcc_core.provenance import provenance_of_coreset, provenance_of_random
-from dcc_core.setfile import CondensedSet
+from dcc_core.setfile import CondensedSet, Provenance
 from dcc_core.step import RunContext
 
 if TYPE_CHECKING:
@@ -34,9 +34,14 @@ def selected(job: Job, run: RunContext, n: int) -> Tensor:
 def coreset(job: Job, set_index: int = 0) -> CondensedSet:
     """The images that the selection picks, `run.ipc` of every class, exactly as they are."""
     run = job.context(set_index)
-    chosen = selected(job, run, run.ipc)
-    images, labels = run.data.train.images[chosen].to(torch.float32) / 255, run.data.train.labels[chosen]
-    return CondensedSet({"images": images, "labels": labels, "owners": labels}, provenance_of_coreset(job, set_index))
+    return real_set(job, selected(job, run, run.ipc), provenance_of_coreset(job, set_index))
+
+
+def real_set(job: Job, chosen: Tensor, provenance: Provenance) -> CondensedSet:
+    """Training images as a set, exactly as they are. chosen: their indices, class by class."""
+    train = job.data.train
+    images, labels = train.images[chosen].to(torch.float32) / 255, train.labels[chosen]
+    return CondensedSet({"images": images, "labels": labels, "owners": labels}, provenance)
 
 
 def random_set(job: Job, like: CondensedSet) -> CondensedSet:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from dcc_core import options
-from dcc_core.builder import ENGINE_SECTIONS
+from dcc_core.builder import SECTIONS
 from dcc_core.errors import DccError, IncompleteError, PluginWarning
 from dcc_core.registry import Provided, Registry, kind_named
 
@@ -76,8 +76,8 @@ def show(kind: str, name: str | None, as_json: bool) -> None:
     """
     registry = Registry.installed()
     key, found, chosen = kind, None, ""
-    if kind in ENGINE_SECTIONS:
-        cls = ENGINE_SECTIONS[kind]
+    if kind in SECTIONS:
+        cls = SECTIONS[kind]
     else:
         k = kind_named(kind)
         if name is None:
