@@ -56,12 +56,13 @@ class Comparison:
         try:
             with display.logging(), interrupts.installed():
                 self._write_plan()
-                outcomes = {
-                    (memory.label, seed): Branch(self._plan, memory, seed, self._folder(memory, seed), maker).run()
-                    for seed in self._plan.seeds
-                    for memory in self._plan.memories
-                }
-                return self._written(outcomes)
+                outcomes: dict[tuple[str, int], Outcome] = {}
+                for seed in self._plan.seeds:
+                    for memory in self._plan.memories:
+                        branch = Branch(self._plan, memory, seed, self._folder(memory, seed), maker)
+                        outcomes[memory.label, seed] = branch.run()
+                    results = self._written(outcomes)
+                return results
         except (Exception, KeyboardInterrupt) as error:
             kept = f"what was done so far is in '{self._out}'; the same command with --out '{self._out}' goes on"
             if isinstance(error, KeyboardInterrupt):
@@ -80,8 +81,9 @@ class Comparison:
             "threads": torch.get_num_threads(),
             "peak_memory_bytes": peak_memory(job.device),
         }
+        seeds = list(dict.fromkeys(seed for _, seed in outcomes))
         stages = {s.label: j.data for s, j in zip(plan.stages, plan.learner, strict=True)}
-        results = Results(stages, [m.label for m in plan.memories], plan.seeds, outcomes, about)
+        results = Results(stages, [m.label for m in plan.memories], seeds, outcomes, about)
         for name, content in results.files(plot=plan.options.plot).items():
             write_atomically(self._out / name, content)
         return results
