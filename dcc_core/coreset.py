@@ -14,6 +14,7 @@ from dcc_core.setfile import CondensedSet, Provenance
 from dcc_core.step import RunContext
 
 if TYPE_CHECKING:
+    from dcc_core.config import Config
     from dcc_core.job import Job
 
 
@@ -22,13 +23,18 @@ def selected(job: Job, run: RunContext, n: int) -> Tensor:
 
     Raises DccError where the selection breaks its contract, or keeps every image.
     """
-    if job.config.selection.whole:
-        raise DccError(
-            f"selection '{job.config.names['selection']}' keeps every image, not {n} of each class; "
-            "it can be scored by `dcc select` alone"
-        )
+    check_partial(job.config)
     with faults_of(run.titled("selection")):
         return picked(job.config.selection.select(run.data, n, run), n, run.data)
+
+
+def check_partial(config: Config) -> None:
+    """Raise DccError where the selection keeps every image."""
+    if config.selection.whole:
+        raise DccError(
+            f"selection '{config.names['selection']}' keeps every image, not {config.run.ipc} of each class; "
+            "it can be scored by `dcc select` alone"
+        )
 
 
 def coreset(job: Job, set_index: int = 0) -> CondensedSet:

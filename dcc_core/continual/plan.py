@@ -7,11 +7,12 @@ from pathlib import Path
 
 import platformdirs
 
-from dcc_core.arrange import arranged
+from dcc_core.arrange import load
 from dcc_core.config import Config, resolve
 from dcc_core.continual.options import ContinualOptions
 from dcc_core.continual.specs import NO_AUGMENTATION, NOTHING, MemorySpec, StageSpec
-from dcc_core.continual.stages import Prepared, cut, loaded_stage, together
+from dcc_core.continual.stages import Prepared, cut, together
+from dcc_core.coreset import check_partial
 from dcc_core.data import RealData
 from dcc_core.errors import DccError
 from dcc_core.job import Job
@@ -44,7 +45,8 @@ class Plan:
         self.memories = memories
         self._given = given
         self._registry = registry
-        self.stages, loaded = self._loaded(stages, progress)
+        self.stages = [part for spec in stages for part in self._cut(spec, progress)]
+        loaded = [self._load(spec, progress) for spec in self.stages]
         self._data = together(loaded, [s.label for s in self.stages], options)
         configs = [self._learner(stage) for stage in self.stages]
         self._check_networks(configs)
@@ -65,6 +67,8 @@ class Plan:
         settings = memory.over(self.stages[stage].over(self._given))
         settings.add({"run.seed": seed}, "continual.seeds", Rank.FLAG)
         config = resolve(self._registry, settings)
+        if memory.made == "selection":
+            check_partial(config)
         if config.run.budget is not None:
             raise DccError("run.budget: memories are made by a number of outer loops, not in a time; leave it out")
         return config
@@ -83,23 +87,22 @@ class Plan:
         settings.add({"run.network_aug": self.options.aug or (NO_AUGMENTATION,)}, "continual.aug", Rank.FLAG)
         return resolve(self._registry, settings)
 
-    def _loaded(self, specs: list[StageSpec], progress: bool) -> tuple[list[StageSpec], list[RealData]]:
-        """The stages with their data; those that are to be cut, in pieces."""
-        stages, loaded = [], []
-        for spec in specs:
-            config = self._learner(spec)
-            root = config.run.data_root or Path(platformdirs.user_cache_dir("dcc"))
-            data = loaded_stage(config, root, progress=progress)
-            if self.options.split is None:
-                stages.append(spec)
-                loaded.append(data)
-                continue
-            parts = cut(data.class_names, self.options.split, spec.label)
-            for number, names in enumerate(parts, start=1):
-                label = f"{spec.label} {number}/{len(parts)}"
-                stages.append(StageSpec(label, {**spec.options, "data.classes": list(names)}))
-                loaded.append(arranged(Prepared(data=data, classes=names), data))
-        return stages, loaded
+    def _cut(self, spec: StageSpec, progress: bool) -> list[StageSpec]:
+        """A stage in pieces, if it is to be cut."""
+        if self.options.split is None:
+            return [spec]
+        parts = cut(self._load(spec, progress).class_names, self.options.split, spec.label)
+        labels = [f"{spec.label} {number}/{len(parts)}" for number in range(1, len(parts) + 1)]
+        return [
+            StageSpec(label, {**spec.options, "data.classes": list(names)})
+            for label, names in zip(labels, parts, strict=True)
+        ]
+
+    def _load(self, spec: StageSpec, progress: bool) -> RealData:
+        config = self._learner(spec)
+        root = config.run.data_root or Path(platformdirs.user_cache_dir("dcc"))
+        title = config.titles["data"]
+        return load(config.data, title, root=root, download=config.run.download, progress=progress)
 
     def _check_networks(self, configs: list[Config]) -> None:
         """All stages are learned by one network: what data sources suggest for it has to agree."""

@@ -12,8 +12,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dcc_core.arrange import load
-from dcc_core.config import Config
 from dcc_core.continual.options import ContinualOptions
 from dcc_core.data import DataSource, ImageSet, RealData
 from dcc_core.errors import DccError
@@ -35,12 +33,6 @@ class Prepared(DataSource):
 
     def load(self, *, root: Path, download: bool, progress: bool) -> RealData:
         return self.data
-
-
-def loaded_stage(config: Config, root: Path, *, progress: bool) -> RealData:
-    """The data of a stage, as its configuration wants them."""
-    title = config.titles["data"]
-    return load(config.data, title, root=root, download=config.run.download, progress=progress)
 
 
 def cut(names: Sequence[str], parts: int, label: str) -> list[tuple[str, ...]]:
