@@ -72,7 +72,7 @@ def plugins(kind: str | None, match: str | None, check: bool, as_json: bool) -> 
 def show(kind: str, name: str | None, as_json: bool) -> None:
     """Show the options of a component, e.g. `dcc show loss collective`.
 
-    `dcc show run` and `dcc show score` show the engine's own.
+    `dcc show run` and `dcc show score` show the engine's own, `dcc show continual` those of `dcc continual`.
     """
     registry = Registry.installed()
     key, found, chosen = kind, None, ""

@@ -25,6 +25,10 @@ TABLE_FLAGS = shlex.split("""
 name --cells --scale --seed --sets --eval-nets --device --memory --data-root --config -o --out --overwrite --json
 --quiet
 """)
+CONTINUAL_FLAGS = shlex.split("""
+--stages --split --memory --head --ipc --seed --seeds --epochs --arch --recipe --outer-loops --device --data-root --config
+-o --out --overwrite --json --quiet
+""")
 HEAVY = ("torch", "kornia", "timm", "torchvision", "sklearn")
 FLAGS = shlex.split("""
 --data --loss --aug --arch --param --recipe --ipc --seed --sets --outer-loops --budget --inner-loops --network-steps
@@ -53,6 +57,9 @@ def invoke(command, *arguments):
         ["convert", "a", "b", "--from", "vicco"],
         ["convert", "--help"],
         ["inspect", "--help"],
+        ["continual", "--help"],
+        ["continual", "--stages", "digits,mnistt"],
+        ["continual", "--stages", "digits,mnist", "--memory", "colective"],
         ["run", "--config", "missing.toml"],
     ],
 )
@@ -71,12 +78,13 @@ def test_light_commands_import_nothing_heavy(arguments):
 def test_the_surface_is_frozen():
     flags = [o for p in run.params for o in p.opts]
     assert flags == FLAGS
-    commands = "convert eval inspect new-plugin plugins run select show table tune"
+    commands = "continual convert eval inspect new-plugin plugins run select show table tune"
     assert sorted(cli.commands) == commands.split()
     assert [o for p in cli.commands["convert"].params for o in p.opts] == CONVERT_FLAGS
     assert [o for p in cli.commands["inspect"].params for o in p.opts] == ["file", "--grid", "--check", "--json"]
     assert [o for p in cli.commands["eval"].params for o in p.opts] == EVAL_FLAGS
     assert [o for p in cli.commands["select"].params for o in p.opts] == SELECT_FLAGS
+    assert [o for p in cli.commands["continual"].params for o in p.opts] == CONTINUAL_FLAGS
     assert [o for p in cli.commands["table"].params for o in p.opts] == TABLE_FLAGS
     tune = [o for p in cli.commands["tune"].params for o in p.opts]
     assert tune == [f for f in FLAGS if f not in ("--dry-run", "--resume", "--resume-anyway", "--overwrite")]

@@ -13,6 +13,7 @@ from dcc_core import Registry, hookspecs
 from dcc_core.cli import cli, run
 from dcc_core.component import KINDS
 from dcc_core.config import resolve
+from dcc_core.continual.specs import memory_specs, stage_specs
 from dcc_core.facts import Sources
 from dcc_core.flags import RUN_FLAGS, SELECT_FLAGS, add_flags
 from dcc_core.registry import Origin
@@ -106,6 +107,15 @@ def test_the_readmes_selections_resolve(command):
 def test_the_readmes_tables_have_the_cells(command):
     flags = cli.commands["table"].make_context("table", shlex.split(command)[2:]).params
     assert len(table_named(Registry.installed(), flags["name"]).cells(flags["scale"], flags["cells"])) > 5
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("dcc continual")])
+def test_the_readmes_sequences_have_stages_and_memories(command):
+    flags = cli.commands["continual"].make_context("continual", shlex.split(command)[2:]).params
+    registry = Registry.installed()
+    for stage in stage_specs(flags["stages"], registry):
+        for memory in memory_specs(flags["memory"], registry):
+            assert len(resolve(registry, memory.over(stage.over(Settings()))).entries) > 20
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith(("dcc plugins", "dcc show"))])
