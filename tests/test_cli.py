@@ -26,8 +26,8 @@ name --cells --scale --seed --sets --eval-nets --device --memory --data-root --c
 --quiet
 """)
 CONTINUAL_FLAGS = shlex.split("""
---stages --split --memory --head --ipc --seed --seeds --epochs --arch --recipe --outer-loops --device --data-root --config
--o --out --overwrite --json --quiet
+--stages --split --memory --head --ipc --seed --seeds --epochs --arch --recipe --outer-loops --device --data-root
+--config -o --out --overwrite --json --quiet
 """)
 HEAVY = ("torch", "kornia", "timm", "torchvision", "sklearn")
 FLAGS = shlex.split("""
