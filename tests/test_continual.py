@@ -471,12 +471,25 @@ def test_a_sequence_that_was_interrupted_ends_with_the_same_bytes(
     assert matrices[0] == matrices[1]
 
 
-@pytest.mark.parametrize("spoil", ["network", "json"])
+def test_what_was_overwritten_is_not_taken_up_again(undisturbed, tmp_path, monkeypatch):
+    """Another comparison in the same folder, interrupted in its first memory: the others' files are the old ones."""
+    copy = shutil.copytree(undisturbed[0], tmp_path / "out")
+    words = [*QUICK, *MEMORIES, "-o", "continual.rate=0.1"]
+    with monkeypatch.context() as patch:
+        signals(patch, Learner, "_step", 5)
+        assert invoke(*words, "--out", copy, "--overwrite").exit_code == 143
+    assert invoke(*words, "--out", copy).exit_code == 0
+    assert invoke(*words, "--out", tmp_path / "fresh").exit_code == 0
+    assert files_of(copy) == files_of(tmp_path / "fresh")
+
+
+@pytest.mark.parametrize("spoil", ["network", "json", "plan"])
 def test_spoiled_files_are_one_message(spoil, undisturbed, tmp_path):
     copy = shutil.copytree(undisturbed[0], tmp_path / "out")
     folder = copy / "seed-0" / "none"
     (folder / "stage-2.json").unlink()
-    path = folder / ("network-1.safetensors" if spoil == "network" else "stage-1.json")
+    names = {"network": folder / "network-1.safetensors", "json": folder / "stage-1.json", "plan": copy / "plan.json"}
+    path = names[spoil]
     path.write_bytes(path.read_bytes()[:-3])
     result = invoke(*QUICK, *MEMORIES, "--out", copy)
     assert result.exit_code == 2 and path.name in result.stderr and "--overwrite begins anew" in result.stderr
@@ -501,6 +514,8 @@ def test_spoiled_files_are_one_message(spoil, undisturbed, tmp_path):
         (["--stages", "digits", "--split", "2", "--memory", "full"], "keeps every image"),
         (["--stages", "digits", "--split", "2", "-o", "continual.epoch=3"], "Did you mean 'epochs'"),
         (["--stages", "digits", "--split", "2", "--memory", "collective", "-o", "run.budget=1m"], "run.budget"),
+        (["--stages", "digits", "--split", "2", "-o", "run.log=csv"], "run.log"),
+        (["--stages", "digits", "--split", "2", "-o", "score.part=validation"], "no validation part"),
         (["--stages", "digits", "--split", "2", "-o", "continual.aug=dsaa"], "Did you mean 'dsa'"),
         (["--stages", "digits", "--split", "2", "-o", "continual.size=2"], "convnet needs images of at least"),
     ],

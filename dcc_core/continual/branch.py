@@ -58,8 +58,6 @@ class Branch:
         plan, last = self._plan, len(self._plan.stages) - 1
         learner = Learner(plan.learner, plan.options, Randomness(self._seed, ("continual",)))
         self._folder.mkdir(parents=True, exist_ok=True)
-        if self._maker.overwrite:
-            self._forget()
         outcomes = self._earlier(last + 1)
         if outcomes and len(outcomes) <= last:
             self._restore(learner, len(outcomes) - 1, outcomes[-1]["network"])
@@ -131,12 +129,6 @@ class Branch:
             learner.network.load_state_dict(load(weights))
         except (OSError, SafetensorError, RuntimeError) as error:
             raise DccError(f"'{path}' cannot be read: {error}; --overwrite begins anew") from error
-
-    def _forget(self) -> None:
-        """Remove what says that stages have been learned and memories made."""
-        for pattern in (DONE.format("*"), f"memory-*/{COST}"):
-            for path in self._folder.glob(pattern):
-                path.unlink()
 
 
 def _digest(content: bytes) -> str:

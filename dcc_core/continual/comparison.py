@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import re
 import signal
 from pathlib import Path
@@ -12,19 +13,27 @@ from typing import Any
 import torch
 
 from dcc_core.changes import FREE, MACHINE, changed, entries_of
-from dcc_core.continual.branch import Branch, Outcome
-from dcc_core.continual.making import Maker
+from dcc_core.continual.branch import DONE, Branch, Outcome
+from dcc_core.continual.making import COST, Maker
 from dcc_core.continual.plan import LEARNER, Plan
-from dcc_core.continual.results import Results
+from dcc_core.continual.results import CSV, JSON, PICTURES, Results
 from dcc_core.continual.specs import MemorySpec
 from dcc_core.display import Display
 from dcc_core.errors import DccError, Stopped, unexpected
 from dcc_core.files import write_atomically
+from dcc_core.folder import CHECKPOINT
 from dcc_core.interrupts import Interrupts
 from dcc_core.memory import peak_memory
 from dcc_core.options import plain
 
+log = logging.getLogger("dcc")
+
 PLAN = "plan.json"
+MADE = (
+    *(f"seed-*/*/{name}" for name in (DONE.format("*"), f"memory-*/{COST}", f"memory-*/{CHECKPOINT}")),
+    *(JSON, CSV, *PICTURES),
+)
+"""What says that something has been made, and what came out."""
 EXTENT = ("seeds", "memory", "plot")
 """Options of `continual` that may change: what has been learned stays right."""
 NAMED = 3
@@ -42,6 +51,7 @@ class Comparison:
         self._plan = plan
         self._out = out
         self._overwrite = overwrite
+        self._check_folders()
         self._configs = {LEARNER.label: [job.config for job in plan.learner]}
         stages = range(len(plan.stages) - 1)
         self._configs |= {m.label: [plan.config(m, k, plan.seed) for k in stages] for m in plan.memories}
@@ -52,17 +62,17 @@ class Comparison:
     def run(self, display: Display) -> Results:
         """Learn what is missing, and write what came out."""
         interrupts = Interrupts()
-        maker = Maker(display=display, interrupts=interrupts, overwrite=self._overwrite)
+        maker = Maker(display=display, interrupts=interrupts)
         try:
             with display.logging(), interrupts.installed():
-                self._write_plan()
+                self._begin()
                 outcomes: dict[tuple[str, int], Outcome] = {}
                 for seed in self._plan.seeds:
                     for memory in self._plan.memories:
                         branch = Branch(self._plan, memory, seed, self._folder(memory, seed), maker)
                         outcomes[memory.label, seed] = branch.run()
-                    results = self._written(outcomes)
-                return results
+                    self._write(self._results(outcomes))
+                return self._results(outcomes)
         except (Exception, KeyboardInterrupt) as error:
             kept = f"what was done so far is in '{self._out}'; the same command with --out '{self._out}' goes on"
             if isinstance(error, KeyboardInterrupt):
@@ -70,7 +80,7 @@ class Comparison:
                 raise Stopped(number, kept) from error
             raise DccError(f"{unexpected(error)}\n  {kept}") from error
 
-    def _written(self, outcomes: dict[tuple[str, int], Outcome]) -> Results:
+    def _results(self, outcomes: dict[tuple[str, int], Outcome]) -> Results:
         plan, job = self._plan, self._plan.learner[0]
         about: dict[str, Any] = {
             "ipc": plan.ipc,
@@ -83,10 +93,11 @@ class Comparison:
         }
         seeds = list(dict.fromkeys(seed for _, seed in outcomes))
         stages = {s.label: j.data for s, j in zip(plan.stages, plan.learner, strict=True)}
-        results = Results(stages, [m.label for m in plan.memories], seeds, outcomes, about)
-        for name, content in results.files(plot=plan.options.plot).items():
+        return Results(stages, [m.label for m in plan.memories], seeds, outcomes, about)
+
+    def _write(self, results: Results) -> None:
+        for name, content in results.files(plot=self._plan.options.plot).items():
             write_atomically(self._out / name, content)
-        return results
 
     def _folder(self, memory: MemorySpec, seed: int) -> Path:
         return self._out / f"seed-{seed}" / re.sub(r"[^\w.+=-]+", "_", memory.label)
@@ -95,7 +106,8 @@ class Comparison:
         """The plan that the folder was begun with; none where there is nothing yet."""
         path = self._out / PLAN
         try:
-            return dict(json.loads(path.read_text(encoding="utf-8")))
+            found = json.loads(path.read_text(encoding="utf-8"))
+            return {key: dict(found[key]) for key in ("continual", "stages", "configs", "versions")}
         except FileNotFoundError:
             held = sorted(p.name for p in self._out.iterdir()) if self._out.is_dir() else []
             if held or self._out.is_file():
@@ -104,12 +116,15 @@ class Comparison:
                     f"--out '{self._out}' {what}, and no comparison; name another, or add --overwrite"
                 ) from None
             return {}
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError, KeyError) as error:
             raise DccError(f"'{path}' cannot be read: {error}; --overwrite begins anew") from error
 
     def _check_same(self) -> None:
         """Raise DccError where what the folder holds was made otherwise."""
         then = self._begun
+        if then["versions"] != self._versions():
+            was, now = (", ".join(f"{k} {v}" for k, v in one.items()) for one in (then["versions"], self._versions()))
+            log.warning(f"'{self._out}' was begun with {was}; now {now}: last digits may differ")
         differing = [
             f"{k}: {v}, now {_values(self._plan).get(k)}"
             for k, v in then["continual"].items()
@@ -127,9 +142,12 @@ class Comparison:
                 "name another --out, or add --overwrite"
             )
 
-    def _write_plan(self) -> None:
+    def _begin(self) -> None:
+        """Write the plan; with `overwrite`, after all is forgotten that was made by another."""
         try:
             self._out.mkdir(parents=True, exist_ok=True)
+            for path in (p for pattern in MADE for p in self._out.glob(pattern) if self._overwrite):
+                path.unlink()
         except OSError as error:
             raise DccError(f"--out '{self._out}' cannot be written: {error.strerror or error}") from error
         configs = {label: [entries_of(c) for c in own] for label, own in self._configs.items()}
@@ -137,8 +155,19 @@ class Comparison:
             "continual": _values(self._plan),
             "stages": self._stages(),
             "configs": {**self._begun.get("configs", {}), **configs},
+            "versions": self._versions(),
         }
         write_atomically(self._out / PLAN, json.dumps(plan).encode())
+
+    def _check_folders(self) -> None:
+        """Raise DccError for memories whose names differ by what cannot stand in a folder's name."""
+        seen: dict[Path, str] = {}
+        for memory in self._plan.memories:
+            if (other := seen.setdefault(self._folder(memory, 0), memory.label)) != memory.label:
+                raise DccError(f"continual.memory: '{other}' and '{memory.label}' would have one folder; leave one out")
+
+    def _versions(self) -> dict[str, str]:
+        return self._plan.learner[0].versions | {"threads": str(torch.get_num_threads())}
 
     def _stages(self) -> dict[str, str]:
         """A digest of every stage's images."""

@@ -30,11 +30,10 @@ SET, PICTURE, COST = "set.safetensors", "grid.png", "cost.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Maker:
-    """Makes memories into folders of their own. overwrite: what an earlier run left there does not count."""
+    """Makes memories into folders of their own."""
 
     display: Display
     interrupts: Interrupts
-    overwrite: bool = False
 
     def make(self, memory: MemorySpec, job: Job, learner: Learner, stage: int, folder: Path) -> None:
         """Have a folder with the memory of a stage, which the learner has learned: its set, a picture, what it cost.
@@ -42,7 +41,7 @@ class Maker:
         A condensing that was interrupted goes on from its checkpoint.
         """
         clock = Stopwatch()
-        run = RunFolder(folder, overwrite=self.overwrite or not (folder / CHECKPOINT).exists())
+        run = RunFolder(folder, overwrite=not (folder / CHECKPOINT).exists())
         with run.logging(), clock("make"):
             if memory.made == "loss":
                 s = self._condensed(job, run, clock, f"{memory.label}: condensing stage {stage + 1}")

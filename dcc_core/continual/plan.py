@@ -71,6 +71,8 @@ class Plan:
             check_partial(config)
         if config.run.budget is not None:
             raise DccError("run.budget: memories are made by a number of outer loops, not in a time; leave it out")
+        if config.observers:
+            raise DccError("run.log: observers are told of runs, and this is none; leave it out")
         return config
 
     def job(self, memory: MemorySpec, stage: int, seed: int) -> Job:
