@@ -368,7 +368,7 @@ def files_of(out):
     }
 
 
-MEMORIES = ("--memory", "ring-buffer", "--memory", "collective+dsa", "--memory", "herding", "--memory", "none")
+MEMORIES = ("--memory", "ring-buffer", "--memory", "collective+dsa", "--memory", "random", "--memory", "none")
 
 
 @pytest.fixture(scope="module")
@@ -409,9 +409,11 @@ def test_the_same_command_again_takes_what_is_there(undisturbed, tmp_path):
     again = json.loads(invoke(*QUICK, *MEMORIES, "--out", copy, "--json").stdout.splitlines()[-1])
     assert again["memories"] == report["memories"]
     more = json.loads(
-        invoke(*QUICK, "--memory", "random", "--memory", "none", "--out", copy, "--json").stdout.splitlines()[-1]
+        invoke(*QUICK, "--memory", "random,run.ipc=1", "--memory", "none", "--out", copy, "--json").stdout.splitlines()[
+            -1
+        ]
     )
-    assert list(more["memories"]) == ["random", "none"]
+    assert list(more["memories"]) == ["random,run.ipc=1", "none"]
     assert {p: p.stat().st_mtime_ns for p in before} == before
 
 
