@@ -78,6 +78,14 @@ def code_blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README.read_text(), re.S)
 
 
+def test_the_tables_of_the_simulator_are_current(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import scaling
+
+    text = (ROOT / "docs" / "scaling.md").read_text()
+    assert f"<!-- begin: scaling -->\n{scaling.report(scaling.Costs(), (1, 8, 64, 512))}\n<!-- end" in text
+
+
 def test_ci_runs_the_readmes_test_command():
     (command,) = [block.strip() for block in code_blocks("console") if "pytest" in block]
     assert command in (ROOT / ".ci" / "run").read_text().splitlines()
