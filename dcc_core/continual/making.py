@@ -62,7 +62,7 @@ class Maker:
         begun = replace(earlier, **own) if earlier else Checkpoint(**own, data=job.data.digest())
         clock.add(begun.seconds)
         every = parsed_duration(job.config.run.checkpoint, "run.checkpoint")
-        keeping = Keeping(run, begun, self.interrupts, every=every, seconds=clock.so_far)
+        keeping = Keeping(run, begun, self.interrupts, every=every, group=job.group, seconds=clock.so_far)
         start = job.start()
         if earlier:
             run.reopen(begun.metrics)
