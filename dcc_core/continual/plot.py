@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import io
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,8 +12,6 @@ from dcc_core.errors import DccError
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 """Colours that people with any colour vision tell apart. Source: Okabe & Ito 2008."""
 MARKERS = "osD^vPX*"
-WIDTH = 14
-"""Letters of a stage's name in a line."""
 
 
 def check_drawable() -> None:
@@ -47,7 +44,7 @@ def picture(stages: Sequence[str], curves: Mapping[str, Sequence[Mapping[str, An
                 marker=MARKERS[number % len(MARKERS)],
                 capsize=3,
             )
-        labels = [f"T{k}\n{textwrap.fill(label, WIDTH)}" for k, label in enumerate(stages, start=1)]
+        labels = [f"T{k}\n{label}".replace(",", ",\n") for k, label in enumerate(stages, start=1)]
         axes.set_xticks(range(len(stages)), labels)
         axes.set_xlabel("training stage")
         axes.set_ylabel("average accuracy of stages seen (%)")
