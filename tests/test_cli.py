@@ -22,8 +22,8 @@ CONVERT_FLAGS = shlex.split("""
 source target --from --to --stats --data --class-names --data-root -o --overwrite --json
 """)
 TABLE_FLAGS = shlex.split("""
-name --cells --scale --seed --sets --eval-nets --device --memory --data-root --config -o --out --overwrite --json
---quiet
+--cells --scale --seed --sets --eval-nets --device --memory --data-root --config -o --on --cell-cpus --cell-gpus --out
+--overwrite --json --quiet
 """)
 CONTINUAL_FLAGS = shlex.split("""
 --stages --split --memory --head --ipc --seed --seeds --epochs --arch --recipe --outer-loops --device --data-root
@@ -54,6 +54,9 @@ def invoke(command, *arguments):
         ["run", "-o", "run.ipc=0"],
         ["select", "--method", "hering"],
         ["table", "overview", "--cells", "x"],
+        ["table", "overview", "--on", "elsewhere"],
+        ["sweep", "missing.toml"],
+        ["sweep", "--help"],
         ["convert", "a", "b", "--from", "vicco"],
         ["convert", "--help"],
         ["inspect", "--help"],
@@ -78,14 +81,15 @@ def test_light_commands_import_nothing_heavy(arguments):
 def test_the_surface_is_frozen():
     flags = [o for p in run.params for o in p.opts]
     assert flags == FLAGS
-    commands = "continual convert eval inspect new-plugin plugins run select show table tune"
+    commands = "continual convert eval inspect new-plugin plugins run select show sweep table tune"
     assert sorted(cli.commands) == commands.split()
     assert [o for p in cli.commands["convert"].params for o in p.opts] == CONVERT_FLAGS
     assert [o for p in cli.commands["inspect"].params for o in p.opts] == ["file", "--grid", "--check", "--json"]
     assert [o for p in cli.commands["eval"].params for o in p.opts] == EVAL_FLAGS
     assert [o for p in cli.commands["select"].params for o in p.opts] == SELECT_FLAGS
     assert [o for p in cli.commands["continual"].params for o in p.opts] == CONTINUAL_FLAGS
-    assert [o for p in cli.commands["table"].params for o in p.opts] == TABLE_FLAGS
+    assert [o for p in cli.commands["table"].params for o in p.opts] == ["name", *TABLE_FLAGS]
+    assert [o for p in cli.commands["sweep"].params for o in p.opts] == ["file", *TABLE_FLAGS]
     tune = [o for p in cli.commands["tune"].params for o in p.opts]
     assert tune == [f for f in FLAGS if f not in ("--dry-run", "--resume", "--resume-anyway", "--overwrite")]
     assert [o for p in cli.commands["plugins"].params for o in p.opts] == ["--kind", "--match", "--check", "--json"]

@@ -18,7 +18,7 @@ from dcc_core.facts import Sources
 from dcc_core.flags import RUN_FLAGS, SELECT_FLAGS, add_flags
 from dcc_core.registry import Origin
 from dcc_core.settings import Rank, Settings
-from dcc_core.table import table_named
+from dcc_core.table import sweep_in, table_named
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -114,7 +114,21 @@ def test_the_readmes_selections_resolve(command):
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("dcc table")])
 def test_the_readmes_tables_have_the_cells(command):
     flags = cli.commands["table"].make_context("table", shlex.split(command)[2:]).params
-    assert len(table_named(Registry.installed(), flags["name"]).cells(flags["scale"], flags["cells"])) > 5
+    spec = table_named(Registry.installed(), flags["name"])
+    assert len(spec.cells(flags["scale"] or spec.usual, flags["cells"])) > 5
+    assert flags["place"].partition(":")[0] in ("local", "ray")
+
+
+def test_the_readmes_sweep_resolves(tmp_path):
+    (text,) = re.findall(r"```toml\n(\[options\]\n.*?)```", README.read_text(), re.S)
+    (tmp_path / "rates.toml").write_text(text)
+    spec = sweep_in(tmp_path / "rates.toml")
+    cells = spec.cells(spec.usual)
+    assert len(cells) == 6
+    assert len(spec.cells(spec.usual, ["*/image_rate=1.0"])) == 2
+    for cell in cells:
+        config = resolve(Registry.installed(), cell.settings("the README"))
+        assert (config.names["data"], config.score.nets) == ("digits", 3)
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("dcc continual")])
