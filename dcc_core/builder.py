@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from dcc_core.component import KINDS
+from dcc_core.continual.options import ContinualOptions
 from dcc_core.errors import DccError, OptionError, did_you_mean
 from dcc_core.options import LITERALS, REQUIRED, Option, check, is_literal, literal, own_options, schema
 from dcc_core.registry import Registry, kind_named
@@ -22,6 +23,8 @@ DEFAULT_NAMES = {
 }
 BUILTIN = "builtin:"
 ENGINE_SECTIONS: dict[str, type] = {"run": RunOptions, "score": ScoreOptions}
+SECTIONS = ENGINE_SECTIONS | {"continual": ContinualOptions}
+"""Every section that is no component's: the engine's, which each configuration has, and those of one command."""
 KIND_OF_KEY = {k.key: k.name for k in KINDS if k.key in DEFAULT_NAMES}
 
 
@@ -59,7 +62,7 @@ class Builder:
 
     def check_listed(self, key: str, kind: str, words: tuple[str, ...]) -> None:
         """Look up the names in an option such as `score.arch`, without importing anything."""
-        for name, *_ in _named_groups(words):
+        for name, *_ in named_groups(words):
             try:
                 self.registry.find(kind, name)
             except DccError as error:
@@ -79,7 +82,7 @@ class Builder:
         """
         own_name = self.names.get("arch", "")
         networks: dict[str, Any] = {}
-        for name, *pairs in _named_groups(words) or [[own_name]]:
+        for name, *pairs in named_groups(words) or [[own_name]]:
             label = ",".join([name.removeprefix(BUILTIN), *pairs])
             if label in networks:
                 self.problems.append(f"score.arch: '{label}' is named twice")
@@ -91,7 +94,7 @@ class Builder:
 
     def network_augmentation(self, words: tuple[str, ...], own: Any) -> Any:
         """The augmentation of `run.network_aug`, with the options written there; without any, the run's own."""
-        groups = _named_groups(words)
+        groups = named_groups(words)
         if not groups:
             self.titles["run.network_aug"] = " with ".join(t for k, t in self.titles.items() if k.startswith("aug"))
             return own
@@ -108,7 +111,7 @@ class Builder:
 
     def observers(self, words: tuple[str, ...]) -> dict[str, Any]:
         """The observers of `run.log` by what was written for each."""
-        groups = {",".join(group): group for group in _named_groups(words)}
+        groups = {",".join(group): group for group in named_groups(words)}
         return {
             label: self._apart("log", "observer", f"run.log '{label}'", name, pairs)
             for label, (name, *pairs) in groups.items()
@@ -231,7 +234,7 @@ class Builder:
                 self.entries[f"{key}.{name}"] = Setting(inner, "default")
 
 
-def _named_groups(words: tuple[str, ...]) -> list[list[str]]:
+def named_groups(words: tuple[str, ...]) -> list[list[str]]:
     """Names with the options that follow each: `a, b, x=1` is [[a], [b, x=1]]."""
     groups: list[list[str]] = []
     for word in filter(None, (w.strip() for w in ",".join(words).split(","))):

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from dcc_core.config import resolve
+from dcc_core.continual.command import continual
 from dcc_core.errors import DccError, PluginWarning, SilentError, Stopped
 from dcc_core.flags import (
     RUN_FLAGS,
@@ -237,7 +238,10 @@ def cli() -> None:
     """Dataset condensation: a few synthetic images per class on which networks train nearly as well."""
 
 
-for command in (run, select, evaluate, inspect, convert, table, sweep, study, tune, plugins, show, new_plugin):
+for command in (
+    *(run, select, evaluate, inspect, convert, table, sweep, study, continual),
+    *(tune, plugins, show, new_plugin),
+):
     cli.add_command(command)
 
 

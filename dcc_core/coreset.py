@@ -11,9 +11,10 @@ from dcc_core.contracts import picked
 from dcc_core.errors import DccError, faults_of
 from dcc_core.provenance import provenance_of_coreset, provenance_of_random
 from dcc_core.run_context import RunContext
-from dcc_core.setfile import CondensedSet
+from dcc_core.setfile import CondensedSet, Provenance
 
 if TYPE_CHECKING:
+    from dcc_core.config import Config
     from dcc_core.job import Job
 
 
@@ -22,21 +23,31 @@ def selected(job: Job, run: RunContext, n: int) -> Tensor:
 
     Raises DccError where the selection breaks its contract, or keeps every image.
     """
-    if job.config.selection.whole:
-        raise DccError(
-            f"selection '{job.config.names['selection']}' keeps every image, not {n} of each class; "
-            "it can be scored by `dcc select` alone"
-        )
+    check_partial(job.config)
     with faults_of(run.titled("selection")):
         return picked(job.config.selection.select(run.data, n, run), n, run.data)
+
+
+def check_partial(config: Config) -> None:
+    """Raise DccError where the selection keeps every image."""
+    if config.selection.whole:
+        raise DccError(
+            f"selection '{config.names['selection']}' keeps every image, not {config.run.ipc} of each class; "
+            "it can be scored by `dcc select` alone"
+        )
 
 
 def coreset(job: Job, set_index: int = 0) -> CondensedSet:
     """The images that the selection picks, `run.ipc` of every class, exactly as they are."""
     run = job.context(set_index)
-    chosen = selected(job, run, run.ipc)
-    images, labels = run.data.train.images[chosen].to(torch.float32) / 255, run.data.train.labels[chosen]
-    return CondensedSet({"images": images, "labels": labels, "owners": labels}, provenance_of_coreset(job, set_index))
+    return real_set(job, selected(job, run, run.ipc), provenance_of_coreset(job, set_index))
+
+
+def real_set(job: Job, chosen: Tensor, provenance: Provenance) -> CondensedSet:
+    """Training images as a set, exactly as they are. chosen: their indices, class by class."""
+    train = job.data.train
+    images, labels = train.images[chosen].to(torch.float32) / 255, train.labels[chosen]
+    return CondensedSet({"images": images, "labels": labels, "owners": labels}, provenance)
 
 
 def random_set(job: Job, like: CondensedSet) -> CondensedSet:

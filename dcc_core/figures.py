@@ -39,7 +39,7 @@ STYLE: Any = {
 def check_matplotlib() -> None:
     """Raise DccError where there is nothing to draw with."""
     if importlib.util.find_spec("matplotlib") is None:
-        raise DccError("studies draw figures, which needs the package matplotlib: pip install 'dcc[studies]'")
+        raise DccError("studies draw figures, which needs the package matplotlib: pip install 'dcc[plots]'")
 
 
 @contextlib.contextmanager

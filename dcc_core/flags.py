@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from dcc_core import options
-from dcc_core.builder import DEFAULT_NAMES, ENGINE_SECTIONS
+from dcc_core.builder import DEFAULT_NAMES, SECTIONS
 from dcc_core.errors import DccError
 from dcc_core.settings import Rank, Settings
 
@@ -101,7 +101,8 @@ def with_flags(flags: tuple[Flag, ...], *, defaults: bool) -> Callable[[Callable
         )
         for flag in reversed(flags):
             words, default, metavar = _help(flag)
-            shown = f"  [default: {default}]" if defaults and default not in (None, ()) else ""
+            text = ",".join(default) if isinstance(default, tuple) else default
+            shown = f"  [default: {text}]" if defaults and default not in (None, ()) else ""
             command = click.option(flag.name, metavar=metavar, multiple=flag.repeatable, help=words + shown)(command)
         return command
 
@@ -204,6 +205,6 @@ def _help(flag: Flag) -> tuple[str, Any, str]:
     section, _, name = flag.key.partition(".")
     if not name:
         return flag.help, DEFAULT_NAMES.get(section), "NAME"
-    option = options.schema(ENGINE_SECTIONS[section])[name]
+    option = options.schema(SECTIONS[section])[name]
     metavar = "N" if option.expected.startswith("an integer") else "NAME" if flag.repeatable else "TEXT"
     return flag.help or option.help, option.default, metavar

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from dcc_core import options
-from dcc_core.builder import ENGINE_SECTIONS
+from dcc_core.builder import SECTIONS
 from dcc_core.errors import DccError, IncompleteError, PluginWarning
 from dcc_core.registry import Provided, Registry, kind_named
 
@@ -72,12 +72,12 @@ def plugins(kind: str | None, match: str | None, check: bool, as_json: bool) -> 
 def show(kind: str, name: str | None, as_json: bool) -> None:
     """Show the options of a component, e.g. `dcc show loss collective`.
 
-    `dcc show run` and `dcc show score` show the engine's own.
+    `dcc show run` and `dcc show score` show the engine's own, `dcc show continual` those of `dcc continual`.
     """
     registry = Registry.installed()
     key, found, chosen = kind, None, ""
-    if kind in ENGINE_SECTIONS:
-        cls = ENGINE_SECTIONS[kind]
+    if kind in SECTIONS:
+        cls = SECTIONS[kind]
     else:
         k = kind_named(kind)
         if name is None:

@@ -49,7 +49,7 @@ def new_plugin(name: str, kind: Kind, place: Path, registry: Registry) -> Path:
         "module": module,
         "cls": "".join(part.capitalize() for part in name.split("-")),
         "hook": kind.hook,
-        "dcc": "dcc[studies]" if kind.name == "study" else "dcc",
+        "dcc": "dcc[plots]" if kind.name == "study" else "dcc",
         "use": USES[kind.name].format(name),
         "conformance": f"{kind.name.capitalize()}Conformance",
         "more": "\n    embedded = True  # it reads no files; leave this out once it does"

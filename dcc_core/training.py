@@ -120,12 +120,17 @@ def shuffled(
 
     join_last: a last single image joins the batch before it.
     """
-    batches = list(torch.randperm(len(data), generator=random.generator("order"))[:images].split(batch_size))
+    batches = list(order_of(len(data), random)[:images].split(batch_size))
     if join_last and len(batches) > 1 and len(batches[-1]) == 1:
         batches[-2:] = [torch.cat(batches[-2:])]
     for number, chosen in enumerate(batches):
         draws = augmentation.draw(len(chosen), data.shape, random.generator("augment", number), per_batch=True)
         yield augmented(augmentation, data.batch(chosen), dict(draws), torch.arange(len(chosen)), num_classes)
+
+
+def order_of(count: int, random: Randomness) -> Tensor:
+    """The order (count,) in which an epoch's batches take so many images: indices, int64."""
+    return torch.randperm(count, generator=random.generator("order"))
 
 
 def _gather(

@@ -29,6 +29,10 @@ STUDY_FLAGS = shlex.split("""
 name --seed --device --memory --data-root --config -o --out --overwrite --json --quiet
 """)
 HEAVY = ("torch", "kornia", "timm", "torchvision", "sklearn", "matplotlib")
+CONTINUAL_FLAGS = shlex.split("""
+--stages --split --memory --head --ipc --seed --seeds --epochs --arch --recipe --outer-loops --device --data-root
+--config -o --out --overwrite --json --quiet
+""")
 FLAGS = shlex.split("""
 --data --loss --aug --arch --param --recipe --ipc --seed --sets --outer-loops --budget --inner-loops --network-steps
 --init --protocol --eval-arch --eval-nets --log --device --memory --data-root --config -o --dry-run --resume
@@ -61,6 +65,9 @@ def invoke(command, *arguments):
         ["inspect", "--help"],
         ["study", "--help"],
         ["study", "contrst"],
+        ["continual", "--help"],
+        ["continual", "--stages", "digits,mnistt"],
+        ["continual", "--stages", "digits,mnist", "--memory", "colective"],
         ["run", "--config", "missing.toml"],
     ],
 )
@@ -79,13 +86,14 @@ def test_light_commands_import_nothing_heavy(arguments):
 def test_the_surface_is_frozen():
     flags = [o for p in run.params for o in p.opts]
     assert flags == FLAGS
-    commands = "convert eval inspect new-plugin plugins run select show study sweep table tune"
+    commands = "continual convert eval inspect new-plugin plugins run select show study sweep table tune"
     assert sorted(cli.commands) == commands.split()
     assert [o for p in cli.commands["convert"].params for o in p.opts] == CONVERT_FLAGS
     assert [o for p in cli.commands["inspect"].params for o in p.opts] == ["file", "--grid", "--check", "--json"]
     assert [o for p in cli.commands["eval"].params for o in p.opts] == EVAL_FLAGS
     assert [o for p in cli.commands["select"].params for o in p.opts] == SELECT_FLAGS
     assert [o for p in cli.commands["study"].params for o in p.opts] == STUDY_FLAGS
+    assert [o for p in cli.commands["continual"].params for o in p.opts] == CONTINUAL_FLAGS
     assert [o for p in cli.commands["table"].params for o in p.opts] == ["name", *TABLE_FLAGS]
     assert [o for p in cli.commands["sweep"].params for o in p.opts] == ["file", *TABLE_FLAGS]
     tune = [o for p in cli.commands["tune"].params for o in p.opts]

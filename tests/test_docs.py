@@ -13,6 +13,7 @@ from dcc_core import Registry, hookspecs
 from dcc_core.cli import cli, run
 from dcc_core.component import KINDS
 from dcc_core.config import resolve
+from dcc_core.continual.specs import memory_specs, stage_specs
 from dcc_core.facts import Sources
 from dcc_core.flags import RUN_FLAGS, SELECT_FLAGS, STUDY_FLAGS, add_flags
 from dcc_core.registry import Origin
@@ -142,6 +143,15 @@ def test_the_readme_names_every_study():
     names = [row.component.name for row in Registry.installed().components("study") if row.origin.provider == "builtin"]
     assert len(names) > 5
     assert [name for name in names if f"| `{name}` | " not in README.read_text().partition("## Studies")[2]] == []
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("dcc continual")])
+def test_the_readmes_sequences_have_stages_and_memories(command):
+    flags = cli.commands["continual"].make_context("continual", shlex.split(command)[2:]).params
+    registry = Registry.installed()
+    for stage in stage_specs(flags["stages"], registry):
+        for memory in memory_specs(flags["memory"], registry):
+            assert len(resolve(registry, memory.over(stage.over(Settings()))).entries) > 20
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith(("dcc plugins", "dcc show"))])
