@@ -27,6 +27,7 @@ from dcc_core.flags import (
 )
 from dcc_core.listing import plugins, show
 from dcc_core.registry import Registry, kind_named
+from dcc_core.report_commands import report, watch
 from dcc_core.set_commands import convert, inspect
 from dcc_core.settings import Settings
 
@@ -292,7 +293,7 @@ def cli() -> None:
     """Dataset condensation: a few synthetic images per class on which networks train nearly as well."""
 
 
-for command in (run, select, evaluate, inspect, convert, table, tune, plugins, show, new_plugin):
+for command in (run, select, evaluate, report, watch, inspect, convert, table, tune, plugins, show, new_plugin):
     cli.add_command(command)
 
 

@@ -15,15 +15,18 @@ from typing import Any
 from dcc_core.config import Config
 from dcc_core.errors import DccError
 from dcc_core.files import TEMPORARY, write_atomically
+from dcc_core.lock import LOCK
 
 UNFINISHED = "unfinished.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 INITIAL = "initial.safetensors"
 """A copy of the set that an unfinished run began from: its own file may be another by now."""
 LOG, REPORT, METRICS, CONFIG = "run.log", "report.json", "metrics.jsonl", "config.toml"
+SNAPSHOTS = "snapshots"
 WRITTEN = (
     *(CONFIG, REPORT, METRICS, LOG, UNFINISHED, CHECKPOINT, INITIAL, TEMPORARY),
     *("set.safetensors", "set-[0-9]*.safetensors", "grid.png", "grid-[0-9]*.png"),
+    f"{SNAPSHOTS}/[0-9]*.safetensors",
 )
 """What a run writes, and what `--overwrite` removes."""
 
@@ -58,7 +61,7 @@ class RunFolder:
         self.begun = False
         with self._guarded():
             path.mkdir(parents=True, exist_ok=True)
-            held = sorted(p.name for p in path.iterdir() if not p.match(TEMPORARY))  # killed in its first writing
+            held = sorted(p.name for p in path.iterdir() if not (p.name == LOCK or p.match(TEMPORARY)))  # killed early
         self.unfinished = CHECKPOINT in held and REPORT not in held and not overwrite
         if held and not (overwrite or self.unfinished):
             raise DccError(f"--out '{path}' is not empty (it holds {held[0]}); name another, or add --overwrite")
@@ -133,8 +136,11 @@ class RunFolder:
         self._log.handle(record)
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a whole file."""
-        write_atomically(self.path / name, content)
+        """Write a whole file, in a folder below this one where its name says so."""
+        path = self.path / name
+        with self._guarded():
+            path.parent.mkdir(exist_ok=True)
+        write_atomically(path, content)
 
     def metric(self, row: Mapping[str, Any]) -> None:
         """Add a line to `metrics.jsonl`."""

@@ -25,6 +25,7 @@ from dcc_core.forecast import planned
 from dcc_core.interrupts import Interrupts
 from dcc_core.job import Job, Start
 from dcc_core.keeping import Keeping
+from dcc_core.lock import held
 from dcc_core.observe import RunInfo, StepReport
 from dcc_core.protocols import PROTOCOLS
 from dcc_core.quantities import parsed_duration
@@ -33,6 +34,7 @@ from dcc_core.report import report_of
 from dcc_core.scoring import Scoring
 from dcc_core.setfile import CondensedSet, load_set
 from dcc_core.settings import as_toml
+from dcc_core.snapshots import Snapshots
 from dcc_core.stopwatch import Stopwatch
 
 log = logging.getLogger("dcc")
@@ -55,7 +57,7 @@ def execute(
     were, and says where. Ctrl-C and SIGTERM end it between two steps, with a checkpoint.
     """
     interrupts = Interrupts()
-    with display.logging(), folder.logging(), interrupts.installed():
+    with display.logging(), held(folder.path), folder.logging(), interrupts.installed():
         try:
             with contextlib.ExitStack() as listeners:
                 return _Run(config, registry, folder, display, selecting, anyway, interrupts, listeners).go()
@@ -286,16 +288,25 @@ class _Run:
 
     def _watched(self, index: int, start: Start) -> CondensedSet:
         outer, inner = start.run.outer_loops, start.run.inner_loops
+        count = self.config.run.snapshots if index == 0 else 0
+        snapshots = Snapshots(self.folder, self.registry, count, outer * inner)
         what = f"condensing set {index + 1}/{self.config.run.sets}"
         with self.display.track(what, outer * inner) as progress:
 
+            def frozen() -> CondensedSet:
+                return self.job.frozen(start.synthetic, index, finished=False)
+
             def watch(report: StepReport) -> None:
+                done = report.outer * inner + report.inner + 1
                 self.folder.metric(vars(report))
                 note = f"outer {report.outer + 1}/{outer} {report.phase} loss {report.loss:.4g}"
-                progress(report.outer * inner + report.inner + 1, " ".join(note.split()))
+                progress(done, " ".join(note.split()))
+                snapshots.taken(done, frozen)
                 self.registry.notify("dcc_step_finished", report=report)
 
             begin = self.begun.moment if index == self.begun.made else None
+            if begin is None or not begin.tensors:
+                snapshots.taken(0, frozen)
             with self.interrupts.held():
                 s = self.job.condense(index, watch, start, keep=self.keeping.step, begin=begin)
             return s.with_notes(*self.begun.notes, *s.provenance.notes)

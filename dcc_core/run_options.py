@@ -71,6 +71,7 @@ class RunOptions:
     memory: Annotated[str | None, "memory to keep to, e.g. 8G, of the computer or of the GPU where one is used"] = None
     micro_batch: Annotated[int | None, "images in one pass through a network; none: by shapes and device", Ge(1)] = None
     checkpoint: Annotated[str, "time between checkpoints, e.g. 5m; 0s: one after every step"] = "5m"
+    snapshots: Annotated[int, "moments at which the first set's images are kept, for dcc report; 0: none", Ge(0)] = 12
     log: Annotated[tuple[str, ...], "observers of the run, with options, e.g. csv,tensorboard,every=10"] = ()
     download: Annotated[bool, "fetch data sets that are not below data_root"] = True
     data_root: Annotated[Path | None, "folder for data sets; none: the user's cache folder"] = None

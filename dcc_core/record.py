@@ -1,0 +1,203 @@
+"""What a run's folder tells of it: a finished run by its report, another one by its checkpoint, both by their files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+from annotated_types import Ge
+from pydantic import TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked
+
+from dcc_core.checkpoint import Checkpoint, load_checkpoint
+from dcc_core.errors import DccError
+from dcc_core.folder import CHECKPOINT, METRICS, REPORT, UNFINISHED
+from dcc_core.lock import alive
+from dcc_core.registry import Registry
+from dcc_core.setfile import CondensedSet, load_set
+from dcc_core.snapshots import Pictures, kept_in, pictures_of
+from dcc_core.summary import by_architecture
+
+Index = Annotated[int, Ge(0)]
+
+
+@checked(frozen=True)
+class Entry:
+    """An option's value and where it came from."""
+
+    value: Any
+    origin: str
+
+
+@checked(frozen=True)
+class StepRow:
+    """A line of `metrics.jsonl`: the fields of `StepReport`."""
+
+    set: Index
+    outer: Index
+    inner: Index
+    loss: float
+    phase: str
+
+
+@checked(frozen=True)
+class Told:
+    """What a report says, as far as a reader needs it; see `report_of`. An unfinished run has said some of it."""
+
+    method: str
+    config: dict[str, Entry]
+    versions: dict[str, str]
+    seconds: dict[str, float]
+    by_architecture: dict[str, dict[str, Any]] = field(default_factory=dict)
+    device: str = ""
+    threads: int = 0
+    peak_memory_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run's folder, read. finished: it has its report; running: a process is at work in it."""
+
+    path: Path
+    told: Told
+    finished: bool
+    running: bool
+    registry: Registry
+
+    @property
+    def state(self) -> str:
+        """In a word."""
+        return "finished" if self.finished else "running" if self.running else "interrupted"
+
+    def value(self, key: str) -> Any:
+        """An option's value; None where the run has no such option."""
+        return self.told.config[key].value if key in self.told.config else None
+
+    @cached_property
+    def steps(self) -> list[StepRow]:
+        """The first set's inner steps, in order; of one that was taken again, the last."""
+        rows: dict[tuple[int, int], StepRow] = {}
+        for row in self._rows():
+            if "loss" in row and row.get("set") == 0:
+                try:
+                    step = TypeAdapter(StepRow).validate_python(row)
+                except ValidationError:
+                    continue
+                rows[step.outer, step.inner] = step
+        return [rows[place] for place in sorted(rows)]
+
+    @property
+    def inner_loops(self) -> int:
+        """Inner steps of an outer loop."""
+        return max([1, *(row.inner + 1 for row in self.steps), int(self.value("run.inner_loops") or 1)])
+
+    @property
+    def total(self) -> int:
+        """Inner steps of a set; 0 where nothing is learned."""
+        return int(self.value("run.outer_loops") or 0) * self.inner_loops
+
+    @property
+    def done(self) -> int:
+        """Inner steps that the first set has had."""
+        return self.place(self.steps[-1]) if self.steps else 0
+
+    def place(self, row: StepRow) -> int:
+        """How many steps have been taken after this one."""
+        return row.outer * self.inner_loops + row.inner + 1
+
+    @cached_property
+    def pictures(self) -> list[Pictures]:
+        """The first set's images at every moment there is, the last one last; none where a run has no images."""
+        found = {p.step: p for p in kept_in(self.path)}
+        for name, step in (("set.safetensors", self.total), (UNFINISHED, self.done)):
+            if (self.path / name).is_file():
+                s = load_set(self.path / name)
+                if s.provenance.set == 0:
+                    found[step] = self._shown(s, step) or found.get(step) or found[max(found)]
+                    break
+        return [found[step] for step in sorted(found)]
+
+    def _shown(self, s: CondensedSet, step: int) -> Pictures | None:
+        """None where the set's parametrisation is not installed, and snapshots show it."""
+        try:
+            return pictures_of(s, self.registry, step)
+        except DccError:
+            if any(True for _ in kept_in(self.path)):
+                return None
+            raise
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Those of its images."""
+        return self.pictures[-1].class_names if self.pictures else ()
+
+    def _rows(self) -> Iterable[dict[str, Any]]:
+        """The lines of the metrics; the last may be half written."""
+        try:
+            lines = (self.path / METRICS).read_text(encoding="utf-8", errors="replace").splitlines()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise DccError(f"'{self.path / METRICS}' cannot be read: {error}") from error
+        for line in lines:
+            try:
+                row = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(row, dict):
+                yield row
+
+
+def read_run(path: Path, registry: Registry) -> RunRecord:
+    """Read a run's folder. Raises DccError where there is no run, or it is damaged."""
+    running = alive(path)
+    if (path / REPORT).is_file():
+        return RunRecord(path, _told(_json(path / REPORT), path / REPORT), True, running, registry)
+    if (path / CHECKPOINT).is_file():
+        return RunRecord(path, _of_checkpoint(load_checkpoint(path / CHECKPOINT)), False, running, registry)
+    what = "no folder" if not path.is_dir() else "not a run's folder: it has neither report.json nor a checkpoint"
+    raise DccError(f"'{path}' is {what}; name what dcc-run or dcc select has written, e.g. {_example(path)}")
+
+
+def _example(path: Path) -> str:
+    """A run's folder nearby, for a hint."""
+    parents = [path, path.parent, Path("runs")]
+    nearby = [report.parent for p in parents if p.is_dir() for report in sorted(p.glob(f"*/{REPORT}"))]
+    return f"'{nearby[0]}'" if nearby else "runs/mine"
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DccError(f"report '{path}' cannot be read: {error}") from error
+
+
+def _told(fields: Any, path: Path) -> Told:
+    try:
+        return TypeAdapter(Told).validate_python(fields)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'it'}: {e['msg']}" for e in error.errors()[:3])
+        raise DccError(f"report '{path}' is damaged: {wrong}") from error
+
+
+def _of_checkpoint(found: Checkpoint) -> Told:
+    values = found.values
+    names = [values.get("selection")] if found.selecting else [values.get("loss"), values.get("aug")]
+    scores: dict[str, list] = {}
+    for kept in found.scores:
+        if kept.name in ("condensed", "random"):
+            scores.setdefault(kept.name, []).append(kept.score)
+    networks = list(dict.fromkeys(s.architecture for s in scores.get("condensed", ())))
+    return Told(
+        method="+".join(str(name) for name in names if name not in (None, "none")),
+        config={key: Entry(**entry) for key, entry in found.config.items()},
+        versions=dict(found.versions),
+        seconds=dict(found.seconds),
+        by_architecture=by_architecture(networks, scores),
+        threads=found.threads,
+    )

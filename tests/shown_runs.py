@@ -1,0 +1,80 @@
+"""Runs to be shown: their folders, as fast as they can be made, and a class whose name means harm."""
+
+import json
+
+import torch
+import toys
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+import dcc_plugins.manifest
+from dcc_core import Registry
+from dcc_core.config import resolve
+from dcc_core.display import Display
+from dcc_core.folder import RunFolder
+from dcc_core.registry import Origin
+from dcc_core.run import execute
+from dcc_core.setfile import CondensedSet, Provenance
+from dcc_core.settings import Rank, Settings
+
+HOSTILE = (
+    "<script>window.harm = 1</script>",
+    '"\'><img src=x onerror="window.harm = 1">',
+    "\u202egnidaer fo redro eht",
+    "n" * 500,
+    "🦄 & {{ 7 * 7 }} $x_1$",
+    "</title></style><style>*{display:none}</style>",
+)
+SMALL = {
+    "data": "blobs-of:6,6,6,6,6,6",
+    "data.channels": 3,
+    "loss": "collective",
+    "arch": "linear",
+    "run.outer_loops": 4,
+    "run.inner_loops": 3,
+    "run.network_steps": 1,
+    "run.sets": 2,
+    "run.ipc": 2,
+    "score.nets": 2,
+    "score.protocol": "dc",
+    "score.arch": "linear,mlp",
+}
+
+
+def renamed(folder, names=HOSTILE):
+    """Give the classes of a run's files other names, those among them that no data source may have."""
+    for path in folder.rglob("*.safetensors"):
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
+            ((key, text),) = file.metadata().items()
+        save_file(tensors, path, {key: json.dumps(json.loads(text) | {"class_names": names})})
+    return folder
+
+
+def registry_of(*more):
+    plugins = [dcc_plugins.manifest, toys, *more]
+    return Registry(plugins, [Origin(f"plugin {i}" if i else "builtin", "dcc", "1.0") for i in range(len(plugins))])
+
+
+def made(out, options=(), *watchers, **how):
+    """Carry out a run; returns its folder."""
+    registry, settings = registry_of(*watchers), Settings()
+    settings.add({**SMALL, **dict(options)}, "test", Rank.OPTION)
+    execute(resolve(registry, settings), registry, RunFolder(out), Display(quiet=True), **how)
+    return out
+
+
+def large(out, classes=1000, ipc=10):
+    """A finished run's folder with many classes of learned-looking images, without the run."""
+    out.mkdir()
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand((classes * ipc, 3, 32, 32), generator=generator)
+    owners = torch.arange(classes).repeat_interleave(ipc)
+    names = tuple(f"class {k}" for k in range(classes))
+    about = Provenance(
+        method="collective", data="noise", class_names=names, mean=(0.5,) * 3, std=(0.2,) * 3, size=(32, 32), seed=0
+    )
+    CondensedSet({"images": images, "labels": owners, "owners": owners}, about).save(out / "set.safetensors")
+    fields = {"method": "collective", "config": {}, "versions": {}, "seconds": {}, "by_architecture": {}}
+    (out / "report.json").write_text(json.dumps(fields))
+    return out
