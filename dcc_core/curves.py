@@ -24,7 +24,7 @@ WARMING = "warm-up"
 INK, LINE, BASELINE = "#fe0001", "#fe0002", "#fe0003"
 RUN = "#fd00{:02x}"
 """Colours that stand for those of the page, which differ by light and dark."""
-STYLE: Mapping[str, Any] = {
+STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "dcc",
     "text.parse_math": False,
@@ -63,7 +63,7 @@ def loss_curve(runs: Sequence[RunRecord]) -> str:
                 axes.plot(
                     *zip(*points, strict=True), color=RUN.format(i), lw=1.4, ls="--" if dashed else "-", marker=mark
                 )
-            if (end := _warming(run)) and len(phases) > 1:
+            if end := _warming(run):
                 axes.axvspan(0, end, color=RUN.format(i), alpha=0.12, lw=0)
         values = [y for _, _, phases in lines for points in phases.values() for _, y in points]
         if min(values) > 0 and max(values) > LOGARITHMIC * min(values):
@@ -75,6 +75,25 @@ def loss_curve(runs: Sequence[RunRecord]) -> str:
         axes.grid(True)
 
     return _figure(draw, "loss", 2.9)
+
+
+def accuracy_curve(runs: Sequence[RunRecord]) -> str:
+    """The accuracy of every run's first set on the way, its networks as a band; empty where no run was asked for it."""
+    lines = [(i, run) for i, run in enumerate(runs) if run.curve]
+
+    def draw(axes: Axes) -> None:
+        for i, run in lines:
+            places = [row.step for row in run.curve]
+            lowest, highest = ([100 * of(row.accuracies) for row in run.curve] for of in (min, max))
+            axes.fill_between(places, lowest, highest, color=RUN.format(i), alpha=0.2, lw=0)
+            axes.plot(places, [100 * row.mean for row in run.curve], color=RUN.format(i), marker=".", lw=1.4)
+            if end := _warming(run):
+                axes.axvspan(0, end, color=RUN.format(i), alpha=0.12, lw=0)
+        axes.set_xlabel("image updates")
+        axes.set_ylabel("accuracy, %")
+        axes.grid(True)
+
+    return _figure(draw, "accuracy", 2.9) if lines else ""
 
 
 def scores(runs: Sequence[RunRecord]) -> str:
@@ -131,7 +150,7 @@ def _figure(draw: Any, name: str, height: float) -> str:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(dict(STYLE)), warnings.catch_warnings():
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of letters that its own font has not: the page's fonts have them
         figure = Figure(figsize=(4.6, height), layout="constrained")
         draw(figure.add_subplot())

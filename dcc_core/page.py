@@ -82,17 +82,13 @@ def page(runs: Sequence[RunRecord], *, live: bool = False) -> bytes:
         classes=list(_classes(runs, names, drawn)),
         image_notes=list(_image_notes(runs, names, drawn)),
         curves=list(_curves(runs, names)),
-        curve_notes=() if curves.drawable() else ("Curves are drawn by matplotlib: pip install 'dcc[plots]'",),
+        curve_notes=list(_curve_notes(runs)),
         scores=list(_score_rows(runs, names)),
         score_columns=SCORES,
         options=options,
         cost=list(_cost(runs)),
     )
     return text.encode("utf-8", errors="replace")
-
-
-def _moments(run: RunRecord, own: Sprites | None) -> dict[str, Any]:
-    return {"steps": own.steps if own else (), "total": run.total}
 
 
 def _moments(run: RunRecord, own: Sprites | None) -> dict[str, Any]:
@@ -170,11 +166,20 @@ def _curves(runs: Sequence[RunRecord], names: Sequence[str]) -> Iterator[Curve]:
         return
     if svg := curves.loss_curve(runs):
         yield Curve("Loss", " ".join(_loss_words(runs, names)), Markup(svg))
+    if svg := curves.accuracy_curve(runs):
+        yield Curve("Accuracy on the way", " ".join(_accuracy_words(runs, names)), Markup(svg))
     if svg := curves.scores(runs):
         grey = any("random" in row for run in runs for row in run.told.by_architecture.values())
         beside = "; the grey stroke is random real images" if grey else ""
         words = f"Mean accuracy by network with its 95 % interval{beside}. The table of scores has the numbers."
-        yield Curve("Accuracy", words, Markup(svg))
+        yield Curve("Accuracy by network", words, Markup(svg))
+
+
+def _curve_notes(runs: Sequence[RunRecord]) -> Iterator[str]:
+    if not curves.drawable():
+        yield "Curves are drawn by matplotlib: pip install 'dcc[plots]'"
+    elif any(run.steps for run in runs) and not any(run.curve for run in runs):
+        yield "A run with -o score.curve=3 has a curve of its accuracy too, by three networks at every moment."
 
 
 def _loss_words(runs: Sequence[RunRecord], names: Sequence[str]) -> Iterator[str]:
@@ -186,6 +191,20 @@ def _loss_words(runs: Sequence[RunRecord], names: Sequence[str]) -> Iterator[str
     phases = {row.phase for run in runs for row in run.steps}
     if curves.WARMING in phases and len(phases) > 1:
         yield "Warm-up is dashed, and the outer loops that have it are shaded; what acts in it is another loss."
+
+
+def _accuracy_words(runs: Sequence[RunRecord], names: Sequence[str]) -> Iterator[str]:
+    for run, name in zip(runs, names, strict=True):
+        if run.curve:
+            own = f"{name}: " if len(runs) > 1 else ""
+            first, last = run.curve[0], run.curve[-1]
+            nets = f"{len(last.accuracies)} network{'s' if len(last.accuracies) > 1 else ''}"
+            yield (
+                f"{own}{percent(first.mean)} % after {first.step} image updates, {percent(last.mean)} % after "
+                f"{last.step}: {nets} of {last.architecture}, protocol {last.protocol}, lowest to highest."
+            )
+    if any(run.curve and row.phase == curves.WARMING for run in runs for row in run.steps):
+        yield "Warm-up is shaded."
 
 
 def _score_rows(runs: Sequence[RunRecord], names: Sequence[str]) -> Iterator[list[str]]:

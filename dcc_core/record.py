@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from annotated_types import Ge
 from pydantic import TypeAdapter, ValidationError
@@ -23,6 +24,7 @@ from dcc_core.snapshots import Pictures, kept_in, pictures_of
 from dcc_core.summary import by_architecture
 
 Index = Annotated[int, Ge(0)]
+Row = TypeVar("Row")
 
 
 @checked(frozen=True)
@@ -42,6 +44,17 @@ class StepRow:
     inner: Index
     loss: float
     phase: str
+
+
+@checked(frozen=True)
+class MomentRow:
+    """A line of `metrics.jsonl`: the score of a set that is still learned."""
+
+    step: Index
+    mean: float
+    accuracies: tuple[float, ...]
+    architecture: str
+    protocol: str
 
 
 @checked(frozen=True)
@@ -80,15 +93,14 @@ class RunRecord:
     @cached_property
     def steps(self) -> list[StepRow]:
         """The first set's inner steps, in order; of one that was taken again, the last."""
-        rows: dict[tuple[int, int], StepRow] = {}
-        for row in self._rows():
-            if "loss" in row and row.get("set") == 0:
-                try:
-                    step = TypeAdapter(StepRow).validate_python(row)
-                except ValidationError:
-                    continue
-                rows[step.outer, step.inner] = step
+        rows = {(row.outer, row.inner): row for row in self._rows(StepRow)}
         return [rows[place] for place in sorted(rows)]
+
+    @cached_property
+    def curve(self) -> list[MomentRow]:
+        """The first set's accuracy on the way, in order, where the run was asked for it."""
+        rows = {row.step: row for row in self._rows(MomentRow)}
+        return [rows[step] for step in sorted(rows)]
 
     @property
     def inner_loops(self) -> int:
@@ -135,8 +147,9 @@ class RunRecord:
         """Those of its images."""
         return self.pictures[-1].class_names if self.pictures else ()
 
-    def _rows(self) -> Iterable[dict[str, Any]]:
-        """The lines of the metrics; the last may be half written."""
+    def _rows(self, kind: type[Row]) -> Iterator[Row]:
+        """The first set's lines of a kind in the metrics, of which the last may be half written."""
+        adapter = TypeAdapter(kind)
         try:
             lines = (self.path / METRICS).read_text(encoding="utf-8", errors="replace").splitlines()
         except FileNotFoundError:
@@ -144,12 +157,10 @@ class RunRecord:
         except OSError as error:
             raise DccError(f"'{self.path / METRICS}' cannot be read: {error}") from error
         for line in lines:
-            try:
-                row = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(row, dict):
-                yield row
+            with contextlib.suppress(ValueError):
+                fields = json.loads(line)
+                if isinstance(fields, dict) and fields.get("set") == 0:
+                    yield adapter.validate_python(fields)
 
 
 def read_run(path: Path, registry: Registry) -> RunRecord:

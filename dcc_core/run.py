@@ -296,17 +296,21 @@ class _Run:
             def frozen() -> CondensedSet:
                 return self.job.frozen(start.synthetic, index, finished=False)
 
+            def look(done: int) -> None:
+                if snapshots.taken(done, frozen):
+                    self._scoring().at_moment(done, frozen())
+
             def watch(report: StepReport) -> None:
                 done = report.outer * inner + report.inner + 1
                 self.folder.metric(vars(report))
                 note = f"outer {report.outer + 1}/{outer} {report.phase} loss {report.loss:.4g}"
                 progress(done, " ".join(note.split()))
-                snapshots.taken(done, frozen)
+                look(done)
                 self.registry.notify("dcc_step_finished", report=report)
 
             begin = self.begun.moment if index == self.begun.made else None
             if begin is None or not begin.tensors:
-                snapshots.taken(0, frozen)
+                look(0)
             with self.interrupts.held():
                 s = self.job.condense(index, watch, start, keep=self.keeping.step, begin=begin)
             return s.with_notes(*self.begun.notes, *s.provenance.notes)

@@ -93,6 +93,9 @@ class ScoreOptions:
         Literal["test", "validation"], "images to score on; validation is for every choice before the last score"
     ] = "test"
     nets: Annotated[int, "networks trained from scratch on each set", Ge(1)] = 20
+    curve: Annotated[
+        int, "networks that score the first set at each of run.snapshots, for a curve of its accuracy; 0: none", Ge(0)
+    ] = 0
     baseline: Annotated[bool, "score random real images beside the set, by the same protocol"] = True
     full_accuracy: Annotated[
         float | None,

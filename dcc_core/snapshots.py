@@ -73,12 +73,13 @@ class Snapshots:
         self._registry = registry
         self._moments = moments(count, steps)
 
-    def taken(self, step: int, frozen: Callable[[], CondensedSet]) -> None:
-        """So many steps have been taken; frozen: the set as it stands."""
-        if step in self._moments:
-            self._folder.write(
-                f"{SNAPSHOTS}/{step:08}.safetensors", _to_bytes(pictures_of(frozen(), self._registry, step))
-            )
+    def taken(self, step: int, frozen: Callable[[], CondensedSet]) -> bool:
+        """So many steps have been taken; whether that is one of the moments. frozen: the set as it stands."""
+        due = step in self._moments
+        if due:
+            pictures = pictures_of(frozen(), self._registry, step)
+            self._folder.write(f"{SNAPSHOTS}/{step:08}.safetensors", _to_bytes(pictures))
+        return due
 
 
 def kept_in(folder: Path) -> Iterator[Pictures]:

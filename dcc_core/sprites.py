@@ -73,10 +73,9 @@ def sprites(pictures: Sequence[Pictures], room: int) -> Sprites:
     owners = last.owners.numpy()
     rows = [np.flatnonzero(owners == k) for k in range(len(last.class_names))]
     bytes_of = room * 3 // 4  # in base64
-    for encoding in ENCODINGS:
-        one = _size(encoding, frames[-1], rows)
-        if one * len(frames) <= bytes_of:
-            break
+    sizes = {encoding: _size(encoding, frames[-1], rows) for encoding in ENCODINGS}
+    encoding = next((e for e, one in sizes.items() if one * len(frames) <= bytes_of), ENCODINGS[-1])
+    one = sizes[encoding]
     if one > bytes_of:
         most = max(1, max(map(len, rows)) * bytes_of // one)
         rows, one = [row[:most] for row in rows], bytes_of

@@ -88,7 +88,8 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Server
+    """Answers for a `_Server`."""
+
     timeout = 10
     server_version, sys_version = "dcc", ""
 
@@ -99,14 +100,15 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(body=False)
 
     def _answer(self, *, body: bool) -> None:
-        if self.headers.get("Host", "") not in self.server.hosts:
+        server = self.server
+        if not isinstance(server, _Server) or self.headers.get("Host", "") not in server.hosts:
             self.send_error(HTTPStatus.FORBIDDEN)
             return
         if self.path != "/":
             self.send_error(HTTPStatus.NOT_FOUND)
             return
-        content, tag = self.server.watched.current()
-        self.server.watched.asked = time.monotonic()
+        content, tag = server.watched.current()
+        server.watched.asked = time.monotonic()
         known = self.headers.get("If-None-Match") == tag
         self.send_response(HTTPStatus.NOT_MODIFIED if known else HTTPStatus.OK)
         for name, value in (
@@ -122,7 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if body and not known:
             self.wfile.write(content)
-        self.server.taken = tag
+        server.taken = tag
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing: requests are nobody's business."""

@@ -1,7 +1,9 @@
 """Runs to be shown: their folders, as fast as they can be made, and a class whose name means harm."""
 
 import json
+from dataclasses import replace
 
+import pytest
 import torch
 import toys
 from safetensors import safe_open
@@ -12,6 +14,7 @@ from dcc_core import Registry
 from dcc_core.config import resolve
 from dcc_core.display import Display
 from dcc_core.folder import RunFolder
+from dcc_core.protocols import PROTOCOLS
 from dcc_core.registry import Origin
 from dcc_core.run import execute
 from dcc_core.setfile import CondensedSet, Provenance
@@ -57,10 +60,12 @@ def registry_of(*more):
 
 
 def made(out, options=(), *watchers, **how):
-    """Carry out a run; returns its folder."""
+    """Carry out a run, with networks that hardly train; returns its folder."""
     registry, settings = registry_of(*watchers), Settings()
     settings.add({**SMALL, **dict(options)}, "test", Rank.OPTION)
-    execute(resolve(registry, settings), registry, RunFolder(out), Display(quiet=True), **how)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PROTOCOLS, "dc", replace(PROTOCOLS["dc"], epochs=3))
+        execute(resolve(registry, settings), registry, RunFolder(out), Display(quiet=True), **how)
     return out
 
 

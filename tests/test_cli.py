@@ -21,6 +21,7 @@ SELECT_FLAGS = shlex.split("""
 CONVERT_FLAGS = shlex.split("""
 source target --from --to --stats --data --class-names --data-root -o --overwrite --json
 """)
+REPORT_FLAGS = shlex.split("runs --out --preview --overwrite --json")
 TABLE_FLAGS = shlex.split("""
 name --cells --scale --seed --sets --eval-nets --device --memory --data-root --config -o --out --overwrite --json
 --quiet
@@ -53,6 +54,8 @@ def invoke(command, *arguments):
         ["convert", "a", "b", "--from", "vicco"],
         ["convert", "--help"],
         ["inspect", "--help"],
+        ["report", "--help"],
+        ["watch", "--help"],
         ["run", "--config", "missing.toml"],
     ],
 )
@@ -71,10 +74,12 @@ def test_light_commands_import_nothing_heavy(arguments):
 def test_the_surface_is_frozen():
     flags = [o for p in run.params for o in p.opts]
     assert flags == FLAGS
-    commands = "convert eval inspect new-plugin plugins run select show table tune"
+    commands = "convert eval inspect new-plugin plugins report run select show table tune watch"
     assert sorted(cli.commands) == commands.split()
     assert [o for p in cli.commands["convert"].params for o in p.opts] == CONVERT_FLAGS
     assert [o for p in cli.commands["inspect"].params for o in p.opts] == ["file", "--grid", "--check", "--json"]
+    assert [o for p in cli.commands["report"].params for o in p.opts] == REPORT_FLAGS
+    assert [o for p in cli.commands["watch"].params for o in p.opts] == ["run", "--port"]
     assert [o for p in cli.commands["eval"].params for o in p.opts] == EVAL_FLAGS
     assert [o for p in cli.commands["select"].params for o in p.opts] == SELECT_FLAGS
     assert [o for p in cli.commands["table"].params for o in p.opts] == TABLE_FLAGS

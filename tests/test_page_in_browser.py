@@ -107,6 +107,8 @@ def test_the_filter_leaves_the_classes_that_were_asked_for(opened, one):
 
 
 def test_the_slider_goes_through_time_by_keys_alone(opened, one):
+    from playwright.sync_api import expect
+
     tab = opened(one)
     last = pixels(tab)
     assert "after 12 of 12 image updates" in tab.inner_text("#status")
@@ -120,7 +122,7 @@ def test_the_slider_goes_through_time_by_keys_alone(opened, one):
     tab.keyboard.press("End")
     assert pixels(tab) == last
     tab.click("#play")
-    tab.wait_for_function("document.getElementById('status').textContent.includes('after 2 of')", timeout=5000)
+    expect(tab.locator("#status")).to_contain_text("after 2 of", timeout=5000)
     tab.click("#play")
     assert tab.inner_text("#play") == "Play"
 
