@@ -22,12 +22,13 @@ from dcc_core.flags import (
     add_flags,
     begun_settings,
     with_flags,
+    with_preview,
     with_results,
     with_resuming,
 )
 from dcc_core.listing import plugins, show
 from dcc_core.registry import Registry, kind_named
-from dcc_core.report_commands import report, watch
+from dcc_core.report_commands import report, show_result, watch
 from dcc_core.set_commands import convert, inspect
 from dcc_core.settings import Settings
 
@@ -72,6 +73,7 @@ def _show_warning(message: Warning | str, category: type[Warning], filename: str
 @with_flags(RUN_FLAGS, defaults=True)
 @click.option("--dry-run", is_flag=True, help="say what the run would take in time, memory and disk; write nothing")
 @with_resuming
+@with_preview
 @with_results("runs/<name>", again="replace the results of an earlier run in --out")
 def run(
     config_file: Path | None,
@@ -80,6 +82,7 @@ def run(
     resume: Path | None,
     resume_anyway: bool,
     out: Path | None,
+    preview: bool,
     overwrite: bool,
     as_json: bool,
     quiet: bool,
@@ -109,23 +112,15 @@ def run(
     from dcc_core.run import execute
 
     folder = RunFolder(resume or out or default_folder(config), overwrite=overwrite)
-    _show_result(execute(config, registry, folder, Display(quiet=quiet), anyway=resume_anyway), as_json)
-
-
-def _show_result(report: dict[str, Any], as_json: bool) -> None:
-    from dcc_core.display import print_table
-    from dcc_core.report import result_table
-
-    if as_json:
-        click.echo(json.dumps(report))
-    else:
-        print_table(result_table(report))
-        click.echo(f"results in {report['out']}")
+    show_result(
+        execute(config, registry, folder, Display(quiet=quiet), anyway=resume_anyway), registry, as_json, preview
+    )
 
 
 @click.command()
 @with_flags(SELECT_FLAGS, defaults=True)
 @with_resuming
+@with_preview
 @with_results("runs/<name>", again="replace the results of an earlier run in --out")
 def select(
     config_file: Path | None,
@@ -133,6 +128,7 @@ def select(
     resume: Path | None,
     resume_anyway: bool,
     out: Path | None,
+    preview: bool,
     overwrite: bool,
     as_json: bool,
     quiet: bool,
@@ -152,8 +148,8 @@ def select(
     from dcc_core.run import execute
 
     folder = RunFolder(resume or out or default_folder(config, SELECTING), overwrite=overwrite)
-    report = execute(config, registry, folder, Display(quiet=quiet), selecting=True, anyway=resume_anyway)
-    _show_result(report, as_json)
+    result = execute(config, registry, folder, Display(quiet=quiet), selecting=True, anyway=resume_anyway)
+    show_result(result, registry, as_json, preview)
 
 
 @click.command()
@@ -219,11 +215,11 @@ def evaluate(
 
     s = load_set(file)
     config = resolve(registry, add_flags(own_settings(s, registry), EVAL_FLAGS, flags, config_file, pairs))
-    report = {"set": str(file)} | evaluated(s, config, registry, Display(quiet=quiet))
+    result = {"set": str(file)} | evaluated(s, config, registry, Display(quiet=quiet))
     if as_json:
-        click.echo(json.dumps(report))
+        click.echo(json.dumps(result))
     else:
-        print_table(result_table(report))
+        print_table(result_table(result))
 
 
 @click.command()

@@ -3,20 +3,46 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from dcc_core.errors import DccError
+from dcc_core.flags import with_preview
 from dcc_core.registry import Registry
 
 PLACE = click.Path(path_type=Path)
 
 
+def show_result(result: Mapping[str, Any], registry: Registry, as_json: bool, preview: bool) -> None:
+    """Print what a run came to."""
+    from dcc_core.display import print_table
+    from dcc_core.report import result_table
+
+    if as_json:
+        click.echo(json.dumps(result))
+        return
+    if preview:
+        _preview(Path(result["out"]), registry)
+    print_table(result_table(result))
+    click.echo(f"results in {result['out']}")
+
+
+def _preview(folder: Path, registry: Registry) -> None:
+    from dcc_core.display import terminal
+    from dcc_core.preview import show_preview
+    from dcc_core.record import read_run
+
+    if pictures := read_run(folder, registry).pictures:
+        show_preview(pictures[-1], terminal())
+
+
 @click.command()
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=PLACE)
 @click.option("--out", metavar="FILE.html", type=PLACE, default="report.html", show_default=True, help="the page")
-@click.option("--preview", is_flag=True, help="show the images on the terminal too")
+@with_preview
 @click.option("--overwrite", is_flag=True, help="replace the file at --out")
 @click.option("--json", "as_json", is_flag=True, help="print JSON, the last line of stdout")
 def report(runs: tuple[Path, ...], out: Path, preview: bool, overwrite: bool, as_json: bool) -> None:
@@ -24,10 +50,8 @@ def report(runs: tuple[Path, ...], out: Path, preview: bool, overwrite: bool, as
 
     RUN is the folder of a run, finished or not. The page is one file that needs no network.
     """
-    from dcc_core.display import terminal
     from dcc_core.files import placed
     from dcc_core.page import page
-    from dcc_core.preview import show_preview
     from dcc_core.quantities import size
     from dcc_core.record import read_run
 
@@ -38,9 +62,9 @@ def report(runs: tuple[Path, ...], out: Path, preview: bool, overwrite: bool, as
     if as_json:
         click.echo(json.dumps({"out": str(out), "bytes": out.stat().st_size, "runs": [str(r.path) for r in found]}))
         return
-    for run in found:
-        if preview and run.pictures:
-            show_preview(run.pictures[-1], terminal())
+    if preview:
+        for run in found:
+            _preview(run.path, registry)
     click.echo(f"wrote {out}, {size(out.stat().st_size)}")
 
 

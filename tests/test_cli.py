@@ -16,7 +16,7 @@ file --arch --data --protocol --nets --seed --device --memory --data-root --conf
 """)
 SELECT_FLAGS = shlex.split("""
 --method --data --arch --recipe --ipc --seed --sets --protocol --eval-arch --eval-nets --device --memory --data-root
---config -o --resume --resume-anyway --out --overwrite --json --quiet
+--config -o --resume --resume-anyway --preview --out --overwrite --json --quiet
 """)
 CONVERT_FLAGS = shlex.split("""
 source target --from --to --stats --data --class-names --data-root -o --overwrite --json
@@ -30,7 +30,7 @@ HEAVY = ("torch", "kornia", "timm", "torchvision", "sklearn")
 FLAGS = shlex.split("""
 --data --loss --aug --arch --param --recipe --ipc --seed --sets --outer-loops --budget --inner-loops --network-steps
 --init --protocol --eval-arch --eval-nets --log --device --memory --data-root --config -o --dry-run --resume
---resume-anyway --out --overwrite --json --quiet
+--resume-anyway --preview --out --overwrite --json --quiet
 """)
 
 
@@ -77,14 +77,22 @@ def test_the_surface_is_frozen():
     commands = "convert eval inspect new-plugin plugins report run select show table tune watch"
     assert sorted(cli.commands) == commands.split()
     assert [o for p in cli.commands["convert"].params for o in p.opts] == CONVERT_FLAGS
-    assert [o for p in cli.commands["inspect"].params for o in p.opts] == ["file", "--grid", "--check", "--json"]
+    assert [o for p in cli.commands["inspect"].params for o in p.opts] == [
+        "file",
+        "--grid",
+        "--preview",
+        "--check",
+        "--json",
+    ]
     assert [o for p in cli.commands["report"].params for o in p.opts] == REPORT_FLAGS
     assert [o for p in cli.commands["watch"].params for o in p.opts] == ["run", "--port"]
     assert [o for p in cli.commands["eval"].params for o in p.opts] == EVAL_FLAGS
     assert [o for p in cli.commands["select"].params for o in p.opts] == SELECT_FLAGS
     assert [o for p in cli.commands["table"].params for o in p.opts] == TABLE_FLAGS
     tune = [o for p in cli.commands["tune"].params for o in p.opts]
-    assert tune == [f for f in FLAGS if f not in ("--dry-run", "--resume", "--resume-anyway", "--overwrite")]
+    assert tune == [
+        f for f in FLAGS if f not in ("--dry-run", "--resume", "--resume-anyway", "--preview", "--overwrite")
+    ]
     assert [o for p in cli.commands["plugins"].params for o in p.opts] == ["--kind", "--match", "--check", "--json"]
 
 

@@ -1,7 +1,6 @@
 """The report in a browser: nothing fails, nothing is fetched, everybody can use it."""
 
 import re
-import shutil
 import time
 from pathlib import Path
 
@@ -11,10 +10,6 @@ from shown_runs import HOSTILE, large, made, registry_of, renamed
 from dcc_core.page import page
 from dcc_core.record import read_run
 from dcc_core.snapshots import MOST
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-component-update", "--disable-sync"]
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium: apt-get install chromium")
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +34,6 @@ def one(folder):
 def two(folder, one):
     selected = {"selection": "random", "run.ipc": 3, "score.arch": "linear"}
     return written(folder, "two.html", folder / "one", renamed(made(folder / "two", selected, selecting=True)))
-
-
-@pytest.fixture(scope="module")
-def browser():
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -e '.[test]'")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

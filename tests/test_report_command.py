@@ -147,3 +147,18 @@ def test_pictures_take_the_room_that_there_is(tmp_path):
     assert 0 < least.shown[0] < 10
     for drawn, room in ((lossless, 3_000_000), (small, 500_000), (tiny, 150_000), (least, 50_000)):
         assert sum(map(len, drawn.urls)) < 1.15 * room
+
+
+def test_previews_come_with_every_command_that_makes_or_shows_a_set(run, tmp_path, monkeypatch):
+    """Where there is no terminal, they are one line."""
+    monkeypatch.chdir(tmp_path)
+    quick = ["--sets", "1", "--eval-nets", "1", "--protocol", "dc", "-o", "score.baseline=false"]
+    for words in (
+        ["report", str(run), "--preview"],
+        ["inspect", str(run / "set.safetensors"), "--preview"],
+        ["select", "--preview", *quick],
+        ["run", "--preview", "--outer-loops", "1", "--inner-loops", "1", *quick],
+    ):
+        result = CliRunner().invoke(cli, words)
+        assert result.exit_code == 0, result.stderr
+        assert "no preview: the output is no terminal" in result.stdout.splitlines()

@@ -83,14 +83,12 @@ if (document.body.dataset.live === "yes") {
     try {
       const answer = await fetch("/", { headers: known ? { "If-None-Match": known } : {} });
       if (answer.status === 200) {
-        if (known) {
-          const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-          const held = document.activeElement && element("content").contains(document.activeElement) ? document.activeElement.id : "";
-          element("content").replaceWith(page.getElementById("content"));
-          if (held && element(held)) element(held).focus({ preventScroll: true });
-          moments();
-          sift();
-        }
+        const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+        const open = document.querySelector("details").open;
+        element("content").replaceWith(page.getElementById("content"));
+        document.querySelector("details").open = open;
+        moments();
+        sift();
         known = answer.headers.get("ETag");
       }
     } catch {
