@@ -92,6 +92,8 @@ class RunFolder:
         for name, content in first.items():
             self.write(name, content)
         self._remove(*WRITTEN, but=first)
+        with contextlib.suppress(OSError):  # it may hold files of others
+            (self.path / SNAPSHOTS).rmdir()
         self._open()
 
     def reopen(self, metrics: int) -> None:
@@ -105,6 +107,10 @@ class RunFolder:
     def end(self) -> None:
         """The run has its report: what only an unfinished one needs goes."""
         self._remove(CHECKPOINT, INITIAL, UNFINISHED)
+
+    def folders(self) -> list[str]:
+        """The folders below this one that the run has written."""
+        return [SNAPSHOTS] if (self.path / SNAPSHOTS).is_dir() else []
 
     def metrics_bytes(self) -> int:
         """How much has been written of the metrics."""

@@ -121,7 +121,7 @@ class _Run:
             scores = self._sets(self._selected if self.selecting else self._condensed)
         method = self.config.names["selection"] if self.selecting else self.job.method
         own = report_of(self.job, method, scores, self.clock.so_far())
-        report = {"out": str(self.folder.path), "files": self.files} | own
+        report = {"out": str(self.folder.path), "files": [*self.files, *self.folder.folders()]} | own
         self.folder.write(REPORT, json.dumps(report, indent=2).encode())
         self.folder.end()
         self.report = report
