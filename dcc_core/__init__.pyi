@@ -32,10 +32,10 @@ from .real import Normalisation as Normalisation, RealImages as RealImages
 from .real_training import over_real as over_real, train_on_real as train_on_real
 from .registry import Registry as Registry
 from .rng import Randomness as Randomness, seeded as seeded
+from .run_context import RunContext as RunContext
 from .setfile import CondensedSet as CondensedSet, Provenance as Provenance, load_set as load_set
 from .step import (
     ClassGradients as ClassGradients,
-    RunContext as RunContext,
     Step as Step,
     SummedGradients as SummedGradients,
 )

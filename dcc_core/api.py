@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from dcc_core.data import RealData
     from dcc_core.exchange import Exporting, Importing
     from dcc_core.observe import RunInfo
+    from dcc_core.run_context import RunContext
     from dcc_core.setfile import CondensedSet
-    from dcc_core.step import RunContext, Step
+    from dcc_core.step import Step
     from dcc_core.synthetic import Synthetic
 
 

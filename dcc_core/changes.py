@@ -54,7 +54,8 @@ def check_resumable(
 ) -> dict[str, str]:
     """What has changed since a run was begun, where it can go on.
 
-    Options of scoring, of the machine, and how long it is, may change, and versions, where `anyway` is set.
+    versions, now: of software, and how many processes. Options of scoring, of the machine, and how long it is, may
+    change, and versions, where `anyway` is set.
     Raises DccError for everything else, and without `anyway`.
     """
     options = changed(then, config, FREE)

@@ -69,11 +69,18 @@ class Chunks:
     """The number of images in a pass of one network: `images`, and the `most` that fit where that is known.
 
     footprint: of the network. given: the user's own number, or none. memory: bytes that a pass may take, or none.
+    shared: several processes work together, and must do the same.
     Raises DccError where not even one image fits.
     """
 
     def __init__(
-        self, footprint: Footprint, device: torch.device, *, given: int | None = None, memory: int | None = None
+        self,
+        footprint: Footprint,
+        device: torch.device,
+        *,
+        given: int | None = None,
+        memory: int | None = None,
+        shared: bool = False,
     ) -> None:
         if device.type == "cuda":
             bound = int(torch.cuda.get_device_properties(device).total_memory * CARD)
@@ -82,6 +89,7 @@ class Chunks:
             fast = CACHE // footprint.largest
         self.images = max(1, fast) if given is None else given
         self.most: int | None = None
+        self._shared = shared
         if memory is not None:
             self.most = fits = (memory - WEIGHTS * footprint.weights) // (SECOND_ORDER * footprint.total)
             if fits < 1:
@@ -100,7 +108,7 @@ class Chunks:
         """The result of some work, which is done again in ever smaller chunks where memory runs out.
 
         restore: puts back, before the work is done again, what it has changed.
-        Raises DccError where a single image is too much.
+        Raises DccError where a single image is too much, and where several processes would no longer do the same.
         """
         while True:
             try:
@@ -110,6 +118,11 @@ class Chunks:
                     raise
                 if self.images == 1:
                     raise DccError(f"out of memory with one image at a time: {_first_line(error)}") from error
+            if self._shared:
+                raise DccError(
+                    f"out of memory with {self.images} images at a time, on one of several processes: begin with "
+                    f"fewer, -o run.micro_batch={max(1, self.images // 2)}, or with --memory"
+                )
             if restore:
                 restore()
             self.images = self.most = max(1, self.images // 2)

@@ -13,9 +13,8 @@ from typing import Any
 import click
 
 from dcc_core.config import resolve
-from dcc_core.errors import DccError, IncompleteError, PluginWarning, Stopped
+from dcc_core.errors import DccError, IncompleteError, PluginWarning, SilentError, Stopped
 from dcc_core.flags import (
-    EVAL_FLAGS,
     RUN_FLAGS,
     SELECT_FLAGS,
     TABLE_FLAGS,
@@ -26,11 +25,15 @@ from dcc_core.flags import (
     with_results,
     with_resuming,
 )
+from dcc_core.group import launched, speaks, the_group
 from dcc_core.listing import plugins, show
 from dcc_core.registry import Registry, kind_named
 from dcc_core.report_commands import report, show_result, watch
-from dcc_core.set_commands import convert, inspect
+from dcc_core.set_commands import convert, evaluate, inspect
 from dcc_core.settings import Settings
+
+TOGETHER = ("run", "select", "eval")
+"""Commands that several processes work on together."""
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -40,6 +43,16 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         return _guarded(lambda: super(_Commands, self).invoke(ctx))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is asked for; several processes run only those that they can work on together."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if launched() and name not in TOGETHER:
+            message = f"dcc {name} is for one process; torchrun is for dcc {', '.join(TOGETHER)}"
+            raise DccError(message) if speaks() else SilentError(message)
+        return name, command, rest
 
 
 class _Command(click.Command):
@@ -55,10 +68,12 @@ def _guarded(work: Callable[[], Any]) -> Any:
     except DccError as error:
         if os.environ.get("DCC_DEBUG") == "1":
             raise
-        click.echo(f"Error: {error}", err=True)
+        if not isinstance(error, SilentError):
+            click.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt as error:
-        click.echo(f"Interrupted{f': {error}' if str(error) else ''}", err=True)
+        if speaks():
+            click.echo(f"Interrupted{f': {error}' if str(error) else ''}", err=True)
         sys.exit(error.exit_code if isinstance(error, Stopped) else 130)
 
 
@@ -96,25 +111,28 @@ def run(
     A run that was interrupted goes on with --resume FOLDER, or by the same command where it says --out.
     """
     registry = Registry.installed()
-    begun = begun_settings(resume, out, overwrite=overwrite)
-    config = resolve(registry, add_flags(begun, RUN_FLAGS, flags, config_file, pairs))
+    with the_group() as group:
+        begun = group.told(lambda: begun_settings(resume, out, overwrite=overwrite))
+        config = resolve(registry, add_flags(begun, RUN_FLAGS, flags, config_file, pairs))
 
-    from dcc_core.display import Display
+        from dcc_core.display import Display
 
-    if dry_run:
-        from dcc_core.forecast import forecast
+        display = Display(quiet=quiet, mute=not group.first)
+        if dry_run:
+            from dcc_core.forecast import forecast
 
-        expected = forecast(config, registry, Display(quiet=quiet))
-        click.echo(json.dumps(expected.as_dict()) if as_json else f"it would take {expected.words()}")
-        return
+            expected = forecast(config, registry, display, group)
+            if group.first:
+                click.echo(json.dumps(expected.as_dict()) if as_json else f"it would take {expected.words()}")
+            return
 
-    from dcc_core.folder import RunFolder, default_folder
-    from dcc_core.run import execute
+        from dcc_core.folder import CONDENSING, folder_of
+        from dcc_core.run import execute
 
-    folder = RunFolder(resume or out or default_folder(config), overwrite=overwrite)
-    show_result(
-        execute(config, registry, folder, Display(quiet=quiet), anyway=resume_anyway), registry, as_json, preview
-    )
+        folder = folder_of(group, config, resume or out, CONDENSING, overwrite=overwrite)
+        result = execute(config, registry, folder, display, anyway=resume_anyway, group=group)
+    if group.first:
+        show_result(result, registry, as_json, preview)
 
 
 @click.command()
@@ -140,16 +158,19 @@ def select(
     `dcc show selection NAME` the options of each; `dcc-run --init NAME` condenses from such images.
     """
     registry = Registry.installed()
-    begun = begun_settings(resume, out, overwrite=overwrite)
-    config = resolve(registry, add_flags(begun, SELECT_FLAGS, flags, config_file, pairs))
+    with the_group() as group:
+        begun = group.told(lambda: begun_settings(resume, out, overwrite=overwrite))
+        config = resolve(registry, add_flags(begun, SELECT_FLAGS, flags, config_file, pairs))
 
-    from dcc_core.display import Display
-    from dcc_core.folder import SELECTING, RunFolder, default_folder
-    from dcc_core.run import execute
+        from dcc_core.display import Display
+        from dcc_core.folder import SELECTING, folder_of
+        from dcc_core.run import execute
 
-    folder = RunFolder(resume or out or default_folder(config, SELECTING), overwrite=overwrite)
-    result = execute(config, registry, folder, Display(quiet=quiet), selecting=True, anyway=resume_anyway)
-    show_result(result, registry, as_json, preview)
+        folder = folder_of(group, config, resume or out, SELECTING, overwrite=overwrite)
+        display = Display(quiet=quiet, mute=not group.first)
+        result = execute(config, registry, folder, display, selecting=True, anyway=resume_anyway, group=group)
+    if group.first:
+        show_result(result, registry, as_json, preview)
 
 
 @click.command()
@@ -186,40 +207,6 @@ def tune(
     else:
         print_table(found.table())
         click.echo(f"{'written to ' + str(out) if out else 'use'}: run.micro_batch = {found.best}")
-
-
-@click.command(name="eval")
-@click.argument("file", metavar="SET", type=click.Path(path_type=Path))
-@with_flags(EVAL_FLAGS, defaults=False)
-@click.option("--json", "as_json", is_flag=True, help="print the report as JSON, the last line of stdout")
-@click.option("--quiet", is_flag=True, help="show nothing but errors and the result")
-def evaluate(
-    file: Path,
-    config_file: Path | None,
-    pairs: tuple[str, ...],
-    as_json: bool,
-    quiet: bool,
-    **flags: str | tuple[str, ...] | None,
-) -> None:
-    """Score the condensed set in a file, on one architecture or many.
-
-    What is not said here is as the file says: data, architecture, protocol, seed.
-    """
-    registry = Registry.installed()
-
-    from dcc_core.display import Display, print_table
-    from dcc_core.python import own_settings
-    from dcc_core.report import result_table
-    from dcc_core.scoring import evaluated
-    from dcc_core.setfile import load_set
-
-    s = load_set(file)
-    config = resolve(registry, add_flags(own_settings(s, registry), EVAL_FLAGS, flags, config_file, pairs))
-    result = {"set": str(file)} | evaluated(s, config, registry, Display(quiet=quiet))
-    if as_json:
-        click.echo(json.dumps(result))
-    else:
-        print_table(result_table(result))
 
 
 @click.command()

@@ -10,7 +10,8 @@ from annotated_types import Ge
 from torch import Tensor
 
 from dcc_core.api import MatchingLoss, Part, Schedule, State, Total
-from dcc_core.step import RunContext, Step
+from dcc_core.run_context import RunContext
+from dcc_core.step import Step
 from dcc_core.synthetic import Synthetic
 
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from dcc_core.contracts import picked
 from dcc_core.errors import DccError, faults_of
 from dcc_core.provenance import provenance_of_coreset, provenance_of_random
+from dcc_core.run_context import RunContext
 from dcc_core.setfile import CondensedSet
-from dcc_core.step import RunContext
 
 if TYPE_CHECKING:
     from dcc_core.job import Job

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from dcc_core.api import Batch, Parametrisation
 from dcc_core.builder import Builder
+from dcc_core.data import RealData
 from dcc_core.errors import DccError
 from dcc_core.real import Normalisation
 from dcc_core.registry import Registry
@@ -86,3 +87,25 @@ def stretched(images: Tensor) -> Tensor:
     """Every image's own range as 0..1, for the eye alone."""
     least, greatest = images.amin(dim=(1, 2, 3), keepdim=True), images.amax(dim=(1, 2, 3), keepdim=True)
     return (images - least) / (greatest - least).clamp(min=torch.finfo(images.dtype).tiny)
+
+
+def check_fits(s: CondensedSet, data: RealData) -> None:
+    """Raise DccError where a set's classes or image size are not the data's, or its images in another space."""
+    p = s.provenance
+    if WHITENED in s.stored:
+        raise DccError(
+            f"the set's images are ZCA-whitened ({p.method}), those of data '{data.name}' are not: "
+            "networks would be tested on other images than they were trained for"
+        )
+    expected = (data.class_names, (data.channels, *data.shape[1:]))
+    found = (p.class_names, (len(p.mean), *p.size))
+    if found != expected:
+        raise DccError(
+            f"the set holds {_describe(*found)} ('{p.data}'); data '{data.name}' holds {_describe(*expected)}: "
+            "they must agree"
+        )
+
+
+def _describe(names: tuple[str, ...], shape: tuple[int, ...]) -> str:
+    listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return f"{len(names)} classes ({listed}) of {'×'.join(map(str, shape))} images"

@@ -5,12 +5,25 @@ from __future__ import annotations
 import torch
 
 from dcc_core.errors import DccError
+from dcc_core.group import ALONE, Group
 
 
-def device_named(name: str) -> torch.device:
-    """The device of an option: `auto`, `cpu`, `cuda`, `cuda:N`. Raises DccError where it cannot be used."""
+def device_named(name: str, group: Group = ALONE) -> torch.device:
+    """The device of an option: `auto`, `cpu`, `cuda`, `cuda:N`; of several processes, each has a GPU of its own.
+
+    Raises DccError where it cannot be used.
+    """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if group.size > 1 and name.startswith("cuda"):
+        if name != "cuda":
+            raise DccError(f"run.device: '{name}' is one GPU, for {group.size} processes; give cuda, or cpu")
+        if group.local_rank >= (there := torch.cuda.device_count()):
+            raise DccError(
+                f"run.device: process {group.rank} has no GPU: there are {there} on its machine; start at most as many "
+                "processes on each (torchrun --nproc-per-node), or give --device cpu"
+            )
+        name = f"cuda:{group.local_rank}"
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

@@ -36,11 +36,12 @@ def print_table(table: Table) -> None:
 
 
 class Display:
-    """Shows progress and log lines on stderr."""
+    """Shows progress and log lines on stderr. quiet: warnings alone. mute: nothing, as another process speaks."""
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, mute: bool = False) -> None:
         self.console = Console(stderr=True)
-        self.shows = not quiet
+        self.shows = not (quiet or mute)
+        self._mute = mute
 
     @contextlib.contextmanager
     def logging(self) -> Iterator[None]:
@@ -48,7 +49,7 @@ class Display:
         logger = logging.getLogger("dcc")
         level = logger.level
         handler = _Lines(self.console)
-        handler.setLevel(logging.INFO if self.shows else logging.WARNING)
+        handler.setLevel(logging.INFO if self.shows else logging.CRITICAL if self._mute else logging.WARNING)
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
         try:

@@ -16,7 +16,8 @@ from dcc_core.guard import Guard, state_of
 from dcc_core.moment import Moment
 from dcc_core.observe import StepReport
 from dcc_core.plain import missing_derivative
-from dcc_core.step import RunContext, Step
+from dcc_core.run_context import RunContext
+from dcc_core.step import Step
 from dcc_core.synthetic import BUFFER, MOMENTUM, NAMED, Synthetic
 from dcc_core.training import train_epoch
 
@@ -29,6 +30,9 @@ class Keep(Protocol):
 
     def __call__(self, capture: Callable[[], Moment], *, now: bool = False) -> None: ...
 
+
+ALIKE = 1e-4
+"""Relative difference between a Total's values on several processes that may be rounding."""
 
 SECOND_BACKWARD = "backward through the graph a second time"
 """What torch says where two terms share a graph, of which the first one's backward has freed the tensors."""
@@ -106,7 +110,8 @@ def _descent(step: Step, loss: MatchingLoss, state: State) -> float:
     Raises ContractError where the terms are not what `MatchingLoss` says, NotFiniteError where numbers are not finite.
     """
     step.synthetic.zero_gradients()
-    total = torch.zeros((), dtype=step.run.dtype, device=step.run.device)
+    group = step.run.group
+    parts, totals = torch.zeros((2,), dtype=torch.float64, device=step.run.device)
     values: list[Tensor] = []
     try:
         with breaches_of(step.run.titled("loss")):
@@ -117,7 +122,11 @@ def _descent(step: Step, loss: MatchingLoss, state: State) -> float:
             for count, term in enumerate(terms, start=1):
                 value = _scalar(term, count)
                 values.append(value.detach())
-                total += values[-1]
+                if isinstance(term, Total):  # every process differentiates its share of it
+                    totals += values[-1]
+                    value = value / group.size
+                else:
+                    parts += values[-1]
                 torch.autograd.backward(value, inputs=step.synthetic.leaves())
             if not count and step.classes:
                 raise ContractError("terms yields at least one Part or Total in every step; it yielded nothing")
@@ -130,11 +139,29 @@ def _descent(step: Step, loss: MatchingLoss, state: State) -> float:
                 "something in common, or compute it anew for each (synthetic.batch decodes at every call)"
             ).of(step.run.titled("loss")) from error
         raise
-    finite = torch.isfinite(total) & step.synthetic.gradients_are_finite()
-    result, good = torch.stack([total, finite.to(total.dtype)]).tolist()  # one look at the device for both
-    if not good:
+    step.meet()
+    step.synthetic.add_gradients(group)
+    finite = torch.isfinite(parts + totals) & step.synthetic.gradients_are_finite()
+    numbers = torch.stack([parts, totals, finite.double(), step.drift()])
+    parts, totals, finite, drift = group.stacked(numbers).T.tolist()  # one look at the device for all
+    if not all(finite):
         raise NotFiniteError(_what_is_not_finite(step, values))
-    return result
+    _check_alike(totals, drift)
+    return sum(parts) + totals[0]
+
+
+def _check_alike(totals: list[float], drift: list[float]) -> None:
+    """Raise where something is not the same on every process that should be."""
+    if len(set(drift)) > 1:
+        raise DccError(
+            f"the processes have drifted apart: checksums of synthetic set and network are {drift}. They compute the "
+            "same things from the same random numbers; use machines of one kind, with the same software"
+        )
+    if max(totals) - min(totals) > ALIKE * max(map(abs, totals)):
+        raise ContractError(
+            f"a Total is the same scalar on every process; it is {totals}. What is summed over a process's classes "
+            "passes through step.all_sum, or is a Part"
+        )
 
 
 def _what_is_not_finite(step: Step, values: list[Tensor]) -> str:

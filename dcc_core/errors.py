@@ -19,6 +19,10 @@ class IncompleteError(DccError):
     exit_code = 1
 
 
+class SilentError(DccError):
+    """An error that another process of the run says."""
+
+
 class ContractError(DccError):
     """A component breaks a rule of its kind: the fault is the plugin's. The message says which rule it is.
 

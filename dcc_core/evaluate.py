@@ -16,6 +16,7 @@ from torch import nn
 from dcc_core.api import Augmentation, Batch
 from dcc_core.chunks import Chunks
 from dcc_core.criterion import cross_entropy
+from dcc_core.group import ALONE, Group
 from dcc_core.protocols import Protocol
 from dcc_core.rng import Randomness
 from dcc_core.side_by_side import side_by_side
@@ -85,7 +86,7 @@ class Scorer:
     """Everything that scoring needs beside the set: see `Scorer.score`.
 
     build: a fresh network from a generator. test: the real test images, normalised like the set. chunks: how many
-    images of a batch the network sees at once.
+    images of a batch the network sees at once. group: the processes that the networks are divided over.
     """
 
     protocol: Protocol
@@ -96,6 +97,7 @@ class Scorer:
     chunks: Chunks
     num_classes: int
     random: Randomness
+    group: Group = ALONE
 
     def score(self, data: TrainingImages, nets: int, watch: Watch | None = None) -> Score:
         """Train and test `nets` networks on a set (normalised, decoded), or on real images.
@@ -116,11 +118,12 @@ class Scorer:
     ) -> tuple[Score, dict[int, bytes]]:
         """The score, and by its number the weights of the network that is to be kept."""
         start = time.perf_counter()
-        outcomes: dict[int, _Outcome] = {}
-        for net, outcome in self._each(data, nets, kept):
-            outcomes[net] = outcome
+        own: dict[int, _Outcome] = {}
+        for net, outcome in self._each(data, self.group.share(range(nets)), kept):
+            own[net] = outcome
             if watch:
-                watch(len(outcomes))
+                watch(min(nets, len(own) * self.group.size))
+        outcomes = {net: outcome for part in self.group.gathered(own) for net, outcome in part.items()}
         score = Score(
             accuracies=tuple(outcomes[net].accuracy for net in range(nets)),
             protocol=self.protocol.name,
@@ -153,17 +156,18 @@ class Scorer:
             "augmentation": self.augmentation,
         }
 
-    def _each(self, data: TrainingImages, nets: int, kept: int | None) -> Iterator[tuple[int, _Outcome]]:
-        """The number and the outcome of every network: several at a time, as suits the device."""
+    def _each(self, data: TrainingImages, nets: Sequence[int], kept: int | None) -> Iterator[tuple[int, _Outcome]]:
+        """The number and the outcome of some of the networks: several at a time, as suits the device."""
         if data.device.type == "cuda" and (size := self._stack_size(data)) > 1:
-            for first in range(0, nets, size):
-                numbers = range(first, min(first + size, nets))
+            for first in range(0, len(nets), size):
+                numbers = nets[first : first + size]
                 networks, shown = self._trained_together(data, [self.random.at("net", net) for net in numbers])
                 for net, one in zip(numbers, networks, strict=True):
                     yield net, self._outcome(one, shown, keep=net == kept)
         else:
             alone = functools.partial(self._trained_and_tested, data, kept)
-            yield from side_by_side(alone, nets, data.device)
+            for place, outcome in side_by_side(lambda i: alone(nets[i]), len(nets), data.device):
+                yield nets[place], outcome
 
     def _stack_size(self, data: TrainingImages) -> int:
         """How many networks fit into memory together; 1 where training together would change them."""

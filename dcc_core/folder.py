@@ -12,10 +12,12 @@ from logging.handlers import MemoryHandler
 from pathlib import Path
 from typing import Any
 
+from dcc_core.changes import FREE, changed
 from dcc_core.config import Config
 from dcc_core.errors import DccError
 from dcc_core.files import TEMPORARY, write_atomically
-from dcc_core.lock import LOCK
+from dcc_core.group import Group
+from dcc_core.lock import LOCK, held
 
 UNFINISHED = "unfinished.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
@@ -67,6 +69,10 @@ class RunFolder:
             raise DccError(f"--out '{path}' is not empty (it holds {held[0]}); name another, or add --overwrite")
         if not os.access(path, os.W_OK | os.X_OK):
             raise DccError(f"--out '{path}' cannot be written: permission denied")
+
+    def held(self) -> contextlib.AbstractContextManager[None]:
+        """Let no other process run here while the context lasts. Raises DccError where one does."""
+        return held(self.path)
 
     @contextlib.contextmanager
     def logging(self) -> Iterator[None]:
@@ -159,6 +165,92 @@ class RunFolder:
             yield
         except OSError as error:
             raise DccError(f"--out '{self.path}' cannot be written: {error.strerror or error}") from error
+
+
+class Elsewhere:
+    """The folder of a run as the other processes that work on it see it: the first one looks after it.
+
+    begun: as there. unfinished: what the first one found. report: of the run, where it had ended before all began anew.
+    """
+
+    def __init__(self, path: Path, *, unfinished: bool, report: dict[str, Any] | None = None) -> None:
+        self.path = path
+        self.unfinished = unfinished
+        self.report = report
+        self.begun = False
+
+    def held(self) -> contextlib.AbstractContextManager[None]:
+        """It is the first process that holds it."""
+        return contextlib.nullcontext()
+
+    def folders(self) -> list[str]:
+        """The report is the first process's."""
+        return []
+
+    def logging(self) -> contextlib.AbstractContextManager[None]:
+        """Log lines are the first process's."""
+        return contextlib.nullcontext()
+
+    def begin(self, first: Mapping[str, bytes]) -> None:
+        """The run has begun."""
+        self.begun = True
+
+    def reopen(self, metrics: int) -> None:
+        """The run goes on."""
+        self.begun = True
+
+    def end(self) -> None:
+        """Nothing is left to remove."""
+
+    def metrics_bytes(self) -> int:
+        """Nothing is written."""
+        return 0
+
+    def record(self, message: str, error: BaseException) -> None:
+        """Nothing is written."""
+
+    def write(self, name: str, content: bytes) -> None:
+        """Nothing is written."""
+
+    def metric(self, row: Mapping[str, Any]) -> None:
+        """Nothing is written."""
+
+
+Folder = RunFolder | Elsewhere
+
+
+def folder_of(
+    group: Group, config: Config, named: Path | None, sections: tuple[str, ...], *, overwrite: bool
+) -> Folder:
+    """The folder of a run, which the first process opens: the one that is named, or one by default. Collective.
+
+    Once a process has died and all have been started anew, they go on with what they left there, be it the report.
+    Raises DccError where it cannot be used.
+    """
+    folders: list[RunFolder] = []
+
+    def look() -> Elsewhere:
+        begun = False
+        if group.restarts:
+            if named is None:
+                raise DccError("the processes were started anew, and do not know in which folder; give --out")
+            if report := _report_of(named, config):
+                return Elsewhere(named, unfinished=False, report=report)
+            begun = (named / CHECKPOINT).exists()
+        folders.append(RunFolder(named or default_folder(config, sections), overwrite=overwrite and not begun))
+        return Elsewhere(folders[0].path, unfinished=folders[0].unfinished)
+
+    elsewhere = group.told(look)
+    return folders[0] if folders else elsewhere
+
+
+def _report_of(path: Path, config: Config) -> dict[str, Any] | None:
+    """The report of a run with the same options that has ended in a folder."""
+    try:
+        report = json.loads((path / REPORT).read_text(encoding="utf-8"))
+        return None if changed(report["config"], config, FREE) else report
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 class _LogFile(logging.FileHandler):

@@ -19,6 +19,7 @@ from dcc_core.display import Display
 from dcc_core.engine import Network, update
 from dcc_core.errors import DccError
 from dcc_core.evaluate import accuracy
+from dcc_core.group import ALONE, Group
 from dcc_core.job import Job
 from dcc_core.measure import Measurer, Work, at_moment
 from dcc_core.memory import peak_memory
@@ -89,7 +90,7 @@ class Probe:
         self._run, self._synthetic, state = job.start()
         self._setup = time.perf_counter() - start
         network = Network(self._run, 0)
-        timed = _Timer(job.device)
+        timed = _Timer(job.device, job.group)
         self._build = timed(lambda: job.build(Randomness(0).generator("probe")))
         self._updates: dict[str, float] = {}
         for phase, (outer, inner) in self._first_steps().items():
@@ -162,14 +163,18 @@ class Probe:
 
 
 class _Timer:
-    """Seconds of a piece of work: the median of some repeats after the first, unless it takes long."""
+    """Seconds of a piece of work: the median of some repeats after the first, unless it takes long.
 
-    def __init__(self, device: torch.device) -> None:
+    group: of processes that do the work together, and so equally often.
+    """
+
+    def __init__(self, device: torch.device, group: Group = ALONE) -> None:
         self._device = device
+        self._group = group
 
     def __call__(self, work: Callable[[], object]) -> float:
         first = self._once(work)
-        if first > LONG:
+        if self._group.anywhere(first > LONG):
             return first
         return statistics.median(self._once(work) for _ in range(REPEATS))
 
@@ -201,8 +206,9 @@ def _scoring_seconds(job: Job, s: CondensedSet) -> dict[str, float]:
 def _score_seconds(work: Work, device: torch.device) -> float:
     """What training and testing the networks takes: one on every worker, all at once, as scoring will have it."""
     at_once = workers(work.nets, device)
+    processes = work.scorer.group.size
     seconds = side_by_side(lambda _: _network_seconds(work, _Timer(device)), at_once, device)
-    return max(s for _, s in seconds) * math.ceil(work.nets / at_once)
+    return max(s for _, s in seconds) * math.ceil(work.nets / (at_once * processes))
 
 
 def _network_seconds(work: Work, timed: _Timer) -> float:
@@ -223,11 +229,11 @@ def _no_network() -> nn.Module:
     raise DccError("a loss names its phase without the network")
 
 
-def forecast(config: Config, registry: Registry, display: Display) -> Forecast:
+def forecast(config: Config, registry: Registry, display: Display, group: Group = ALONE) -> Forecast:
     """What a run of this configuration would cost. Writes nothing. Raises DccError where it could not begin."""
     with display.logging():
         start = time.perf_counter()
-        job = Job(config, registry, progress=display.shows)
+        job = Job(config, registry, progress=display.shows, group=group)
         return planned(job, time.perf_counter() - start)
 
 
@@ -239,6 +245,6 @@ def planned(job: Job, load: float) -> Forecast:
     probe, budget = Probe(job, load), job.config.run.budget
     if budget is None:
         return probe.forecast()
-    outer_loops = probe.within(parsed_duration(budget, "run.budget"))
+    outer_loops = job.group.told(lambda: probe.within(parsed_duration(budget, "run.budget")))
     job.config = job.config.within_budget(outer_loops)
     return probe.forecast(outer_loops)

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from dcc_core.contracts import stored
 from dcc_core.coreset import selected
+from dcc_core.decoding import check_fits
 from dcc_core.errors import DccError, faults_of
+from dcc_core.run_context import RunContext
 from dcc_core.setfile import CondensedSet
-from dcc_core.step import RunContext
 
 if TYPE_CHECKING:
     from dcc_core.job import Job
@@ -44,7 +45,7 @@ def _stored(run: RunContext, images: Tensor, labels: Tensor, rows: int) -> dict[
 
 def _from_set(job: Job, s: CondensedSet, run: RunContext) -> Rows:
     """A set as initial images: as it is stored where the parametrisation is the same, else decoded."""
-    job.check_classes(s)
+    check_fits(s, job.data)
     decoded = job.decoded(s)
     owners = _packed(s.owners.repeat_interleave(len(decoded.images) // len(s.owners)), run)
     largest = int(torch.bincount(owners).max())

@@ -10,16 +10,19 @@ from collections.abc import Iterator
 from types import FrameType
 
 from dcc_core.errors import Stopped
+from dcc_core.group import ALONE, Group, speaks
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 WAITING = b"\nstopping after this step, with a checkpoint; once more to stop at once\n"
 
 
 class Interrupts:
-    """pending: the signal that a step's end is waited for with, 0 where there is none."""
+    """pending: the signal that a step's end is waited for with, 0 where there is none. group: who ends together."""
 
-    def __init__(self) -> None:
+    def __init__(self, group: Group = ALONE) -> None:
         self.pending = 0
+        self._group = group
+        self._received = 0
         self._held = False
 
     @contextlib.contextmanager
@@ -45,13 +48,22 @@ class Interrupts:
             self._held = False
         self.check()
 
+    def share(self) -> None:
+        """Let a signal that any process has be pending on all, so that they end after the same step. Collective."""
+        if self._group.size > 1:
+            self.pending = self._group.most(self.pending)
+
     def check(self) -> None:
         """Raise Stopped where a signal is pending."""
         if self.pending:
             raise Stopped(self.pending)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if not self._held or self.pending:
+        first, self._received = not self._received, number
+        if first and self.pending:  # it has reached the others earlier, and this process by them
+            return
+        if not (self._held and first):
             raise Stopped(number)
         self.pending = number
-        os.write(2, WAITING)
+        if speaks():
+            os.write(2, WAITING)

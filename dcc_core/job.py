@@ -14,17 +14,19 @@ from torch import Tensor, nn
 from dcc_core import decoding
 from dcc_core.api import Architecture, Augmentation, Batch, State
 from dcc_core.arrange import load
-from dcc_core.changes import versions_of
+from dcc_core.changes import FREE, versions_of
 from dcc_core.chunks import Chunks
 from dcc_core.config import Config
 from dcc_core.contracts import as_batch, decoded
 from dcc_core.criterion import CRITERIA
 from dcc_core.data import ImageSet
+from dcc_core.decoding import check_fits
 from dcc_core.device import device_named
 from dcc_core.engine import Keep, Watch, optimise
 from dcc_core.errors import ContractError, DccError, faults_of
 from dcc_core.evaluate import Score, Scorer
 from dcc_core.grid import grid_png
+from dcc_core.group import ALONE, Group
 from dcc_core.initial import initial_rows
 from dcc_core.memory import memory_left
 from dcc_core.moment import Moment
@@ -35,9 +37,9 @@ from dcc_core.real import Normalisation, RealImages
 from dcc_core.registry import Registry
 from dcc_core.rng import Randomness
 from dcc_core.robustness import measurements
-from dcc_core.setfile import WHITENED, CondensedSet, load_set
+from dcc_core.run_context import RunContext
+from dcc_core.setfile import CondensedSet, load_set
 from dcc_core.side_by_side import workers
-from dcc_core.step import RunContext
 from dcc_core.synthetic import Synthetic
 from dcc_core.trial import Trial, adapted, tried
 
@@ -55,8 +57,9 @@ class Start(NamedTuple):
 class Job:
     """Loads the data of a configuration; condenses and scores with it.
 
-    initial: where the set to begin from is, if not where the configuration says.
-    Raises DccError where the data, the device, the network and the number of images do not fit together.
+    initial: where the set to begin from is, if not where the configuration says. group: the processes that do so.
+    Raises DccError where the data, the device, the network and the number of images do not fit together, and where
+    processes do not have the same.
     """
 
     def __init__(
@@ -67,13 +70,17 @@ class Job:
         progress: bool = False,
         matching: bool = True,
         initial: Path | None = None,
+        group: Group = ALONE,
     ) -> None:
         self.config = config
         self.registry = registry
-        self.device = device_named(config.run.device)
+        self.group = group
+        self.device = device_named(config.run.device, group)
         self.dtype = DTYPES[config.run.precision]
         root = config.run.data_root or Path(platformdirs.user_cache_dir("dcc"))
-        self.data = load(config.data, config.titles["data"], root=root, download=config.run.download, progress=progress)
+        with group.leader_first():
+            how = {"root": root, "download": config.run.download, "progress": progress and group.first}
+            self.data = load(config.data, config.titles["data"], **how)
         self.real = RealImages(self.data, self.device, self.dtype)
         self.augmentation = self._adapted(config.aug, "aug")
         own = config.network_aug is config.aug
@@ -85,7 +92,9 @@ class Job:
         self.on_all_images: dict[str, tuple[Score, nn.Module]] = {}  # kept by `measure`, which sets share
         self._try_networks(matching)
         given = config.run.init if initial is None or not initial.exists() else initial
-        self.initial_set = None if config.run.init in ("real", "noise") else load_set(given)
+        self.initial_set = None if config.run.init in ("real", "noise") else group.told(lambda: load_set(given))
+        if group.size > 1:
+            group.agree(self._facts())
 
     @property
     def method(self) -> str:
@@ -97,6 +106,13 @@ class Job:
     def versions(self) -> dict[str, str]:
         """Versions of the distributions that the configuration uses, and of torch."""
         return versions_of(self.config)
+
+    def _facts(self) -> dict[str, object]:
+        """What all processes of a group must have in common."""
+        facts: dict[str, object] = {f"option {k}": value for k, value in self.config.table().items() if k not in FREE}
+        facts |= {f"version of {name}": version for name, version in self.versions.items()}
+        facts |= {f"images in a pass of {label}": self._chunks(label).images for label in self._trials}
+        return facts | {"data": self.data.digest(), "threads": torch.get_num_threads(), "device": self.device.type}
 
     def build(self, generator: torch.Generator, architecture: Architecture | None = None) -> nn.Module:
         """A fresh network on the device: the run's, unless another is asked for."""
@@ -141,6 +157,7 @@ class Job:
             chunks=self._chunks(self.config.names["arch"]),
             plain_operations=bool(trial.plain),
             by_layer=trial.by_layer,
+            group=self.group,
             titles=self.config.titles,
         )
 
@@ -154,7 +171,7 @@ class Job:
         ends = (0, self.data.num_classes - 1)
         with faults_of(run.titled("param")):
             decoded(synthetic.batch(*ends), len(synthetic.owners_of(ends)), self.data, self.dtype)
-        with faults_of(run.titled("loss")):
+        with faults_of(run.titled("loss")), self.group.leader_first():
             state = self.config.loss.setup(run, synthetic)
         return Start(run, synthetic, state)
 
@@ -211,7 +228,7 @@ class Job:
         network: one of `Config.networks`; by default the run's own. training: by default the configured protocol's.
         """
         if s is not None:
-            self.check_classes(s)
+            check_fits(s, self.data)
         label = network or self.config.names["arch"]
         architecture = self.config.networks[network] if network else self.config.arch
         protocol = PROTOCOLS[training or measurements(self.config.score.protocol or "dc")["condensed"].training]
@@ -228,6 +245,7 @@ class Job:
             test=Batch(normalisation.from_bytes(test.images.to(self.device)), test.labels.to(self.device)),
             num_classes=self.data.num_classes,
             random=random.at("score"),
+            group=self.group,
         )
 
     def _trial_network(self, architecture: Architecture) -> nn.Module:
@@ -237,7 +255,8 @@ class Job:
         """How many images a network takes at once; several of them at a time share the memory."""
         memory = None if self._memory is None else self._memory // sharers
         given = self.config.run.micro_batch
-        return Chunks(self._trials[label].footprint, self.device, given=given, memory=memory)
+        shared = self.group.size > 1
+        return Chunks(self._trials[label].footprint, self.device, given=given, memory=memory, shared=shared)
 
     def _adapted(self, augmentation: Augmentation, section: str) -> Augmentation:
         generator = Randomness(self.config.run.seed).generator("trial", "augmentation")
@@ -292,24 +311,3 @@ class Job:
                 f"run.ipc: {ipc} images per class, but class '{self.data.class_names[label]}' of data "
                 f"'{self.data.name}' has {have}; give at most {most}"
             )
-
-    def check_classes(self, s: CondensedSet) -> None:
-        """Raise DccError where a set's classes or image size are not the data's, or its images in another space."""
-        if WHITENED in s.stored:
-            raise DccError(
-                f"the set's images are ZCA-whitened ({s.provenance.method}), those of data '{self.data.name}' are not: "
-                "networks would be tested on other images than they were trained for"
-            )
-        p = s.provenance
-        expected = (self.data.class_names, (self.data.channels, *self.data.shape[1:]))
-        found = (p.class_names, (len(p.mean), *p.size))
-        if found != expected:
-            raise DccError(
-                f"the set holds {_describe(*found)} ('{p.data}'); data '{self.data.name}' holds "
-                f"{_describe(*expected)}: they must agree"
-            )
-
-
-def _describe(names: tuple[str, ...], shape: tuple[int, ...]) -> str:
-    listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-    return f"{len(names)} classes ({listed}) of {'×'.join(map(str, shape))} images"

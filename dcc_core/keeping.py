@@ -9,7 +9,7 @@ from typing import Any
 
 from dcc_core.checkpoint import Checkpoint, KeptScore
 from dcc_core.evaluate import Score
-from dcc_core.folder import CHECKPOINT, RunFolder
+from dcc_core.folder import CHECKPOINT, Folder
 from dcc_core.interrupts import Interrupts
 from dcc_core.moment import Moment
 
@@ -22,7 +22,7 @@ class Keeping:
 
     def __init__(
         self,
-        folder: RunFolder,
+        folder: Folder,
         begun: Checkpoint,
         interrupts: Interrupts,
         *,
@@ -38,6 +38,7 @@ class Keeping:
 
     def step(self, capture: Callable[[], Moment], *, now: bool = False) -> None:
         """Between two steps; now: whatever the time. Raises Stopped where a signal asked for the end."""
+        self._interrupts.share()
         if now or self._interrupts.pending or time.monotonic() - self._written >= self._every:
             self._write(moment=capture())
             self.now = replace(self.now, moment=Moment())  # its tensors are on the disk; the next step has new ones

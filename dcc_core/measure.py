@@ -9,6 +9,7 @@ import torch
 
 from dcc_core.api import Batch
 from dcc_core.coreset import random_set
+from dcc_core.decoding import check_fits
 from dcc_core.evaluate import Score, Scorer, Watch
 from dcc_core.job import Job
 from dcc_core.robustness import COMPOSITES, Measurement, measurements
@@ -48,7 +49,7 @@ class Measurer:
     """
 
     def __init__(self, job: Job, s: CondensedSet, network: str = "") -> None:
-        job.check_classes(s)
+        check_fits(s, job.data)
         self._job = job
         self._set = s
         self._network = network

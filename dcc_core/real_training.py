@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from dcc_core.api import Augmentation
 from dcc_core.batch_statistics import keepers
 from dcc_core.rng import Randomness, seeded
-from dcc_core.step import RunContext, augmented
+from dcc_core.run_context import RunContext
+from dcc_core.step import augmented
 
 
 def train_on_real(

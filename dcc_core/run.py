@@ -20,12 +20,12 @@ from dcc_core.coreset import coreset
 from dcc_core.display import Display
 from dcc_core.errors import DccError, NotFiniteError, Stopped, faults_of, unexpected
 from dcc_core.evaluate import Score
-from dcc_core.folder import CHECKPOINT, CONFIG, INITIAL, LOG, METRICS, REPORT, UNFINISHED, RunFolder
+from dcc_core.folder import CHECKPOINT, CONFIG, INITIAL, LOG, METRICS, REPORT, UNFINISHED, Elsewhere, Folder
 from dcc_core.forecast import planned
+from dcc_core.group import ALONE, Group
 from dcc_core.interrupts import Interrupts
 from dcc_core.job import Job, Start
 from dcc_core.keeping import Keeping
-from dcc_core.lock import held
 from dcc_core.observe import RunInfo, StepReport
 from dcc_core.protocols import PROTOCOLS
 from dcc_core.quantities import parsed_duration
@@ -43,24 +43,27 @@ log = logging.getLogger("dcc")
 def execute(
     config: Config,
     registry: Registry,
-    folder: RunFolder,
+    folder: Folder,
     display: Display,
     *,
     selecting: bool = False,
     anyway: bool = False,
+    group: Group = ALONE,
 ) -> dict[str, Any]:
     """Condense and score into a folder, or go on with the unfinished run there; returns the report.
 
     selecting: the selection's images are the sets. anyway: go on under options and versions that have changed, where
-    that does no harm.
+    that does no harm. group: the processes that do so together, of which the first one writes and speaks.
     Raises DccError. A run that fails after its first step keeps what it has written, with the images as they
     were, and says where. Ctrl-C and SIGTERM end it between two steps, with a checkpoint.
     """
-    interrupts = Interrupts()
-    with display.logging(), held(folder.path), folder.logging(), interrupts.installed():
+    if isinstance(folder, Elsewhere) and folder.report:
+        return folder.report
+    interrupts = Interrupts(group)
+    with display.logging(), folder.held(), folder.logging(), interrupts.installed():
         try:
             with contextlib.ExitStack() as listeners:
-                return _Run(config, registry, folder, display, selecting, anyway, interrupts, listeners).go()
+                return _Run(config, registry, folder, display, selecting, anyway, interrupts, listeners, group).go()
         except (Exception, KeyboardInterrupt) as error:
             kept = _kept(folder, "dcc select" if selecting else "dcc-run")
             if isinstance(error, KeyboardInterrupt):
@@ -71,7 +74,7 @@ def execute(
             raise DccError(f"{message}\n  {kept}".rstrip()) from error
 
 
-def _kept(folder: RunFolder, command: str) -> str:
+def _kept(folder: Folder, command: str) -> str:
     """What there is of a run that ended early, and how to go on with it."""
     if not folder.begun:
         return ""
@@ -83,15 +86,18 @@ class _Run:
         self,
         config: Config,
         registry: Registry,
-        folder: RunFolder,
+        folder: Folder,
         display: Display,
         selecting: bool,
         anyway: bool,
         interrupts: Interrupts,
         listeners: contextlib.ExitStack,
+        group: Group,
     ) -> None:
         self.config = config
         self.registry = registry
+        self.group = group
+        self.observed = registry if group.first else Registry()
         self.folder = folder
         self.display = display
         self.selecting = selecting
@@ -106,7 +112,8 @@ class _Run:
         earlier = self._earlier()
         with self.clock("load"):
             initial = self.folder.path / INITIAL if earlier else None
-            self.job = Job(self.config, self.registry, progress=self.display.shows, initial=initial)
+            how = {"progress": self.display.shows, "initial": initial, "group": self.group}
+            self.job = Job(self.config, self.registry, **how)
         self.files = [CONFIG, LOG, METRICS, REPORT]
         if not self.selecting and earlier is None:
             self._foretell()
@@ -131,16 +138,17 @@ class _Run:
         """The checkpoint of an unfinished run, where this one can go on from there. Raises DccError where it cannot."""
         if not self.folder.unfinished:
             return None
-        found = load_checkpoint(self.folder.path / CHECKPOINT)
+        found = self.group.told(lambda: load_checkpoint(self.folder.path / CHECKPOINT))
         if found.selecting != self.selecting:
             raise DccError(f"'{self.folder.path}' holds an unfinished run of the other kind: dcc run, or dcc select")
         self.config = with_its_budget(self.config, found.config)
-        versions = versions_of(self.config)
-        differing = check_resumable(found.config, found.versions, self.config, versions, anyway=self.anyway)
+        versions = versions_of(self.config) | {"processes": str(self.group.size)}
+        then = {**found.versions, "processes": str(found.processes)}
+        differing = check_resumable(found.config, then, self.config, versions, anyway=self.anyway)
         self.config = self.config.with_origins(found.config)
         if found.threads != torch.get_num_threads():
             log.warning(f"begun with {found.threads} threads, now {torch.get_num_threads()}: last digits may differ")
-        if any(not key.startswith("run.") for key in differing):  # other scoring, or other code
+        if any(not key.startswith("run.") and key != "processes" for key in differing):  # other scoring, or other code
             found = replace(found, scores=())
         if "run.image_rate" in differing:
             found = replace(found, moment=replace(found.moment, retries=0))
@@ -151,6 +159,7 @@ class _Run:
     def _begun(self, earlier: Checkpoint | None) -> Checkpoint:
         """Where the run stands as it begins, or goes on. Raises DccError where the data are not what they were."""
         own = {"config": entries_of(self.config), "versions": self.job.versions, "threads": torch.get_num_threads()}
+        own["processes"] = self.group.size
         data = self.job.data.digest()
         if earlier is None:
             return Checkpoint(**own, data=data, selecting=self.selecting)
@@ -168,7 +177,7 @@ class _Run:
             else:
                 name = self._write(make(index))
                 self.keeping.made()
-            s = load_set(self.folder.path / name)
+            s = self.group.told(lambda name=name: load_set(self.folder.path / name))
             scoring = self._scoring()
             scored = scoring.of(s)
             self.folder.write(name, s.with_scores(*(one.as_dict() for one in scored["condensed"])).to_bytes())
@@ -184,7 +193,7 @@ class _Run:
         return self._scoring().of_all_images()
 
     def _scoring(self) -> Scoring:
-        return Scoring(self.job, self.registry, self.display, self.folder.metric, self.clock, self.keeping)
+        return Scoring(self.job, self.observed, self.display, self.folder.metric, self.clock, self.keeping)
 
     def _name(self, index: int) -> str:
         """The name of a set's file, noted among the run's files with that of its picture."""
@@ -213,12 +222,14 @@ class _Run:
 
     def _listen(self) -> None:
         """Begin to tell the observers that the run asks for; the end is told to all there are."""
+        if not self.group.first:
+            return
         for label, observer in self.config.observers.items():
             title = self.config.titles[f"run.log '{label}'"]
             with faults_of(title):
-                listening = self.registry.listening(f"--log {label}", title, observer.listen(self._info()))
+                listening = self.observed.listening(f"--log {label}", title, observer.listen(self._info()))
                 self.listeners.enter_context(listening)
-        self.listeners.callback(lambda: self.registry.notify("dcc_run_finished", report=self.report))
+        self.listeners.callback(lambda: self.observed.notify("dcc_run_finished", report=self.report))
 
     def _selected(self, index: int) -> CondensedSet:
         with self.clock("select"):
@@ -257,7 +268,7 @@ class _Run:
             at = self.begun.moment
             place = f"set {self.begun.made}, outer loop {at.outer}, inner loop {at.inner}"
             log.info(f"going on with {place if self.begun.made < self.config.run.sets else 'scoring'}")
-        self.registry.notify("dcc_run_started", run=self._info())
+        self.observed.notify("dcc_run_started", run=self._info())
 
     def _info(self) -> RunInfo:
         run, at = self.job.context(), self.begun.moment
@@ -288,29 +299,21 @@ class _Run:
 
     def _watched(self, index: int, start: Start) -> CondensedSet:
         outer, inner = start.run.outer_loops, start.run.inner_loops
-        count = self.config.run.snapshots if index == 0 else 0
-        snapshots = Snapshots(self.folder, self.registry, count, outer * inner)
+        snapshots = Snapshots(self.folder, self.job, start, index, self._scoring().at_moment)
         what = f"condensing set {index + 1}/{self.config.run.sets}"
         with self.display.track(what, outer * inner) as progress:
-
-            def frozen() -> CondensedSet:
-                return self.job.frozen(start.synthetic, index, finished=False)
-
-            def look(done: int) -> None:
-                if snapshots.taken(done, frozen):
-                    self._scoring().at_moment(done, frozen())
 
             def watch(report: StepReport) -> None:
                 done = report.outer * inner + report.inner + 1
                 self.folder.metric(vars(report))
                 note = f"outer {report.outer + 1}/{outer} {report.phase} loss {report.loss:.4g}"
                 progress(done, " ".join(note.split()))
-                look(done)
-                self.registry.notify("dcc_step_finished", report=report)
+                snapshots.after(done)
+                self.observed.notify("dcc_step_finished", report=report)
 
             begin = self.begun.moment if index == self.begun.made else None
             if begin is None or not begin.tensors:
-                look(0)
+                snapshots.after(0)
             with self.interrupts.held():
                 s = self.job.condense(index, watch, start, keep=self.keeping.step, begin=begin)
             return s.with_notes(*self.begun.notes, *s.provenance.notes)

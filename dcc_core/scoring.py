@@ -10,6 +10,7 @@ from dcc_core.config import Config
 from dcc_core.display import Display
 from dcc_core.errors import unexpected
 from dcc_core.evaluate import Score
+from dcc_core.group import ALONE, Group
 from dcc_core.job import Job
 from dcc_core.measure import Measurer, at_moment, on_all_images
 from dcc_core.observe import ScoreReport
@@ -130,14 +131,16 @@ class Scoring:
             self._kept.score(index, found.protocol, network, score)
 
 
-def evaluated(s: CondensedSet, config: Config, registry: Registry, display: Display) -> dict[str, Any]:
+def evaluated(
+    s: CondensedSet, config: Config, registry: Registry, display: Display, group: Group = ALONE
+) -> dict[str, Any]:
     """Score a set without leaving anything; returns the report. Raises DccError where it does not fit the data."""
     with display.logging():
         clock = Stopwatch()
         try:
             with clock("load"):
-                job = Job(config, registry, progress=display.shows, matching=False)
-            scores = Scoring(job, registry, display, lambda row: None, clock).of(s)
+                job = Job(config, registry, progress=display.shows, matching=False, group=group)
+            scores = Scoring(job, registry if group.first else Registry(), display, lambda row: None, clock).of(s)
             return report_of(job, s.provenance.method, scores, clock.so_far())
         except Exception as error:
             raise unexpected(error) from error

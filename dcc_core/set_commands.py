@@ -1,4 +1,4 @@
-"""The commands that look into set files and carry them elsewhere: `dcc inspect` and `dcc convert`."""
+"""The commands that take set files: `dcc eval`, `dcc inspect` and `dcc convert`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from pathlib import Path
 
 import click
 
+from dcc_core.config import resolve
 from dcc_core.errors import IncompleteError
-from dcc_core.flags import with_preview
+from dcc_core.flags import EVAL_FLAGS, add_flags, with_flags, with_preview
+from dcc_core.group import the_group
 from dcc_core.registry import Registry
 from dcc_core.settings import Settings
 
@@ -117,3 +119,39 @@ def inspect(file: Path, grid: Path | None, preview: bool, check: bool, as_json: 
             click.echo("nothing is wrong with it")
     if check and found.findings:
         raise IncompleteError(f"{len(found.findings)} found wrong with '{file}'")
+
+
+@click.command(name="eval")
+@click.argument("file", metavar="SET", type=click.Path(path_type=Path))
+@with_flags(EVAL_FLAGS, defaults=False)
+@click.option("--json", "as_json", is_flag=True, help="print the report as JSON, the last line of stdout")
+@click.option("--quiet", is_flag=True, help="show nothing but errors and the result")
+def evaluate(
+    file: Path,
+    config_file: Path | None,
+    pairs: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+    **flags: str | tuple[str, ...] | None,
+) -> None:
+    """Score the condensed set in a file, on one architecture or many.
+
+    What is not said here is as the file says: data, architecture, protocol, seed.
+    """
+    registry = Registry.installed()
+
+    from dcc_core.display import Display, print_table
+    from dcc_core.python import own_settings
+    from dcc_core.report import result_table
+    from dcc_core.scoring import evaluated
+    from dcc_core.setfile import load_set
+
+    with the_group() as group:
+        s = group.told(lambda: load_set(file))
+        config = resolve(registry, add_flags(own_settings(s, registry), EVAL_FLAGS, flags, config_file, pairs))
+        display = Display(quiet=quiet, mute=not group.first)
+        report = {"set": str(file)} | evaluated(s, config, registry, display, group)
+    if group.first and as_json:
+        click.echo(json.dumps(report))
+    elif group.first:
+        print_table(result_table(report))

@@ -18,6 +18,7 @@ from typing import TypeVar
 import torch
 
 from dcc_core.errors import DccError, unexpected
+from dcc_core.group import launched
 
 T = TypeVar("T")
 
@@ -25,10 +26,12 @@ T = TypeVar("T")
 def workers(count: int, device: torch.device) -> int:
     """How many of `count` pieces of work are done at once: one per thread of torch's, where that uses most of them.
 
-    1 on other devices than a CPU, and where a process cannot be forked safely.
+    1 on other devices than a CPU, and where a process cannot be forked safely: its copy would hold on to the
+    connections of one of several.
     """
     threads = torch.get_num_threads()
-    forks = sys.platform == "linux" and device.type == "cpu" and not multiprocessing.current_process().daemon
+    alone = not (multiprocessing.current_process().daemon or launched())
+    forks = sys.platform == "linux" and device.type == "cpu" and alone
     return min(count, threads) if forks and 2 * count >= threads else 1
 
 

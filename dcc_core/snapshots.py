@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -14,9 +15,12 @@ from torch import Tensor
 
 from dcc_core.decoding import shown
 from dcc_core.errors import DccError
-from dcc_core.folder import SNAPSHOTS, RunFolder
+from dcc_core.folder import SNAPSHOTS, Folder
 from dcc_core.registry import Registry
 from dcc_core.setfile import CondensedSet
+
+if TYPE_CHECKING:
+    from dcc_core.job import Job, Start
 
 MOST = 10
 """Images of a class that are kept, and shown."""
@@ -63,23 +67,25 @@ def moments(count: int, steps: int) -> frozenset[int]:
 
 
 class Snapshots:
-    """Keeps the images of a run's first set in its folder, at some moments.
+    """Keeps the images of a run's first set in its folder at some moments, and has them scored.
 
     A file is named by its moment, so that steps which a resumed run takes again write it again.
     """
 
-    def __init__(self, folder: RunFolder, registry: Registry, count: int, steps: int) -> None:
-        self._folder = folder
-        self._registry = registry
-        self._moments = moments(count, steps)
+    def __init__(
+        self, folder: Folder, job: Job, start: Start, set_index: int, score: Callable[[int, CondensedSet], None]
+    ) -> None:
+        count = job.config.run.snapshots if set_index == 0 else 0
+        self._moments = moments(count, start.run.outer_loops * start.run.inner_loops)
+        self._folder, self._job, self._synthetic, self._score = folder, job, start.synthetic, score
 
-    def taken(self, step: int, frozen: Callable[[], CondensedSet]) -> bool:
-        """So many steps have been taken; whether that is one of the moments. frozen: the set as it stands."""
-        due = step in self._moments
-        if due:
-            pictures = pictures_of(frozen(), self._registry, step)
+    def after(self, step: int) -> None:
+        """So many steps have been taken."""
+        if step in self._moments:
+            s = self._job.frozen(self._synthetic, 0, finished=False)
+            pictures = pictures_of(s, self._job.registry, step)
             self._folder.write(f"{SNAPSHOTS}/{step:08}.safetensors", _to_bytes(pictures))
-        return due
+            self._score(step, s)
 
 
 def kept_in(folder: Path) -> Iterator[Pictures]:

@@ -1,78 +1,24 @@
-"""What a matching loss sees: the run before the first step, and each inner step."""
+"""What a matching loss sees of each inner step."""
 
 from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dcc_core.api import Augmentation, Batch, Parametrisation
+from dcc_core.api import Augmentation, Batch
 from dcc_core.batch_statistics import keepers, move_statistics
-from dcc_core.chunks import Chunks
-from dcc_core.criterion import Criterion
-from dcc_core.data import RealData
 from dcc_core.errors import ContractError, breaches_of
 from dcc_core.gradients import WeightGradient
 from dcc_core.memory import IMAGES_AT_ONCE
-from dcc_core.real import RealImages
-from dcc_core.rng import Randomness
+from dcc_core.run_context import RunContext
 from dcc_core.synthetic import Change, Synthetic
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunContext:
-    """A run as a loss's `setup` and a selection see it.
-
-    augmentation: of matching. network_augmentation: of the network's training between image updates.
-    build: a freshly initialised network on the run's device, from a generator.
-    chunks: how many images go through the network at once.
-    plain_operations: whether the network has operations that matching runs in their plain form. by_layer: whether
-    its layers give the gradients of several classes in one pass.
-    random: the random numbers of this synthetic set. titles: what messages call the components, by section.
-    """
-
-    data: RealData
-    real: RealImages
-    augmentation: Augmentation
-    network_augmentation: Augmentation
-    parametrisation: Parametrisation
-    criterion: Criterion
-    build: Callable[[torch.Generator], nn.Module]
-    random: Randomness
-    device: torch.device
-    dtype: torch.dtype
-    ipc: int
-    real_batch: int
-    norm_batch: int
-    norm_momentum: float | None
-    outer_loops: int
-    inner_loops: int
-    network_steps: int
-    network_rate: float
-    network_momentum: float
-    network_decay: float
-    network_batch: int
-    network_data: str
-    network_images: int | None
-    chunks: Chunks
-    plain_operations: bool = True
-    by_layer: bool = False
-    titles: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def num_classes(self) -> int:
-        return self.data.num_classes
-
-    def titled(self, section: str) -> str:
-        """The component of a section for messages, with those that are its options."""
-        titles = [title for key, title in self.titles.items() if key == section or key.startswith(f"{section}.")]
-        return " with ".join(titles) or section
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +41,8 @@ class SummedGradients:
 class Step:
     """One inner step, as a matching loss sees it. Images are normalised, (B, C, H, W).
 
-    outer, inner: loop indices from 0. classes: the labels this process works on.
+    outer, inner: loop indices from 0. classes: the labels this process works on, of those that all of them work on
+    together, `everywhere`; with more processes than classes some have none.
     synthetic: the set that is learned; `synthetic.batch(label)` decodes a class's images.
     """
 
@@ -112,7 +59,8 @@ class Step:
         self.synthetic = synthetic
         self.outer = outer
         self.inner = inner
-        self.classes: tuple[int, ...] = tuple(range(run.num_classes))
+        self.everywhere: tuple[int, ...] = tuple(range(run.num_classes))
+        self.classes: tuple[int, ...] = tuple(run.group.share(self.everywhere))
         self._network = network
         self._change: Change | None = None
         self._draws: dict[int, dict[str, Tensor]] = {}
@@ -158,6 +106,7 @@ class Step:
         """This step for some of its classes alone, e.g. for a loss within a group: same network, images and draws."""
         part = self._twin()
         part.classes = tuple(k for k in self.classes if k in classes)
+        part.everywhere = tuple(k for k in self.everywhere if k in classes)
         return part
 
     def changed(self, change: Change) -> Step:
@@ -205,8 +154,13 @@ class Step:
         return self.network.embed(images)  # pyright: ignore[reportCallIssue]
 
     def all_sum(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """Sum over processes, with the identity as its derivative; on one process the tensors themselves."""
-        return list(tensors)
+        """Sums over processes of what hangs on a process's classes; on one process the tensors themselves.
+
+        Their derivative is the identity: each process's part of the gradient is that of its own images, and the engine
+        sums it. So a sum belongs into a `Total`, and what is summed may not hang on an earlier sum. Every process calls
+        this equally often, with tensors of the same shapes, even if it has no class of its own.
+        """
+        return self.run.group.all_sum(tensors, anchor=self.synthetic.leaves()[0])
 
     def class_gradients(self, classes: Sequence[int] | None = None) -> Iterator[ClassGradients]:
         """Mean gradients of each class (this process's by default), real and synthetic, Siamese draw applied.
@@ -243,11 +197,29 @@ class Step:
             part = self._gradient.value(batch.images, batch.labels, self._spread(w, owners))
             for sum_, gradient in zip(real, part, strict=True):
                 sum_ += gradient
-        batch = self.synthetic.batch(*self.classes)
+        self.run.group.add(real)
+        return SummedGradients(real=real, synthetic=self.all_sum(self._summed_synthetic(w)))
+
+    def _summed_synthetic(self, weights: Tensor) -> list[Tensor]:
+        """The synthetic side of `summed_gradients`, of this process's classes."""
+        if not self.classes:
+            return [torch.zeros_like(p) for p in self._gradient.parameters]
         owners = self.synthetic.owners_of(self.classes)
-        batch = self.augment(batch, owners)
-        synthetic = self._gradient.differentiable(batch.images, batch.labels, self._spread(w, owners))
-        return SummedGradients(real=self.all_sum(real), synthetic=self.all_sum(synthetic))
+        batch = self.augment(self.synthetic.batch(*self.classes), owners)
+        return self._gradient.differentiable(batch.images, batch.labels, self._spread(weights, owners))
+
+    def drift(self) -> Tensor:
+        """A checksum of what is the same on every process: the synthetic set, and the network if it was asked for."""
+        network = self.network.state_dict().values() if "network" in vars(self) else []
+        return self.run.group.checksum([*self.synthetic.tensors().values(), *network])
+
+    def meet(self) -> None:
+        """Let the network have been asked for on every process where it was on any: asking moves its statistics.
+
+        A process without a class may have had no need of it.
+        """
+        if self.run.group.anywhere("network" in vars(self)):
+            _ = self.network
 
     @cached_property
     def _gradient(self) -> WeightGradient:

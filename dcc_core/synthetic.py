@@ -11,6 +11,7 @@ from torch import Tensor
 from dcc_core.api import SHARED, Batch, Parametrisation
 from dcc_core.contracts import as_batch
 from dcc_core.errors import DccError, NotFiniteError
+from dcc_core.group import Group
 
 NAMED = 3
 """Classes that a message names."""
@@ -119,6 +120,10 @@ class Synthetic:
         for name, tensor in self.tensors().items():
             if not torch.isfinite(tensor).all():
                 raise NotFiniteError(f"the update of '{name}' is not finite{self._classes_of(name, tensor)}")
+
+    def add_gradients(self, group: Group) -> None:
+        """Let what backward has gathered be its sum over processes."""
+        group.add([t.grad for t in self.tensors().values() if t.grad is not None])
 
     def gradients_are_finite(self) -> Tensor:
         """Whether all are that backward has gathered: a boolean tensor, left on the device."""

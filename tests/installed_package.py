@@ -4,6 +4,7 @@ In the environment: its name (`DCC_PACKAGE`), the folder that it is installed in
 components (`DCC_RUN`). The working directory holds its README.
 """
 
+import functools
 import importlib
 import json
 import os
@@ -19,7 +20,8 @@ from dcc_core.cli import cli, run
 from dcc_core.config import resolve
 from dcc_core.flags import RUN_FLAGS, add_flags
 from dcc_core.settings import Settings
-from dcc_core.testing import Conformance
+from dcc_core.testing import Conformance, in_processes, job_of, learned
+from dcc_core.testing.base import TINY
 
 NAME, SITE, RUN = os.environ["DCC_PACKAGE"], Path(os.environ["DCC_SITE"]), shlex.split(os.environ["DCC_RUN"])
 SMALL = "--outer-loops 2 --protocol dc --eval-nets 1 -o arch.width=4 -o score.baseline=false --quiet --json"
@@ -64,3 +66,16 @@ def test_the_commands_of_its_readme_resolve():
         flags = run.make_context("dcc-run", shlex.split(command)[1:]).params
         settings = add_flags(Settings(), RUN_FLAGS, flags, flags["config_file"], flags["pairs"])
         assert resolve(Registry.installed(), settings).entries
+
+
+def test_a_run_on_several_processes_is_that_of_one():
+    """20 steps with network training and DSA, in float64; with the digits' three classes, some of five have none."""
+    flags = run.make_context("dcc-run", RUN).params
+    settings = add_flags(Settings(), RUN_FLAGS, flags, flags["config_file"], flags["pairs"])
+    own = {key: setting.value for key, setting in settings.values.items()}
+    job = functools.partial(job_of, {**TINY, "run.inner_loops": 5, "aug": "dsa", **own})
+    alone = learned(job())
+    for size in (2, 3, 5):
+        for shared in in_processes(size, lambda group: learned(job(group=group))):
+            for name, values in alone.items():
+                assert abs(shared[name] - values).max() < 1e-12 * max(1, abs(values).max())

@@ -19,6 +19,7 @@ from dcc_core import (
     RealData,
     Selection,
     State,
+    Total,
     read_tensor,
     seeded,
 )
@@ -48,7 +49,8 @@ class Good(MatchingLoss):
 @mutant
 class Vector(Good):
     def terms(self, step, state):
-        yield Part(torch.stack([self.distance(step, label) for label in step.classes]))
+        if step.classes:
+            yield Part(torch.stack([self.distance(step, label) for label in step.classes]))
 
 
 @mutant
@@ -68,15 +70,17 @@ class NotFinite(Good):
 @mutant
 class Shared(Good):
     def terms(self, step, state):
-        whole = sum(self.distance(step, label) for label in step.classes).square()
-        yield Part(whole.sin())
-        yield Part(whole)
+        for label in step.classes:
+            whole = self.distance(step, label).square()
+            yield Part(whole.sin())
+            yield Part(whole)
 
 
 @mutant
 class OneClass(Good):
     def terms(self, step, state):
-        yield Part(self.distance(step, 1))
+        if 1 in step.classes:
+            yield Part(self.distance(step, 1))
 
 
 @mutant
@@ -129,6 +133,21 @@ class Averaging(Good):
             before = state.means.setdefault((label, step.outer), state.means.get((label, 0), mean))
             images = step.synthetic.batch(label).images
             yield Part((images - 0.5 * before - 0.5 * mean).square().mean())
+
+
+@mutant
+class Unsummed(Good):
+    def terms(self, step, state):
+        if step.classes:
+            yield Total(sum(self.distance(step, label) for label in step.classes))
+
+
+@mutant
+class Lopsided(Good):
+    def terms(self, step, state):
+        weight = torch.rand((), generator=step.generator("weight", len(step.classes)), dtype=torch.float64)
+        for label in step.classes:
+            yield Part(weight * self.distance(step, label))
 
 
 @mutant

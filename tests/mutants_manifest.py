@@ -12,6 +12,8 @@ LOSSES = [
     "Detached",
     "Unseeded",
     "Averaging",
+    "Unsummed",
+    "Lopsided",
     "Forgetful",
     "Scales",
     "Trains",

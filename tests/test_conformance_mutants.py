@@ -34,6 +34,8 @@ MUTANTS = {
             "test_a_resumed_run_goes_on_alike",
             "a resumed run goes on alike; at a later step",
         ),
+        "Unsummed": ("test_several_processes_agree", "several processes agree with one; with 2"),
+        "Lopsided": ("test_several_processes_agree", "several processes agree with one; with 2"),
         "Trains": ("test_the_network_is_left_alone", "the network is left alone; it gave a gradient to"),
         "Scales": ("test_the_network_is_left_alone", "the network is left alone; it changed"),
         "Writes": ("test_the_data_are_left_alone", "the data are left alone; it changed the test images"),

@@ -9,6 +9,7 @@ import torch
 from field_files import MEAN, STD, close, condensed, statistics, to_unit
 
 from dcc_core import DccError, convert
+from dcc_core.decoding import check_fits
 from dcc_core.setfile import WHITENED
 from dcc_plugins.data.class_names import CIFAR10
 
@@ -143,7 +144,7 @@ def test_kip(tmp_path, import_set, make_job):
     with pytest.raises(DccError, match="ZCA-whitened, and nothing in its file would undo that"):
         s.dataset(normalised=False)
     with pytest.raises(DccError, match=r"ZCA-whitened \(imported from kip\), those of data 'blobs' are not"):
-        make_job().check_classes(s)
+        check_fits(s, make_job().data)
 
 
 def test_whitened_images_are_handed_on_as_such_alone(tmp_path, import_set, round_trip):

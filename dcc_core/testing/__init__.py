@@ -10,10 +10,7 @@ One line opts in; pytest finds the tests that the class inherits:
 Each failure begins with the component and the rule that it breaks. Everything runs on a CPU, on tiny data.
 
 For what a component promises beyond these rules: `job_of` gives a run, `Moment.of` a loss at one of its steps,
-and the module `toys` small components to put beside one's own.
-
-Not here yet: that a loss gives the same gradient on several processes. `Step.all_sum` knows one process only; the test
-will be `LossConformance.test_several_processes_agree`.
+`in_processes` and `learned` runs on several processes, and the module `toys` small components to put beside one's own.
 """
 
 from dcc_core.testing import toys
@@ -23,6 +20,7 @@ from dcc_core.testing.base import Conformance, job_of
 from dcc_core.testing.data import DataConformance
 from dcc_core.testing.formats import FormatConformance
 from dcc_core.testing.losses import LossConformance, Moment
+from dcc_core.testing.processes import in_processes, learned
 from dcc_core.testing.sets import ParametrisationConformance, SelectionConformance
 
 __all__ = [
@@ -35,6 +33,8 @@ __all__ = [
     "Moment",
     "ParametrisationConformance",
     "SelectionConformance",
+    "in_processes",
     "job_of",
+    "learned",
     "toys",
 ]

@@ -9,6 +9,7 @@ from dcc_core.builder import Builder
 from dcc_core.checking import imported_alone
 from dcc_core.component import Kind
 from dcc_core.config import resolve
+from dcc_core.group import ALONE, Group
 from dcc_core.job import Job
 from dcc_core.registry import Registry, kind_named
 from dcc_core.settings import Rank, Settings
@@ -35,15 +36,15 @@ TINY: dict[str, object] = {
 """A run of seconds: 18 images of 8×8 in three classes, a network of one block with BatchNorm, in float64."""
 
 
-def job_of(options: Mapping[str, object], *plugins: object) -> Job:
+def job_of(options: Mapping[str, object], *plugins: object, group: Group = ALONE) -> Job:
     """A run with these options by dotted key, its data loaded, e.g. `job_of({"data": "blobs", "loss": "mine"}, toys)`.
 
-    Its components are those of what is installed, and of these plugins beside.
+    Its components are those of what is installed, and of these plugins beside. group: the processes that share it.
     """
     registry = Registry.installed(*plugins)
     settings = Settings()
     settings.add(options, "test", Rank.OPTION)
-    return Job(resolve(registry, settings), registry)
+    return Job(resolve(registry, settings), registry, group=group)
 
 
 class Conformance:
@@ -82,10 +83,10 @@ class Conformance:
         builder.stop_on_problems()
         return component
 
-    def job(self) -> Job:
+    def job(self, group: Group = ALONE) -> Job:
         """A tiny run with this component, its data loaded."""
         registry = self.registry()
-        return Job(resolve(registry, self._settings()), registry)
+        return Job(resolve(registry, self._settings()), registry, group=group)
 
     @property
     def _kind(self) -> Kind:

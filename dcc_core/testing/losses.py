@@ -5,20 +5,25 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
+import pytest
 import torch
 from torch import Tensor
 
 from dcc_core.api import SHARED, MatchingLoss, Part, State, Total
 from dcc_core.engine import SECOND_BACKWARD, Network
+from dcc_core.group import ALONE, Group
 from dcc_core.guard import state_of
 from dcc_core.job import Job
 from dcc_core.step import Step
 from dcc_core.synthetic import Synthetic
 from dcc_core.testing.base import Conformance
+from dcc_core.testing.processes import CAN_FORK, in_processes
 from dcc_core.testing.randomness import generator, global_seeds, left_alone
 
+ROUNDING = 1e-10
+"""Relative to the largest number of a gradient."""
 WIDTH = 1e-5
 """By how much numbers are moved to take a derivative."""
 
@@ -50,8 +55,11 @@ class Moment(NamedTuple):
     def gradient(self) -> dict[str, Tensor]:
         """The gradient of the objective by every learned tensor. Forgiving: of sums, and of graphs that are shared."""
         self.synthetic.zero_gradients()
-        for value in self.terms():
-            torch.autograd.backward(value.sum(), inputs=self.synthetic.leaves(), retain_graph=True)
+        group = self.step.run.group
+        for term in self.loss.terms(self.step, self.state):
+            share = term.value.sum() / (group.size if isinstance(term, Total) else 1)
+            torch.autograd.backward(share, inputs=self.synthetic.leaves(), retain_graph=True)
+        self.synthetic.add_gradients(group)
         tensors = self.synthetic.tensors()
         return {name: t.grad.clone() for name, t in tensors.items() if t.grad is not None}
 
@@ -62,12 +70,14 @@ class Moment(NamedTuple):
 class LossConformance(Conformance):
     """Tests of a matching loss.
 
-    steps: outer and inner loop of the steps that are looked at, of 4 and 2. numbers: how many numbers of every learned
+    steps: outer and inner loop of the steps that are looked at, of 4 and 2. processes: how many are to agree with one;
+    there are three classes. numbers: how many numbers of every learned
     tensor the gradient is checked for. tolerance: what finite differences may be off by, relative to the largest.
     """
 
     kind = "loss"
     steps: ClassVar[tuple[tuple[int, int], ...]] = ((0, 0), (3, 1))
+    processes: ClassVar[tuple[int, ...]] = (2, 3, 4)
     numbers: ClassVar[int] = 6
     tolerance: ClassVar[float] = 1e-4
 
@@ -162,6 +172,22 @@ class LossConformance(Conformance):
             "others with a state that has taken back its state_dict"
         )
 
+    @pytest.mark.skipif(not CAN_FORK, reason="processes are forked, which this system cannot")
+    def test_several_processes_agree(self) -> None:
+        """Classes are divided over processes, of which some may have none; the gradients of all make the whole one."""
+        alone = [moment.gradient() for moment in self.moments()]
+        if any(not _close(g, again.gradient()) for g, again in zip(alone, self.moments(), strict=True)):
+            return  # not even one agrees with itself: another test's
+        for size in self.processes:
+            for rank, shared in enumerate(in_processes(size, self._gradients_on)):
+                for whole, arrays in zip(alone, shared, strict=True):
+                    found = {name: torch.from_numpy(a) for name, a in arrays.items()}
+                    assert _close(whole, found), (
+                        f"{self.title}: several processes agree with one; with {size}, the gradients on process {rank} "
+                        "are others. What is summed over step.classes is a Part, or passes through step.all_sum; "
+                        "random numbers hang on the class, not on the process"
+                    )
+
     def test_the_network_is_left_alone(self) -> None:
         """The engine trains it; a loss only looks. Weights, BatchNorm's statistics, gradients, mode."""
         for moment in self.moments():
@@ -196,10 +222,13 @@ class LossConformance(Conformance):
             for moment in self.moments():
                 moment.gradient()
 
-    def moments(self) -> Iterator[Moment]:
+    def moments(self, group: Group = ALONE) -> Iterator[Moment]:
         """The loss at each of `steps`, of a set at its start and with a fresh network."""
         for outer, inner in self.steps:
-            yield Moment.of(self.job(), outer, inner)
+            yield Moment.of(self.job(group), outer, inner)
+
+    def _gradients_on(self, group: Group) -> list[dict[str, Any]]:
+        return [{name: g.numpy() for name, g in moment.gradient().items()} for moment in self.moments(group)]
 
     def _chosen(self, gradient: Tensor) -> list[int]:
         """Half of them where the gradient is largest, half anywhere."""
@@ -218,6 +247,14 @@ class LossConformance(Conformance):
         numbers[k] = kept
         difference = (values[0] - values[1]) / (2 * WIDTH)
         return difference if math.isfinite(difference) else math.nan
+
+
+def _close(gradients: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> bool:
+    """To rounding in float64; NaN is like NaN, and another test's."""
+    return gradients.keys() == others.keys() and all(
+        torch.allclose(g, others[name], rtol=0, atol=ROUNDING * float(g.nan_to_num().abs().max()), equal_nan=True)
+        for name, g in gradients.items()
+    )
 
 
 def _bytes(tensor: Tensor) -> bytes:

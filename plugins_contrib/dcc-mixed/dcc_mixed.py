@@ -139,7 +139,7 @@ class Grouped(Around):
 
     def terms(self, step: Step, state: GroupedState) -> Iterator[Part | Total]:
         for group in state.fixed or self._drawn(step):
-            if set(group) & set(step.classes):
+            if set(group) & set(step.everywhere):
                 yield from self.inner.terms(step.within(group), state.inner)
 
     def _drawn(self, step: Step) -> Groups:

@@ -1,0 +1,218 @@
+"""Several processes on one run, by `torch.distributed`: gloo between CPUs, NCCL between GPUs."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar, final
+
+import torch
+from torch import Tensor, distributed
+from torch.distributed import Store  # pyright: ignore[reportPrivateImportUsage]
+from torch.distributed.rendezvous import rendezvous
+
+from dcc_core.errors import DccError, SilentError, unexpected
+from dcc_core.group import Group
+
+T = TypeVar("T")
+
+MEETING = timedelta(seconds=60)
+"""How long the others are waited for at the start."""
+LAST_RESORT = timedelta(days=1)
+"""How long a process waits for another one. A process that dies is noticed at once, by its connections and by torchrun;
+one that works, on a loss's experts for instance, may take its time."""
+PATIENCE = 3.0
+"""Seconds that a failing process waits for the first one's word, so that one message is said once."""
+FAILED = "dcc/failed/"
+
+
+class LostError(DccError):
+    """Another process has gone."""
+
+
+@final
+class Processes(Group):
+    """The group of `torch.distributed`'s default process group.
+
+    traffic: bytes of tensors that this process has given to sums and comparisons so far, each once.
+    """
+
+    def __init__(self, rank: int, size: int, *, local_rank: int = 0, restarts: int = 0) -> None:
+        self.rank, self.size, self.local_rank, self.restarts = rank, size, local_rank, restarts
+        self.traffic = 0
+
+    def told(self, make: Callable[[], T]) -> T:
+        box: list[Any] = [_attempt(make) if self.first else None]
+        with _together():
+            distributed.broadcast_object_list(box, src=0)
+        result, error = box[0]
+        if error is not None:
+            raise error
+        return result
+
+    def gathered(self, own: T) -> list[T]:
+        box: list[Any] = [None] * self.size
+        with _together():
+            distributed.all_gather_object(box, own)
+        return box
+
+    def stacked(self, numbers: Tensor) -> Tensor:
+        every = [torch.empty_like(numbers) for _ in range(self.size)]
+        with _together():
+            distributed.all_gather(every, numbers)
+        self.traffic += numbers.nbytes
+        return torch.stack(every)
+
+    def most(self, number: int) -> int:
+        largest = torch.tensor(number)
+        with _together():
+            distributed.all_reduce(largest, distributed.ReduceOp.MAX)
+        return int(largest)
+
+    def add(self, tensors: Sequence[Tensor]) -> None:
+        """All tensors of a type as one, in as few messages as there are types."""
+        for dtype in dict.fromkeys(t.dtype for t in tensors):
+            alike = [t for t in tensors if t.dtype == dtype]
+            flat = torch.cat([t.reshape(-1) for t in alike])
+            with _together():
+                distributed.all_reduce(flat)
+            self.traffic += flat.nbytes
+            for tensor, part in zip(alike, flat.split([t.numel() for t in alike]), strict=True):
+                tensor.copy_(part.view_as(tensor))
+
+    def all_sum(self, tensors: Sequence[Tensor], anchor: Tensor) -> list[Tensor]:
+        return list(_AllSum.apply(self, anchor, *tensors))  # pyright: ignore[reportArgumentType]
+
+    def checksum(self, tensors: Sequence[Tensor]) -> Tensor:
+        total = torch.zeros((), dtype=torch.int64, device=tensors[0].device)
+        for tensor in (t for t in tensors if t.is_floating_point()):
+            flat = tensor.detach().contiguous().view(-1)
+            bits = flat.view(torch.int64 if flat.element_size() == 8 else torch.int32).to(torch.int64)
+            total = 31 * total + (bits * bits + bits).sum()  # squares, since two changes seldom cancel in them
+        return (total % 2**52).double()
+
+    @contextlib.contextmanager
+    def leader_first(self) -> Iterator[None]:
+        if self.local_rank:
+            self._wait()
+        yield
+        if not self.local_rank:
+            self._wait()
+
+    def agree(self, facts: Mapping[str, object]) -> None:
+        own = {name: str(value) for name, value in facts.items()}
+        digest = hashlib.blake2b(repr(sorted(own.items())).encode()).digest()
+        if len(set(self.gathered(digest))) == 1:
+            return
+        every = self.gathered(own)
+        names = sorted({name for one in every for name in one})
+        differing = [name for name in names if len({one.get(name) for one in every}) > 1]
+        lines = "\n".join(
+            f"  {name}: " + "; ".join(f"process {rank}: {one.get(name)}" for rank, one in enumerate(every))
+            for name in differing
+        )
+        raise DccError(f"the processes of a run must agree\n{lines}\n  install the same, and give all the same data")
+
+    def _wait(self) -> None:
+        self.gathered(None)
+
+
+class _AllSum(torch.autograd.Function):
+    """Sums over processes; to the derivative each process's objective is 1 / size of a Total, and a term counts once.
+
+    A Total is the same scalar on every process, and each differentiates its share of it, a size-th. What has passed
+    through here reaches its own images alone: the factor gives the whole derivative back, without a message. What is
+    computed from all images on every process alike adds up to it by itself.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, group: Processes, anchor: Tensor, *tensors: Tensor) -> Any:
+        ctx.size = group.size
+        sums = [t.detach().clone() for t in tensors]
+        group.add(sums)
+        return tuple(sums)
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return None, None, *(ctx.size * c for c in cotangents)
+
+
+@contextlib.contextmanager
+def joined() -> Iterator[Processes]:
+    """The group that torchrun, or what sets the same variables, has started this process in.
+
+    An error that ends it is told to the others, who are silent where they end by the same, or by its end. Raises
+    DccError where they cannot be reached.
+    """
+    cuda = torch.cuda.is_available()
+    try:
+        store, rank, size = next(rendezvous("env://", timeout=MEETING))
+        store.set_timeout(MEETING)
+        backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
+        distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=LAST_RESORT)
+    except (RuntimeError, ValueError) as error:
+        at = f"{os.environ.get('MASTER_ADDR', 'MASTER_ADDR, which is not set,')}:{os.environ.get('MASTER_PORT', '?')}"
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DccError(
+            f"the other processes cannot be reached at {at} within {MEETING.seconds} s: {reason}\n"
+            "  start them all by torchrun, with an address of the first machine that the others can reach"
+        ) from error
+    local_rank = int(os.environ.get("LOCAL_RANK", rank))
+    if cuda:
+        torch.cuda.set_device(local_rank % torch.cuda.device_count())
+    group = Processes(
+        rank, size, local_rank=local_rank, restarts=int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+    )
+    try:
+        yield group
+    except DccError as error:
+        raise _known(error, store, group) from error
+    except KeyboardInterrupt:
+        with contextlib.suppress(RuntimeError):
+            store.set(f"{FAILED}{group.rank}", "interrupted")
+        raise
+    finally:
+        with contextlib.suppress(RuntimeError):
+            distributed.destroy_process_group()
+
+
+def _known(error: DccError, store: Store, group: Processes) -> DccError:
+    """What a process says that ends by an error: nothing, where another one says it."""
+    message = str(error)
+    with contextlib.suppress(RuntimeError):
+        if not isinstance(error, LostError):
+            store.set(f"{FAILED}{group.rank}", message)
+        end = time.monotonic() + (0 if group.first and not isinstance(error, LostError) else PATIENCE)
+        others = [rank for rank in range(group.size) if rank != group.rank]
+        while time.monotonic() < end:
+            said = [rank for rank in others if store.check([f"{FAILED}{rank}"])]
+            if said and isinstance(error, LostError):
+                return SilentError(message)
+            if 0 in said and store.get(f"{FAILED}0").decode() == message:
+                return SilentError(message)
+            time.sleep(0.05)
+    return error if group.first else DccError(f"process {group.rank} of {group.size}: {message}")
+
+
+@contextlib.contextmanager
+def _together() -> Iterator[None]:
+    """Turn what torch raises where another process has gone into an error that says so."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise LostError(
+            f"another process has ended, or cannot be reached: {(str(error).splitlines() or ['?'])[0]}"
+        ) from error
+
+
+def _attempt(make: Callable[[], T]) -> tuple[T | None, BaseException | None]:
+    try:
+        return make(), None
+    except DccError as error:
+        return None, error
+    except Exception as error:
+        return None, unexpected(error)
