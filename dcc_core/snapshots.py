@@ -84,7 +84,7 @@ class Snapshots:
         if step in self._moments:
             s = self._job.frozen(self._synthetic, 0, finished=False)
             pictures = pictures_of(s, self._job.registry, step)
-            self._folder.write(f"{SNAPSHOTS}/{step:08}.safetensors", _to_bytes(pictures))
+            self._folder.write(f"{SNAPSHOTS}/{step:08}.safetensors", to_bytes(pictures))
             self._score(step, s)
 
 
@@ -104,7 +104,8 @@ def kept_in(folder: Path) -> Iterator[Pictures]:
         yield found
 
 
-def _to_bytes(p: Pictures) -> bytes:
+def to_bytes(p: Pictures) -> bytes:
+    """The file of a snapshot."""
     about = {"step": p.step, "class_names": p.class_names, "counts": p.counts}
     return save({"images": p.images.contiguous(), "owners": p.owners.contiguous()}, {KEY: json.dumps(about)})
 

@@ -19,6 +19,7 @@ from dcc_core.registry import Origin
 from dcc_core.run import execute
 from dcc_core.setfile import CondensedSet, Provenance
 from dcc_core.settings import Rank, Settings
+from dcc_core.snapshots import pictures_of, to_bytes
 
 HOSTILE = (
     "<script>window.harm = 1</script>",
@@ -69,8 +70,11 @@ def made(out, options=(), *watchers, **how):
     return out
 
 
-def large(out, classes=1000, ipc=10):
-    """A finished run's folder with many classes of learned-looking images, without the run."""
+def large(out, classes=1000, ipc=10, on_the_way=0):
+    """A finished run's folder with many classes of noise, which no format makes smaller, without the run.
+
+    on_the_way: how many moments it has kept before the last.
+    """
     out.mkdir()
     generator = torch.Generator().manual_seed(0)
     images = torch.rand((classes * ipc, 3, 32, 32), generator=generator)
@@ -79,7 +83,14 @@ def large(out, classes=1000, ipc=10):
     about = Provenance(
         method="collective", data="noise", class_names=names, mean=(0.5,) * 3, std=(0.2,) * 3, size=(32, 32), seed=0
     )
-    CondensedSet({"images": images, "labels": owners, "owners": owners}, about).save(out / "set.safetensors")
-    fields = {"method": "collective", "config": {}, "versions": {}, "seconds": {}, "by_architecture": {}}
+    s = CondensedSet({"images": images, "labels": owners, "owners": owners}, about)
+    s.save(out / "set.safetensors")
+    (out / "snapshots").mkdir()
+    for step in range(-on_the_way, 0):
+        s.images.copy_(s.images.flip(0))
+        pictures = pictures_of(s, registry_of(), step + on_the_way)
+        (out / "snapshots" / f"{pictures.step:08}.safetensors").write_bytes(to_bytes(pictures))
+    config = {"run.outer_loops": {"value": on_the_way, "origin": "default"}}
+    fields = {"method": "collective", "config": config, "versions": {}, "seconds": {}, "by_architecture": {}}
     (out / "report.json").write_text(json.dumps(fields))
     return out
