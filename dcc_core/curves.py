@@ -7,11 +7,11 @@ import io
 import re
 import statistics
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dcc_core.display import printable
-from dcc_core.record import RunRecord
+from dcc_core.record import RunRecord, Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -98,7 +98,7 @@ def accuracy_curve(runs: Sequence[RunRecord]) -> str:
 
 def scores(runs: Sequence[RunRecord]) -> str:
     """Accuracy by network: mean and 95 % interval of every run's set, and of random images; empty without scores."""
-    networks = list(dict.fromkeys(n for run in runs for n in run.told.by_architecture))
+    networks = list(dict.fromkeys(n for run in runs for n in run.networks))
     if not networks:
         return ""
     rows = len(runs) + 1
@@ -106,10 +106,9 @@ def scores(runs: Sequence[RunRecord]) -> str:
     def draw(axes: Axes) -> None:
         for i, run in enumerate(runs):
             for n, network in enumerate(networks):
-                found = run.told.by_architecture.get(network, {})
                 offset = (i - (rows - 1) / 2) * 0.7 / rows
-                _dot(axes, found.get("condensed"), n + offset, RUN.format(i), "o")
-                _dot(axes, found.get("random"), n + 0.35 - 0.35 / rows, BASELINE, "|")
+                _dot(axes, run.summary(network, "condensed"), n + offset, RUN.format(i), "o")
+                _dot(axes, run.summary(network, "random"), n + 0.35 - 0.35 / rows, BASELINE, "|")
         axes.set_yticks(range(len(networks)), [printable(n)[:24] for n in networks])
         axes.set_ylim(len(networks) - 0.5, -0.5)
         axes.set_xlabel("accuracy, %")
@@ -118,10 +117,10 @@ def scores(runs: Sequence[RunRecord]) -> str:
     return _figure(draw, "scores", 1.1 + 0.3 * len(networks) * max(1.5, 0.6 * rows))
 
 
-def _dot(axes: Axes, summary: Mapping[str, Any] | None, y: float, color: str, marker: str) -> None:
+def _dot(axes: Axes, summary: Summary | None, y: float, color: str, marker: str) -> None:
     if summary is None:
         return
-    mean, interval = summary["mean"], summary.get("ci95")
+    mean, interval = summary.mean, summary.ci95
     low, high = (max(0.0, interval[0]), min(1.0, interval[1])) if interval else (mean, mean)
     bars = [[100 * (mean - low)], [100 * (high - mean)]]
     axes.errorbar([100 * mean], [y], xerr=bars, color=color, marker=marker, ms=7, lw=1.6, capsize=3)

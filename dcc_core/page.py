@@ -6,8 +6,8 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -107,7 +107,8 @@ def _about(run: RunRecord, name: str, index: int) -> dict[str, Any]:
         if (value := run.value(key)) is not None:
             facts.append((title, words(value)))
     progress = "" if run.finished or not run.total else f"{run.done} of {run.total} image updates of the first set"
-    return {"name": name, "state": run.state, "progress": progress, "facts": facts, "color": index % COLORS}
+    about = {"ended": run.finished, "color": index % COLORS}
+    return about | {"name": name, "state": run.state, "progress": progress, "facts": facts}
 
 
 def _classes(runs: Sequence[RunRecord], names: Sequence[str], drawn: Sequence[Sprites | None]) -> Iterator[ClassRow]:
@@ -131,10 +132,8 @@ def _strip(strip: Strip, own: Sprites, k: int, run: RunRecord, name: str) -> Str
     factor = math.ceil(CELL / max(own.width, own.height))
     shown, count = own.shown[k], own.counts[k]
     number = f"{shown} of {count} images" if shown < count else f"{shown} image{'s' if shown > 1 else ''}"
-    return Strip(
-        run=strip.run,
-        index=strip.index,
-        color=strip.color,
+    return replace(
+        strip,
         url=own.urls[k],
         alt=f"{name[:80]}: {number}, {run.told.method}",
         shown=shown,
@@ -149,7 +148,7 @@ def _image_notes(runs: Sequence[RunRecord], names: Sequence[str], drawn: Sequenc
         if own is None:
             continue
         told = []
-        if (sets := run.value("run.sets")) and sets > 1:
+        if (sets := run.number("run.sets")) > 1:
             told.append(f"the first of {sets} sets")
         if own.shown != own.counts:
             told.append(f"{max(own.shown)} images of each class, of up to {max(own.counts)}")
@@ -169,7 +168,7 @@ def _curves(runs: Sequence[RunRecord], names: Sequence[str]) -> Iterator[Curve]:
     if svg := curves.accuracy_curve(runs):
         yield Curve("Accuracy on the way", " ".join(_accuracy_words(runs, names)), Markup(svg))
     if svg := curves.scores(runs):
-        grey = any("random" in row for run in runs for row in run.told.by_architecture.values())
+        grey = any(run.summary(network, "random") for run in runs for network in run.networks)
         beside = "; the grey stroke is random real images" if grey else ""
         words = f"Mean accuracy by network with its 95 % interval{beside}. The table of scores has the numbers."
         yield Curve("Accuracy by network", words, Markup(svg))
@@ -209,18 +208,17 @@ def _accuracy_words(runs: Sequence[RunRecord], names: Sequence[str]) -> Iterator
 
 def _score_rows(runs: Sequence[RunRecord], names: Sequence[str]) -> Iterator[list[str]]:
     """A row for every network, and every run's set and random images on it."""
-    for network in dict.fromkeys(n for run in runs for n in run.told.by_architecture):
+    for network in dict.fromkeys(n for run in runs for n in run.networks):
         for run, name in zip(runs, names, strict=True):
-            found = run.told.by_architecture.get(network, {})
             own = f"{name} ({run.told.method})" if len(runs) > 1 else run.told.method
             random = f"random real images ({name})" if len(runs) > 1 else "random real images"
             titles = {"condensed": own, "random": random}
             titles |= {key: f"{own}, {c.title}, × 100" for key, c in COMPOSITES.items()}
             for key, title in titles.items():
-                if row := found.get(key):
-                    spreads = [percent(row.get(k)) for k in SPREADS]
-                    told = [words(row.get("networks")), words(row.get("protocol", key))]
-                    yield [network, title, percent(row["mean"]), *spreads, *told]
+                if row := run.summary(network, key):
+                    spreads = [percent(getattr(row, spread)) for spread in SPREADS]
+                    told = [words(row.networks), row.protocol or key]
+                    yield [network, title, percent(row.mean), *spreads, *told]
 
 
 def _option_rows(runs: Sequence[RunRecord]) -> list[dict[str, Any]]:
@@ -240,14 +238,16 @@ def _cost(runs: Sequence[RunRecord]) -> Iterator[tuple[str, list[str]]]:
     for phase in dict.fromkeys(phase for t in told for phase in t.seconds):
         yield phase, [duration(t.seconds[phase]) if phase in t.seconds else NONE for t in told]
     yield "in all", [duration(sum(t.seconds.values())) for t in told]
-    yield "images that scoring networks were shown", [_seen(t.by_architecture.values()) for t in told]
+    yield "images that scoring networks were shown", [_seen(run) for run in runs]
     yield "most memory", [size(t.peak_memory_bytes) if t.peak_memory_bytes else NONE for t in told]
     yield "device", [f"{t.device or NONE}, {t.threads} thread{'s' if t.threads != 1 else ''}" for t in told]
     yield "versions", [", ".join(f"{name} {version}" for name, version in t.versions.items()) for t in told]
 
 
-def _seen(rows: Iterable[Mapping[str, Any]]) -> str:
-    seen = sum(found.get("images_seen", 0) for row in rows for found in row.values() if isinstance(found, Mapping))
+def _seen(run: RunRecord) -> str:
+    subjects = ("condensed", "random", *COMPOSITES)
+    found = (run.summary(network, subject) for network in run.networks for subject in subjects)
+    seen = sum(summary.images_seen for summary in found if summary)
     return f"{seen:,}" if seen else NONE
 
 

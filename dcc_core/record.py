@@ -19,7 +19,7 @@ from dcc_core.errors import DccError
 from dcc_core.folder import CHECKPOINT, METRICS, REPORT, UNFINISHED
 from dcc_core.lock import alive
 from dcc_core.registry import Registry
-from dcc_core.setfile import CondensedSet, load_set
+from dcc_core.setfile import load_set
 from dcc_core.snapshots import Pictures, kept_in, pictures_of
 from dcc_core.summary import by_architecture
 
@@ -58,6 +58,20 @@ class MomentRow:
 
 
 @checked(frozen=True)
+class Summary:
+    """What scores come to, as far as a reader needs it; see `summary` and `robustness_summary`. Accuracies in 0..1."""
+
+    mean: float
+    std: float | None = None
+    std_over_sets: float | None = None
+    std_over_networks: float | None = None
+    ci95: tuple[float, float] | None = None
+    networks: int | None = None
+    protocol: str = ""
+    images_seen: int = 0
+
+
+@checked(frozen=True)
 class Told:
     """What a report says, as far as a reader needs it; see `report_of`. An unfinished run has said some of it."""
 
@@ -65,7 +79,7 @@ class Told:
     config: dict[str, Entry]
     versions: dict[str, str]
     seconds: dict[str, float]
-    by_architecture: dict[str, dict[str, Any]] = field(default_factory=dict)
+    by_architecture: dict[str, dict[str, Summary | float]] = field(default_factory=dict)
     device: str = ""
     threads: int = 0
     peak_memory_bytes: int | None = None
@@ -86,6 +100,21 @@ class RunRecord:
         """In a word."""
         return "finished" if self.finished else "running" if self.running else "interrupted"
 
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Those that it has been scored on."""
+        return tuple(self.told.by_architecture)
+
+    def summary(self, network: str, subject: str) -> Summary | None:
+        """What the scores of a subject on a network came to; None where there are none."""
+        found = self.told.by_architecture.get(network, {}).get(subject)
+        return found if isinstance(found, Summary) else None
+
+    def number(self, key: str) -> int:
+        """An option's value where it is a whole number, else 0."""
+        value = self.value(key)
+        return value if isinstance(value, int) else 0
+
     def value(self, key: str) -> Any:
         """An option's value; None where the run has no such option."""
         return self.told.config[key].value if key in self.told.config else None
@@ -93,24 +122,24 @@ class RunRecord:
     @cached_property
     def steps(self) -> list[StepRow]:
         """The first set's inner steps, in order; of one that was taken again, the last."""
-        rows = {(row.outer, row.inner): row for row in self._rows(StepRow)}
+        rows = {(row.outer, row.inner): row for row in self._rows(StepRow, "loss")}
         return [rows[place] for place in sorted(rows)]
 
     @cached_property
     def curve(self) -> list[MomentRow]:
         """The first set's accuracy on the way, in order, where the run was asked for it."""
-        rows = {row.step: row for row in self._rows(MomentRow)}
+        rows = {row.step: row for row in self._rows(MomentRow, "step")}
         return [rows[step] for step in sorted(rows)]
 
     @property
     def inner_loops(self) -> int:
         """Inner steps of an outer loop."""
-        return max([1, *(row.inner + 1 for row in self.steps), int(self.value("run.inner_loops") or 1)])
+        return max([1, *(row.inner + 1 for row in self.steps), self.number("run.inner_loops")])
 
     @property
     def total(self) -> int:
         """Inner steps of a set; 0 where nothing is learned."""
-        return int(self.value("run.outer_loops") or 0) * self.inner_loops
+        return 0 if self.finished and not self.steps else self.number("run.outer_loops") * self.inner_loops
 
     @property
     def done(self) -> int:
@@ -129,26 +158,22 @@ class RunRecord:
             if (self.path / name).is_file():
                 s = load_set(self.path / name)
                 if s.provenance.set == 0:
-                    found[step] = self._shown(s, step) or found.get(step) or found[max(found)]
+                    last = max([step, *found])
+                    try:
+                        found[last] = pictures_of(s, self.registry, last)
+                    except DccError:  # its parametrisation is not installed, but snapshots show it
+                        if not found:
+                            raise
                     break
         return [found[step] for step in sorted(found)]
-
-    def _shown(self, s: CondensedSet, step: int) -> Pictures | None:
-        """None where the set's parametrisation is not installed, and snapshots show it."""
-        try:
-            return pictures_of(s, self.registry, step)
-        except DccError:
-            if any(True for _ in kept_in(self.path)):
-                return None
-            raise
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """Those of its images."""
         return self.pictures[-1].class_names if self.pictures else ()
 
-    def _rows(self, kind: type[Row]) -> Iterator[Row]:
-        """The first set's lines of a kind in the metrics, of which the last may be half written."""
+    def _rows(self, kind: type[Row], mark: str) -> Iterator[Row]:
+        """The first set's lines of a kind in the metrics, known by one field; the last line may be half written."""
         adapter = TypeAdapter(kind)
         try:
             lines = (self.path / METRICS).read_text(encoding="utf-8", errors="replace").splitlines()
@@ -159,7 +184,7 @@ class RunRecord:
         for line in lines:
             with contextlib.suppress(ValueError):
                 fields = json.loads(line)
-                if isinstance(fields, dict) and fields.get("set") == 0:
+                if isinstance(fields, dict) and fields.get("set") == 0 and mark in fields:
                     yield adapter.validate_python(fields)
 
 
@@ -169,7 +194,7 @@ def read_run(path: Path, registry: Registry) -> RunRecord:
     if (path / REPORT).is_file():
         return RunRecord(path, _told(_json(path / REPORT), path / REPORT), True, running, registry)
     if (path / CHECKPOINT).is_file():
-        return RunRecord(path, _of_checkpoint(load_checkpoint(path / CHECKPOINT)), False, running, registry)
+        return RunRecord(path, _of_checkpoint(load_checkpoint(path / CHECKPOINT), path), False, running, registry)
     what = "no folder" if not path.is_dir() else "not a run's folder: it has neither report.json nor a checkpoint"
     raise DccError(f"'{path}' is {what}; name what dcc-run or dcc select has written, e.g. {_example(path)}")
 
@@ -196,7 +221,7 @@ def _told(fields: Any, path: Path) -> Told:
         raise DccError(f"report '{path}' is damaged: {wrong}") from error
 
 
-def _of_checkpoint(found: Checkpoint) -> Told:
+def _of_checkpoint(found: Checkpoint, path: Path) -> Told:
     values = found.values
     names = [values.get("selection")] if found.selecting else [values.get("loss"), values.get("aug")]
     scores: dict[str, list] = {}
@@ -204,11 +229,12 @@ def _of_checkpoint(found: Checkpoint) -> Told:
         if kept.name in ("condensed", "random"):
             scores.setdefault(kept.name, []).append(kept.score)
     networks = list(dict.fromkeys(s.architecture for s in scores.get("condensed", ())))
-    return Told(
-        method="+".join(str(name) for name in names if name not in (None, "none")),
-        config={key: Entry(**entry) for key, entry in found.config.items()},
-        versions=dict(found.versions),
-        seconds=dict(found.seconds),
-        by_architecture=by_architecture(networks, scores),
-        threads=found.threads,
-    )
+    told = {
+        "method": "+".join(str(name) for name in names if name not in (None, "none")),
+        "config": found.config,
+        "versions": found.versions,
+        "seconds": found.seconds,
+        "by_architecture": by_architecture(networks, scores),
+        "threads": found.threads,
+    }
+    return _told(told, path)

@@ -118,11 +118,11 @@ def _cost(report: Mapping[str, Any]) -> str:
     return f"{phases}; networks were shown {seen:,} images" + (f"; {size(peak)} of memory at most" if peak else "")
 
 
-def percent(value: float | list[float] | None) -> str:
+def percent(value: float | Sequence[float] | None) -> str:
     """A share, or an interval of shares, in percent."""
     if value is None:
         return NONE
-    return " to ".join(f"{100 * v:.1f}" for v in (value if isinstance(value, list) else [value]))
+    return " to ".join(f"{100 * v:.1f}" for v in (value if isinstance(value, Sequence) else [value]))
 
 
 def _mean_and_std(row: Mapping[str, Any]) -> str:

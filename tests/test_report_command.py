@@ -62,7 +62,13 @@ def test_a_run_nearby_is_the_hint(run):
 
 @pytest.mark.parametrize(
     "damage",
-    ["{", "[]", '{"method": 1}', '{"method": "x", "config": {"a": 3}, "versions": {}, "seconds": {}}'],
+    [
+        '{"method": "x", "config": {}, "versions": {}, "seconds": {}, "by_architecture": {"convnet": {"condensed": {}}}}',
+        "{",
+        "[]",
+        '{"method": 1}',
+        '{"method": "x", "config": {"a": 3}, "versions": {}, "seconds": {}}',
+    ],
 )
 def test_a_damaged_report_is_one_message(run, tmp_path, damage):
     shutil.copytree(run, tmp_path / "run")

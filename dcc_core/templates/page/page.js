@@ -22,7 +22,7 @@ const show = () => {
     const wanted = share * run.steps[last];
     const nearest = run.steps.reduce((best, step, i) => (Math.abs(step - wanted) <= Math.abs(run.steps[best] - wanted) ? i : best), 0);
     document.documentElement.style.setProperty(`--at-${index}`, last > 0 ? `${(100 * nearest) / last}%` : "100%");
-    return last < 0 ? "" : `after ${run.steps[nearest]} of ${run.total} image updates`;
+    return last < 0 || !run.total ? "" : `after ${run.steps[nearest]} of ${run.total} image updates`;
   });
   const told = [...new Set(words.filter(Boolean))].join("; ");
   moment.setAttribute("aria-valuetext", told);
