@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
@@ -55,6 +56,7 @@ def optimise(
     every retry; the set then holds the last good state.
     """
     guard = Guard(synthetic, state)
+    moment = functools.partial(Moment.of, guard, group=run.group)
     begin = begin or Moment()
     begin.load(guard)
     outer, first, weights = begin.outer, begin.inner, begin.network()
@@ -75,16 +77,16 @@ def optimise(
                 if inner < run.inner_loops - 1:
                     network.train(synthetic, inner)
                     if keep:
-                        keep(lambda i=inner + 1, o=outer, n=network: Moment.of(guard, o, i, n.state_dict()))
+                        keep(lambda i=inner + 1, o=outer, n=network: moment(o, i, n.state_dict()))
             outer += 1
             if keep:
-                keep(lambda o=outer: Moment.of(guard, o, 0, {}))
+                keep(lambda o=outer: moment(o, 0, {}))
         except NotFiniteError as trouble:
             try:
                 outer = guard.back(trouble)
             finally:
                 if keep:
-                    keep(lambda: Moment.of(guard, guard.outer, 0, {}), now=True)
+                    keep(lambda: moment(guard.outer, 0, {}), now=True)
         first, weights = 0, {}
     return guard.notes
 

@@ -10,6 +10,7 @@ from typing import Any
 from dcc_core.checkpoint import Checkpoint, KeptScore
 from dcc_core.evaluate import Score
 from dcc_core.folder import CHECKPOINT, Folder
+from dcc_core.group import Group
 from dcc_core.interrupts import Interrupts
 from dcc_core.moment import Moment
 
@@ -17,7 +18,7 @@ from dcc_core.moment import Moment
 class Keeping:
     """A run's checkpoint, written at every score, after every set, and between steps when it is time or asked for.
 
-    every: seconds between two. seconds: what has been spent so far, by phase.
+    every: seconds between two. group: the processes that take the steps. seconds: what has been spent so far, by phase.
     """
 
     def __init__(
@@ -27,19 +28,22 @@ class Keeping:
         interrupts: Interrupts,
         *,
         every: float,
+        group: Group,
         seconds: Callable[[], Mapping[str, float]],
     ) -> None:
         self.now = begun
         self._folder = folder
         self._interrupts = interrupts
         self._every = every
+        self._group = group
         self._seconds = seconds
         self._written = time.monotonic()
 
     def step(self, capture: Callable[[], Moment], *, now: bool = False) -> None:
         """Between two steps; now: whatever the time. Raises Stopped where a signal asked for the end."""
         self._interrupts.share()
-        if now or self._interrupts.pending or time.monotonic() - self._written >= self._every:
+        due = now or self._interrupts.pending > 0 or time.monotonic() - self._written >= self._every
+        if self._group.anywhere(due):  # what a loss keeps is gathered from all processes
             self._write(moment=capture())
             self.now = replace(self.now, moment=Moment())  # its tensors are on the disk; the next step has new ones
         self._interrupts.check()

@@ -9,7 +9,8 @@ from typing import ClassVar
 from pydantic import ConfigDict
 from torch import Tensor
 
-from dcc_core.guard import Guard, restore, snapshot
+from dcc_core.group import ALONE, Group
+from dcc_core.guard import LOSS, Guard, restore, snapshot
 
 NOW, GOOD, NETWORK = "now.", "good.", "network."
 
@@ -32,11 +33,16 @@ class Moment:
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, guard: Guard, outer: int, inner: int, network: Mapping[str, Tensor]) -> Moment:
-        """The moment before a step, given the state of the network in its outer loop."""
+    def of(cls, guard: Guard, outer: int, inner: int, network: Mapping[str, Tensor], group: Group = ALONE) -> Moment:
+        """The moment before a step, given the state of the network in its outer loop. Collective.
+
+        What the loss keeps under a name of its own on one process alone, of a class for instance, is there too.
+        """
         now = {f"{NOW}{name}": t for name, t in snapshot(guard.synthetic, guard.state).items()}
         good = {f"{GOOD}{name}": t for name, t in guard.good.items()}
-        tensors = now | good | {f"{NETWORK}{name}": t for name, t in network.items()}
+        own = {name: t for name, t in (now | good).items() if name.partition(".")[2].startswith(LOSS)}
+        elsewhere = {name: t for of_one in group.gathered(own) for name, t in of_one.items()}
+        tensors = elsewhere | now | good | {f"{NETWORK}{name}": t for name, t in network.items()}
         own = {"good": guard.outer, "retries": guard.retries, "notes": guard.notes}
         return cls(outer=outer, inner=inner, tensors=tensors, **own)
 

@@ -119,7 +119,8 @@ class _Run:
             self._foretell()
         self.begun = self._begun(earlier)
         self.resumes = earlier is not None
-        self.keeping = Keeping(self.folder, self.begun, self.interrupts, every=self.every, seconds=self.clock.so_far)
+        how = {"every": self.every, "group": self.group, "seconds": self.clock.so_far}
+        self.keeping = Keeping(self.folder, self.begun, self.interrupts, **how)
         if not self.selecting:
             self._announce()
         if self.selecting and self.config.selection.whole:

@@ -3,20 +3,24 @@
 import functools
 import json
 import os
+import pickle
 import shlex
 import signal
 import socket
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
+from typing import final
 
 import pytest
 import torch
 
-from dcc_core import DccError, distributed
+from dcc_core import Component, DccError, MatchingLoss, Part, State, distributed, hookimpl
 from dcc_core.checkpoint import load_checkpoint
-from dcc_core.engine import Network
+from dcc_core.engine import Network, optimise
 from dcc_core.folder import CHECKPOINT
 from dcc_core.group import ALONE
 from dcc_core.measure import on_all_images
@@ -117,9 +121,66 @@ def test_networks_are_divided_and_score_the_same():
     assert in_processes(7, accuracies) == [alone] * 7
 
 
-def test_bytes_per_step_are_those_of_the_formula():
-    """docs/scaling.md: twice the weights for a collective step, the set's numbers, and 32 bytes of comparison."""
-    for name, sums in (("class-wise", 0), ("collective", 2)):
+@final
+@dataclass(frozen=True, kw_only=True)
+class Steady(MatchingLoss):
+    """Match class means that are averaged over the steps, each process those of its classes."""
+
+    def setup(self, run, synthetic):
+        return Means()
+
+    def terms(self, step, state):
+        for label in step.classes:
+            mean = step.real(label).images.mean(dim=0)
+            state.of[label] = 0.5 * state.of.get(label, torch.zeros_like(mean)) + 0.5 * mean
+            yield Part((step.synthetic.batch(label).images - state.of[label]).square().mean())
+
+
+class Means(State):
+    def __init__(self):
+        self.of = {}
+
+    def state_dict(self):
+        return {str(label): mean for label, mean in self.of.items()}
+
+    def load_state_dict(self, state):
+        self.of = {int(label): mean for label, mean in state.items()}
+
+
+class Plugin:
+    @staticmethod
+    @hookimpl
+    def dcc_losses():
+        return [Component(name="steady", target="test_distributed:Steady", summary="means of several steps")]
+
+
+def test_what_a_loss_keeps_of_classes_goes_on_with_another_number_of_processes():
+    job = functools.partial(job_of, {**TWENTY, "loss": "steady"}, Plugin())
+    whole = learned(job())["images"]
+
+    def until(group):
+        run, synthetic, state = job(group=group).start()
+        kept = []
+        optimise(run, Steady(), synthetic, state, keep=lambda capture, now=False: kept.append(capture()))
+        return pickle.dumps(kept[7])
+
+    def after(group):
+        run, synthetic, state = job(group=group).start()
+        optimise(run, Steady(), synthetic, state, begin=moments[group.rank % 2])
+        return synthetic.stored["images"].detach().numpy()
+
+    moments = [pickle.loads(moment) for moment in in_processes(2, until)]
+    assert {"now.loss.0", "now.loss.1", "now.loss.2", "good.loss.1"} <= moments[0].tensors.keys()
+    for images in in_processes(3, after):
+        assert abs(images - whole).max() < 1e-12
+
+
+def test_bytes_per_step_are_those_of_the_formula(monkeypatch):
+    """Of the simulator: docs/scaling.md says it in words."""
+    monkeypatch.syspath_prepend(Path(__file__).parent.parent / "benchmarks")
+    import scaling
+
+    for name, collective in (("class-wise", False), ("collective", True)):
         job = functools.partial(job_of, {**TWENTY, **LOSSES[name]})
         run, synthetic, _ = job().start()
         weights = sum(p.nbytes for p in run.build(torch.Generator()).parameters())
@@ -129,7 +190,7 @@ def test_bytes_per_step_are_those_of_the_formula():
             learned(job(group=group))
             return group.traffic
 
-        assert in_processes(2, traffic) == [20 * (sums * weights + stored + 32)] * 2
+        assert in_processes(2, traffic) == [20 * scaling.bytes_per_step(weights, stored, collective=collective)] * 2
 
 
 # Agreement, and the end
