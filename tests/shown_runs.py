@@ -73,7 +73,7 @@ def made(out, options=(), *watchers, **how):
 def large(out, classes=1000, ipc=10, on_the_way=0):
     """A finished run's folder with many classes of noise, which no format makes smaller, without the run.
 
-    on_the_way: how many moments it has kept before the last.
+    on_the_way: how many moments it has kept, the last among them.
     """
     out.mkdir()
     generator = torch.Generator().manual_seed(0)

@@ -140,7 +140,7 @@ def test_everybody_can_use_it(opened, two, scheme, width):
 
 
 def test_a_thousand_classes_open_at_once(opened, folder):
-    address = written(folder, "large.html", large(folder / "large", on_the_way=3))
+    address = written(folder, "large.html", large(folder / "large", on_the_way=4))
     assert (folder / "large.html").stat().st_size < 20_000_000
     took = []
     while len(took) < 3 and min(took, default=3.0) >= 3:

@@ -63,7 +63,7 @@ def test_a_run_nearby_is_the_hint(run):
 @pytest.mark.parametrize(
     "damage",
     [
-        '{"method": "x", "config": {}, "versions": {}, "seconds": {}, "by_architecture": {"convnet": {"condensed": {}}}}',
+        '{"method": "x", "config": {}, "versions": {}, "seconds": {}, "by_architecture": {"linear": {"random": {}}}}',
         "{",
         "[]",
         '{"method": 1}',

@@ -12,6 +12,7 @@ from dcc_core import DccError, hookimpl, load_set
 from dcc_core.errors import Stopped
 from dcc_core.record import read_run
 from dcc_core.snapshots import MOST, kept_in, moments, pictures_of
+from dcc_core.stopwatch import Stopwatch
 
 STEPS = 12
 
@@ -103,6 +104,18 @@ def test_of_many_images_the_first_are_kept(tmp_path):
     assert pictures.counts == (12, 12, 12)
     assert len(pictures.images) == 3 * MOST
     assert torch.equal(pictures.images[MOST], (s.images[12] * 255).round().to(torch.uint8))
+
+
+def test_time_within_a_phase_within_a_phase_counts_once(monkeypatch):
+    now = iter(range(100))
+    monkeypatch.setattr("dcc_core.stopwatch.time.perf_counter", lambda: next(now))
+    clock = Stopwatch()
+    with clock("condense"):  # begins at 0
+        with clock("curve"):  # from 1 to 2
+            pass
+        with clock("curve"):  # from 3 to 4
+            pass
+    assert clock.so_far() == {"curve": 2, "condense": 3}  # to 5
 
 
 @pytest.mark.parametrize("content", [b"", b"not tensors", b"\x00" * 64])
