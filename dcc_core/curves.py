@@ -122,7 +122,7 @@ def _dot(axes: Axes, summary: Summary | None, y: float, color: str, marker: str)
         return
     mean, interval = summary.mean, summary.ci95
     low, high = (max(0.0, interval[0]), min(1.0, interval[1])) if interval else (mean, mean)
-    bars = [[100 * (mean - low)], [100 * (high - mean)]]
+    bars = [[max(0.0, 100 * side)] for side in (mean - low, high - mean)]
     axes.errorbar([100 * mean], [y], xerr=bars, color=color, marker=marker, ms=7, lw=1.6, capsize=3)
 
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from annotated_types import Ge
+from annotated_types import Ge, MinLen
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
@@ -52,7 +52,7 @@ class MomentRow:
 
     step: Index
     mean: float
-    accuracies: tuple[float, ...]
+    accuracies: Annotated[tuple[float, ...], MinLen(1)]
     architecture: str
     protocol: str
 

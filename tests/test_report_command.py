@@ -78,6 +78,25 @@ def test_a_damaged_report_is_one_message(run, tmp_path, damage):
     assert re.search(r"Error: report '.*report.json' (is damaged|cannot be read)", result.stderr)
 
 
+def test_numbers_that_cannot_be_are_drawn_all_the_same(run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    told = json.loads((run / "report.json").read_text())
+    told["by_architecture"]["linear"]["condensed"] |= {"mean": 7.5, "ci95": [0.9, 0.1], "std": None}
+    told["by_architecture"]["mlp"]["random"] |= {"mean": float("nan"), "ci95": None}
+    told["config"]["run.outer_loops"]["value"] = "many"
+    told["config"]["run.sets"]["value"] = {"a": [1]}
+    (tmp_path / "run" / "report.json").write_text(json.dumps(told))
+    with open(tmp_path / "run" / "metrics.jsonl", "a") as file:
+        file.write('{"set": 0, "outer": 9, "inner": 0, "loss": NaN, "phase": "<b>"}\n')
+        file.write('{"set": 0, "outer": 9, "inner": 1, "loss": Infinity, "phase": ""}\n')
+        file.write('{"set": 0, "step": 3, "mean": 2, "accuracies": [], "architecture": "x", "protocol": "dc"}\n')
+        file.write('{"set": 0, "step": 4, "mean": NaN, "accuracies": [NaN], "architecture": "<b>", "protocol": "dc"}\n')
+    text = text_of(tmp_path / "run", run)
+    assert "750.0" in text
+    assert "<b>" not in text
+    assert text.count("<svg") == 3
+
+
 def test_strange_lines_among_the_metrics_are_left_out(run, tmp_path):
     shutil.copytree(run, tmp_path / "run")
     with open(tmp_path / "run" / "metrics.jsonl", "a") as file:

@@ -1,8 +1,6 @@
 "use strict";
 const element = (id) => document.getElementById(id);
-const [controls, filter, moment, play, status] = ["form", "filter", "moment", "play", "status"].map(
-  (id) => (id === "form" ? document.querySelector(".controls") : element(id)),
-);
+const [controls, filter, moment, play, status] = ["controls", "filter", "moment", "play", "status"].map(element);
 let runs = [], longest = [], timer = 0, followed = true;
 
 const moments = () => {
