@@ -237,7 +237,7 @@ def _cost(runs: Sequence[RunRecord]) -> Iterator[tuple[str, list[str]]]:
     told = [run.told for run in runs]
     for phase in dict.fromkeys(phase for t in told for phase in t.seconds):
         yield phase, [duration(t.seconds[phase]) if phase in t.seconds else NONE for t in told]
-    yield "in all", [duration(sum(t.seconds.values())) for t in told]
+    yield "in all", [duration(sum(t.seconds.values())) if t.seconds else NONE for t in told]
     yield "images that scoring networks were shown", [_seen(run) for run in runs]
     yield "most memory", [size(t.peak_memory_bytes) if t.peak_memory_bytes else NONE for t in told]
     yield "device", [f"{t.device or NONE}, {t.threads} thread{'s' if t.threads != 1 else ''}" for t in told]
