@@ -20,7 +20,7 @@ from pathlib import Path
 import click
 
 RUN = shlex.split(
-    "run --data digits --aug dsa --outer-loops 20 --network-steps 2 --sets 2 --eval-nets 2 --protocol dc --quiet "
+    "run --data digits --aug dsa --outer-loops 40 --network-steps 2 --sets 2 --eval-nets 2 --protocol dc --quiet "
     "-o arch.width=16 -o run.checkpoint=0s --out"
 )
 SAME = ("set.safetensors", "set-1.safetensors", "grid.png", "grid-1.png", "metrics.jsonl")
@@ -52,7 +52,7 @@ def main(kills: int, processes: int, seed: int) -> None:
         took = time.monotonic() - begin
         running, ranks = started(killed, processes, 2 * kills), []
         while len(ranks) < kills:
-            time.sleep(draw.uniform(0.2, 0.9) * took)
+            time.sleep(draw.uniform(0.05, 0.35) * took)
             own = members(running.pid)
             if running.poll() is not None:
                 break

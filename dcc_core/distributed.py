@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -12,11 +14,16 @@ from typing import Any, TypeVar, final
 
 import torch
 from torch import Tensor, distributed
-from torch.distributed import Store  # pyright: ignore[reportPrivateImportUsage]
+from torch.distributed import PrefixStore, Store  # pyright: ignore[reportPrivateImportUsage]
 from torch.distributed.rendezvous import rendezvous
 
 from dcc_core.errors import DccError, SilentError, unexpected
 from dcc_core.group import Group
+
+try:
+    from torch.distributed.distributed_c10d import set_timeout
+except ImportError:  # what it was called before torch 2.15
+    from torch.distributed.distributed_c10d import _set_pg_timeout as set_timeout
 
 T = TypeVar("T")
 
@@ -27,7 +34,8 @@ LAST_RESORT = timedelta(days=1)
 one that works, on a loss's experts for instance, may take its time."""
 PATIENCE = 3.0
 """Seconds that a failing process waits for the first one's word, so that one message is said once."""
-FAILED = "dcc/failed/"
+FAILED, HELLO, START = "failed/", "dcc/hello/", "dcc/start"
+"""Keys of the store that processes meet by."""
 
 
 class LostError(DccError):
@@ -41,8 +49,8 @@ class Processes(Group):
     traffic: bytes of tensors that this process has given to sums and comparisons so far, each once.
     """
 
-    def __init__(self, rank: int, size: int, *, local_rank: int = 0, restarts: int = 0) -> None:
-        self.rank, self.size, self.local_rank, self.restarts = rank, size, local_rank, restarts
+    def __init__(self, rank: int, size: int, *, local_rank: int = 0) -> None:
+        self.rank, self.size, self.local_rank = rank, size, local_rank
         self.traffic = 0
 
     def told(self, make: Callable[[], T]) -> T:
@@ -152,9 +160,11 @@ def joined() -> Iterator[Processes]:
     try:
         store, rank, size = next(rendezvous("env://", timeout=MEETING))
         store.set_timeout(MEETING)
+        store = PrefixStore(_this_start(store, rank, size), store)
         backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
-        distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=LAST_RESORT)
-    except (RuntimeError, ValueError) as error:
+        distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=MEETING)
+        set_timeout(LAST_RESORT)
+    except (RuntimeError, ValueError, TimeoutError) as error:
         at = f"{os.environ.get('MASTER_ADDR', 'MASTER_ADDR, which is not set,')}:{os.environ.get('MASTER_PORT', '?')}"
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DccError(
@@ -164,9 +174,8 @@ def joined() -> Iterator[Processes]:
     local_rank = int(os.environ.get("LOCAL_RANK", rank))
     if cuda:
         torch.cuda.set_device(local_rank % torch.cuda.device_count())
-    group = Processes(
-        rank, size, local_rank=local_rank, restarts=int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
-    )
+    group = Processes(rank, size, local_rank=local_rank)
+    group.restarts = group.most(int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")))
     try:
         yield group
     except DccError as error:
@@ -178,6 +187,31 @@ def joined() -> Iterator[Processes]:
     finally:
         with contextlib.suppress(RuntimeError):
             distributed.destroy_process_group()
+
+
+def _this_start(store: Store, rank: int, size: int) -> str:
+    """A name that the processes of this start share, and none of an earlier one. Raises TimeoutError.
+
+    torchrun may keep its store when it starts processes anew, and in it the addresses of those that have died. So the
+    first process says which of the others it has seen, by tokens that are theirs alone, until all have found theirs.
+    """
+    own, end = secrets.token_hex(8), time.monotonic() + MEETING.total_seconds()
+    others = [str(r) for r in range(1, size)]
+    if rank:
+        store.set(f"{HELLO}{rank}", own)
+    while time.monotonic() < end:
+        if rank == 0:
+            if store.check([f"{own}/{r}" for r in others]):
+                return own
+            seen = {r: store.get(f"{HELLO}{r}").decode() for r in others if store.check([f"{HELLO}{r}"])}
+            store.set(START, json.dumps([own, seen]))
+        elif store.check([START]):
+            name, seen = json.loads(store.get(START))
+            if seen.get(str(rank)) == own:
+                store.set(f"{name}/{rank}", "here")
+                return name
+        time.sleep(0.02)
+    raise TimeoutError("not all of them have come")
 
 
 def _known(error: DccError, store: Store, group: Processes) -> DccError:

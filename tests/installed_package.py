@@ -73,7 +73,7 @@ def test_a_run_on_several_processes_is_that_of_one():
     flags = run.make_context("dcc-run", RUN).params
     settings = add_flags(Settings(), RUN_FLAGS, flags, flags["config_file"], flags["pairs"])
     own = {key: setting.value for key, setting in settings.values.items()}
-    job = functools.partial(job_of, {**TINY, "run.inner_loops": 5, "aug": "dsa", **own})
+    job = functools.partial(job_of, {**TINY, "run.ipc": 1, "run.inner_loops": 5, "aug": "dsa", **own})
     alone = learned(job())
     for size in (2, 3, 5):
         for shared in in_processes(size, lambda group: learned(job(group=group))):
