@@ -150,8 +150,9 @@ class RunFolder:
     def write(self, name: str, content: bytes) -> None:
         """Write a whole file, in a folder below this one where its name says so."""
         path = self.path / name
-        with self._guarded():
-            path.parent.mkdir(exist_ok=True)
+        if path.parent != self.path:
+            with self._guarded():
+                path.parent.mkdir(exist_ok=True)
         write_atomically(path, content)
 
     def metric(self, row: Mapping[str, Any]) -> None:
