@@ -34,7 +34,7 @@ class Watched:
         self._registry = registry
         self._lock = threading.Lock()
         self._seen: object = None
-        self._made = 0.0
+        self._made = float("-inf")
         self._page, self.tag = b"", ""
         self.asked = 0.0
         self.current()
