@@ -3,8 +3,8 @@
     python benchmarks/page.py [--per-class 10] [--moments 12]
 
 The images are 32×32 noise in colour, the worst case: no format makes them smaller. Prints a table, with what one
-snapshot of a run costs; exits with 1 where a page is not below 20 MB or does not open in three seconds (as a file, until
-the load event, the best of three times).
+snapshot of a run costs; exits with 1 where a page is not below 20 MB or does not open in three seconds (as a file,
+until the load event, the best of three times).
 """
 
 from __future__ import annotations

@@ -73,7 +73,10 @@ class Summary:
 
 @checked(frozen=True)
 class Told:
-    """What a report says, as far as a reader needs it; see `report_of`. An unfinished run has said some of it."""
+    """What a report says, as far as a reader needs it; see `report_of`. An unfinished run has said some of it.
+
+    selecting: known of an unfinished run alone.
+    """
 
     method: str
     config: dict[str, Entry]
@@ -83,6 +86,7 @@ class Told:
     device: str = ""
     threads: int = 0
     peak_memory_bytes: int | None = None
+    selecting: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,8 @@ class RunRecord:
     @property
     def total(self) -> int:
         """Inner steps of a set; 0 where nothing is learned."""
-        return 0 if self.finished and not self.steps else self.number("run.outer_loops") * self.inner_loops
+        learns = not self.told.selecting and (self.steps or not self.finished)
+        return self.number("run.outer_loops") * self.inner_loops if learns else 0
 
     @property
     def done(self) -> int:
@@ -236,5 +241,6 @@ def _of_checkpoint(found: Checkpoint, path: Path) -> Told:
         "seconds": found.seconds,
         "by_architecture": by_architecture(networks, scores),
         "threads": found.threads,
+        "selecting": found.selecting,
     }
     return _told(told, path)

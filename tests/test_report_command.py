@@ -1,15 +1,18 @@
 """`dcc report`: runs of every kind in one page, and one message for what is no run."""
 
 import json
+import os
 import re
 import shutil
+import signal
 
 import pytest
 from click.testing import CliRunner
 from shown_runs import HOSTILE, large, made, registry_of, renamed
 
-from dcc_core import DccError
+from dcc_core import DccError, hookimpl
 from dcc_core.cli import cli
+from dcc_core.errors import Stopped
 from dcc_core.page import page
 from dcc_core.record import read_run
 from dcc_core.sprites import ENCODINGS, sprites
@@ -122,6 +125,21 @@ def test_a_selection_and_all_images_have_pages(tmp_path):
     assert text_of(chosen).count('<img class="strip"') == 6
     full = made(tmp_path / "full", {"selection": "full", "score.full_epochs": 1}, selecting=True)
     assert "There are no images" in text_of(full)
+
+
+def test_an_unfinished_selection_has_no_image_updates(tmp_path):
+    class Ending:
+        @hookimpl
+        def dcc_evaluated(self, report):
+            if report.score.architecture == "mlp":  # the second, when the first is kept
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Stopped):
+        made(tmp_path / "run", {"selection": "random"}, Ending(), selecting=True)
+    text = text_of(tmp_path / "run")
+    assert '<p class="state"><strong>interrupted</strong></p>' in text
+    assert text.count('<img class="strip"') == 6
+    assert '<th scope="row">linear</th><td>random</td>' in text
 
 
 def test_a_run_that_cannot_be_decoded_shows_its_snapshots(run, tmp_path, monkeypatch):
