@@ -17,7 +17,7 @@ from dcc_core.config import Config
 from dcc_core.errors import DccError
 from dcc_core.files import TEMPORARY, write_atomically
 from dcc_core.group import Group
-from dcc_core.lock import LOCK, held
+from dcc_core.lock import LOCK, check_free, held
 
 UNFINISHED = "unfinished.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
@@ -63,10 +63,11 @@ class RunFolder:
         self.begun = False
         with self._guarded():
             path.mkdir(parents=True, exist_ok=True)
-            held = sorted(p.name for p in path.iterdir() if not (p.name == LOCK or p.match(TEMPORARY)))  # killed early
-        self.unfinished = CHECKPOINT in held and REPORT not in held and not overwrite
-        if held and not (overwrite or self.unfinished):
-            raise DccError(f"--out '{path}' is not empty (it holds {held[0]}); name another, or add --overwrite")
+            there = sorted(p.name for p in path.iterdir() if not (p.name == LOCK or p.match(TEMPORARY)))  # killed early
+        check_free(path)
+        self.unfinished = CHECKPOINT in there and REPORT not in there and not overwrite
+        if there and not (overwrite or self.unfinished):
+            raise DccError(f"--out '{path}' is not empty (it holds {there[0]}); name another, or add --overwrite")
         if not os.access(path, os.W_OK | os.X_OK):
             raise DccError(f"--out '{path}' cannot be written: permission denied")
 

@@ -27,12 +27,18 @@ def held(folder: Path) -> Iterator[None]:
         raise DccError(f"--out '{folder}' cannot be written: {error.strerror or error}") from error
     with file:
         if not _locked(file, path):
-            raise DccError(f"another process is running in '{folder}'; wait for its end, or name another --out")
+            raise DccError(_busy(folder))
         try:
             yield
         finally:
             with contextlib.suppress(OSError):
                 path.unlink()
+
+
+def check_free(folder: Path) -> None:
+    """Raise DccError where a process holds the folder's lock: before anything is begun there."""
+    if alive(folder):
+        raise DccError(_busy(folder))
 
 
 def alive(folder: Path) -> bool:
@@ -49,6 +55,10 @@ def alive(folder: Path) -> bool:
     except OSError:
         return False
     return False
+
+
+def _busy(folder: Path) -> str:
+    return f"another process is running in '{folder}'; wait for its end, or name another --out"
 
 
 def _locked(file: IO[str], path: Path) -> bool:
