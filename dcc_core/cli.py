@@ -13,11 +13,10 @@ from typing import Any
 import click
 
 from dcc_core.config import resolve
-from dcc_core.errors import DccError, IncompleteError, PluginWarning, SilentError, Stopped
+from dcc_core.errors import DccError, PluginWarning, SilentError, Stopped
 from dcc_core.flags import (
     RUN_FLAGS,
     SELECT_FLAGS,
-    TABLE_FLAGS,
     add_flags,
     begun_settings,
     with_flags,
@@ -31,6 +30,7 @@ from dcc_core.registry import Registry, kind_named
 from dcc_core.report_commands import report, show_result, watch
 from dcc_core.set_commands import convert, evaluate, inspect
 from dcc_core.settings import Settings
+from dcc_core.table_commands import sweep, table
 
 TOGETHER = ("run", "select", "eval")
 """Commands that several processes work on together."""
@@ -209,51 +209,6 @@ def tune(
         click.echo(f"{'written to ' + str(out) if out else 'use'}: run.micro_batch = {found.best}")
 
 
-@click.command()
-@click.argument("name")
-@click.option("--cells", multiple=True, metavar="PATTERN", help="only these cells, e.g. 'cifar10/ipc10/*'; repeatable")
-@click.option("--scale", default="small", show_default=True, help="size of the runs: tiny, small, or paper")
-@with_flags(TABLE_FLAGS, defaults=False)
-@with_results("tables/<name>/<scale>", again="run cells again that are done")
-def table(
-    name: str,
-    cells: tuple[str, ...],
-    scale: str,
-    config_file: Path | None,
-    pairs: tuple[str, ...],
-    out: Path | None,
-    overwrite: bool,
-    as_json: bool,
-    quiet: bool,
-    **flags: str | tuple[str, ...] | None,
-) -> None:
-    """Run the missing cells of a table and print it, the paper's numbers beside ours.
-
-    `dcc plugins --kind table` lists the tables. The same command goes on where an earlier one was interrupted. A cell
-    that fails is named at the end, with exit code 1, and the others are run all the same.
-    """
-    from dcc_core.table import table_named
-
-    registry = Registry.installed()
-    spec = table_named(registry, name)
-    chosen = spec.cells(scale, cells)
-    given = add_flags(Settings(), TABLE_FLAGS, flags, config_file, pairs)
-
-    from dcc_core.display import Display, print_table
-    from dcc_core.tabling import Tabling
-
-    out = out or Path("tables") / spec.name / scale
-    results = Tabling(spec, scale, chosen, given, registry, out, overwrite=overwrite).run(Display(quiet=quiet))
-    if as_json:
-        click.echo(json.dumps(json.loads(results.json())))
-    else:
-        print_table(results.terminal())
-        click.echo(f"results in {out}")
-    if results.failed:
-        failed = "\n".join(f"  {cell}: {message}" for cell, message in results.failed.items())
-        raise IncompleteError(f"{len(results.failed)} of {len(chosen)} cells failed\n{failed}")
-
-
 @click.command(name="new-plugin")
 @click.argument("name")
 @click.option(
@@ -276,7 +231,10 @@ def cli() -> None:
     """Dataset condensation: a few synthetic images per class on which networks train nearly as well."""
 
 
-for command in (run, select, evaluate, report, watch, inspect, convert, table, tune, plugins, show, new_plugin):
+for command in (
+    *(run, select, evaluate, report, watch, inspect, convert, table, sweep, tune),
+    *(plugins, show, new_plugin),
+):
     cli.add_command(command)
 
 

@@ -120,6 +120,25 @@ def with_results(default: str, *, again: str) -> Callable[[Callable[..., None]],
     return decorate
 
 
+def with_workers(command: Callable[..., None]) -> Callable[..., None]:
+    """Add where a command's runs are done, and what each of them takes."""
+    gpus, cpus = click.FloatRange(min=0), click.IntRange(min=1)
+    for option in (
+        click.option("--cell-gpus", type=gpus, metavar="N", help="GPUs of a cell; may be a part  [default: a share]"),
+        click.option("--cell-cpus", type=cpus, metavar="N", help="CPUs of a cell, its threads  [default: a share]"),
+        click.option(
+            "--on",
+            "place",
+            default="local",
+            show_default=True,
+            metavar="PLACE",
+            help="local: one cell after another; local:N: N processes; ray, ray://HOST:PORT, ray:ADDRESS: Ray",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def with_resuming(command: Callable[..., None]) -> Callable[..., None]:
     """Add how to go on with a run that was interrupted."""
     for option in (

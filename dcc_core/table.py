@@ -1,12 +1,14 @@
-"""Tables: grids of runs, described by a file. Reads the file and names the cells; runs nothing."""
+"""Tables and sweeps: grids of runs, described by a file. Reads the file and names the cells; runs nothing."""
 
 from __future__ import annotations
 
 import fnmatch
 import itertools
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -15,10 +17,12 @@ from pydantic.dataclasses import dataclass as checked
 from dcc_core.errors import DccError, did_you_mean
 from dcc_core.registry import Registry
 from dcc_core.settings import Rank, Settings
+from dcc_core.workers import Resources
 
 Table = Mapping[str, Any]
 NETWORKS = "network"
 """The value of `columns` for tables whose columns are the networks that each cell is scored on."""
+USUAL = "small"
 STRICT = ConfigDict(extra="forbid")
 
 
@@ -27,7 +31,7 @@ class Scale:
     """How large the runs are. says: what differs from the original settings, in words; options: of every cell;
     where: of the cells that match a pattern."""
 
-    says: str
+    says: str = ""
     options: dict[str, Any] = field(default_factory=dict)
     where: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -39,13 +43,16 @@ class TableFile:
     axes: by name, the values of each with the options they stand for; a cell is one value of every axis, and its name
     theirs, joined by `/`. columns: the axis that is laid out in columns, or `network`. without: patterns of cells that
     are left out. paper: published numbers, [mean] or [mean, std] in percent, as tables nested like the cells' names.
-    A cell whose options name a selection and no loss is a coreset.
+    resources: of every cell. A cell whose options name a selection and no loss is a coreset.
+    In the file, an axis may also be a list of values for the option that it is named after; title, columns and scales
+    may be missing.
     """
 
     title: str
     columns: str
     axes: dict[str, dict[str, dict[str, Any]]]
     scales: dict[str, Scale]
+    resources: Resources = Resources()
     options: dict[str, Any] = field(default_factory=dict)
     without: tuple[str, ...] = ()
     paper: dict[str, Any] = field(default_factory=dict)
@@ -77,16 +84,32 @@ class Cell:
 
 @dataclass(frozen=True)
 class TableSpec:
-    """A table by name."""
+    """A table by name; or a sweep, source: its file."""
 
     name: str
     file: TableFile
+    source: str = ""
+
+    @property
+    def title(self) -> str:
+        """For messages."""
+        return f"sweep '{self.source}'" if self.source else f"table '{self.name}'"
+
+    @property
+    def usual(self) -> str:
+        """The scale of those who do not ask for one."""
+        return USUAL if USUAL in self.file.scales else next(iter(self.file.scales))
+
+    def origin(self, scale: str) -> str:
+        """Where a cell's options come from."""
+        where = f"sweep {self.source}" if self.source else f"table {self.name}"
+        return f"{where}, scale {scale}" if scale else where
 
     def scale(self, name: str) -> Scale:
         """Raises DccError for an unknown scale."""
         if name not in self.file.scales:
-            hint = did_you_mean(name, self.file.scales)
-            raise DccError(f"table '{self.name}' has no scale '{name}'.{hint} One of: {', '.join(self.file.scales)}")
+            known = ", ".join(filter(None, self.file.scales)) or "none, leave out --scale"
+            raise DccError(f"{self.title} has no scale '{name}'.{did_you_mean(name, self.file.scales)} One of: {known}")
         return self.file.scales[name]
 
     def cells(self, scale: str, patterns: Sequence[str] = ()) -> list[Cell]:
@@ -99,7 +122,7 @@ class TableSpec:
             if not fnmatch.filter(every, pattern):
                 axes = "; ".join(f"{axis}: {', '.join(values)}" for axis, values in self.file.axes.items())
                 raise DccError(
-                    f"table '{self.name}' has no cell '{pattern}'.{did_you_mean(pattern, every)} "
+                    f"{self.title} has no cell '{pattern}'.{did_you_mean(pattern, every)} "
                     f"Cells are {'/'.join(self.file.axes)}, with * for anything. {axes}"
                 )
         wanted = list(patterns) or ["*"]
@@ -125,16 +148,68 @@ class TableSpec:
 
 def table_named(registry: Registry, name: str) -> TableSpec:
     """A table's description. Raises DccError where there is none of this name, or its file is wrong."""
-    text = registry.find("table", name).read()
+    return TableSpec(name, _read(registry.find("table", name).read(), name, f"table '{name}'"))
+
+
+def sweep_in(path: Path) -> TableSpec:
+    """The sweep that a file of the user's describes. Raises DccError where it is missing or wrong."""
     try:
-        file = TypeAdapter(TableFile).validate_python(tomllib.loads(text))
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DccError(f"sweep '{path}' cannot be read: {error}") from error
+    return TableSpec(path.stem, _read(text, path.stem, f"sweep '{path}'"), str(path))
+
+
+def _read(text: str, name: str, title: str) -> TableFile:
+    try:
+        content = tomllib.loads(text)
+        if isinstance(axes := content.get("axes"), dict):
+            content["axes"] = axes = _written_out(axes, title)
+            if len(axes) > 1:
+                content.setdefault("columns", list(axes)[-1])
+        content.setdefault("columns", NETWORKS)
+        content.setdefault("title", name)
+        content.setdefault("scales", {"": {}})
+        file = TypeAdapter(TableFile).validate_python(content)
     except tomllib.TOMLDecodeError as error:
-        raise DccError(f"table '{name}' is not TOML: {error}") from error
+        raise DccError(f"{title} is not TOML: {error}") from error
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise DccError(f"table '{name}' is wrong: {wrong}") from error
+        raise DccError(f"{title} is wrong: {wrong}") from error
     if file.columns not in (*file.axes, NETWORKS):
-        raise DccError(
-            f"table '{name}': columns '{file.columns}' is no axis; one of: {', '.join(file.axes)}, {NETWORKS}"
-        )
-    return TableSpec(name, file)
+        raise DccError(f"{title}: columns '{file.columns}' is no axis; one of: {', '.join(file.axes)}, {NETWORKS}")
+    for axis, values in {"axes": file.axes, **file.axes}.items():
+        if not values:
+            raise DccError(f"{title}: {axis}: there is nothing in it")
+        for value in values if axis in file.axes else ():
+            if value.startswith(".") or not re.fullmatch(r"[^/\\\0]+", value):
+                raise DccError(f"{title}: {axis}: '{value}' cannot name a folder; leave out '/', '\\' and a first '.'")
+    return file
+
+
+def _written_out(axes: Table, title: str) -> dict[str, Any]:
+    """Axes with the values that stand in lists as tables. `run.ipc = [1, 10]` is a table with a list to TOML.
+
+    Raises DccError for values that are none, or would have one name.
+    """
+    found: dict[str, Any] = {}
+    for axis, values in axes.items():
+        inner = values if isinstance(values, dict) and any(isinstance(v, list) for v in values.values()) else None
+        listed = {axis: values} if inner is None else {f"{axis}.{key}": value for key, value in inner.items()}
+        for key, many in listed.items():
+            found[key] = _named(key, many, title) if isinstance(many, list) else many
+    return found
+
+
+def _named(key: str, values: list[Any], title: str) -> dict[str, Table]:
+    """The listed values of an option, by their part of a cell's name: `collective`, `ipc=10`."""
+    found: dict[str, Table] = {}
+    for value in values:
+        if not isinstance(value, str | int | float):
+            raise DccError(f"{title}: {key}: {value} is no word and no number")
+        spoken = re.sub(r"[/\\]", "-", value) if isinstance(value, str) else str(value).lower()
+        name = spoken if isinstance(value, str) else f"{key.rpartition('.')[2]}={spoken}"
+        if name in found:
+            raise DccError(f"{title}: {key}: '{name}' stands there twice")
+        found[name] = {key: value}
+    return found

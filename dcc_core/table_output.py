@@ -80,8 +80,8 @@ class Results:
     def markdown(self) -> str:
         heads, lines = self._grid("<br>")
         table = [heads, ["---"] * len(heads), *lines]
-        said = f"Scale {self.scale}: {self.spec.scale(self.scale).says}"
-        text = [f"# {self.spec.file.title}", "", said, "", LEGEND, ""]
+        said = f"Scale {self.scale}: {self.spec.scale(self.scale).says}" if self.scale else ""
+        text = [line for words in (f"# {self.spec.file.title}", said, self._legend()) if words for line in (words, "")]
         text += [f"| {' | '.join(line)} |" for line in table]
         text += ["", *(f"- {cell} failed: {message.splitlines()[0]}" for cell, message in self.failed.items())]
         return "\n".join(text).rstrip("\n") + "\n"
@@ -89,12 +89,17 @@ class Results:
     def terminal(self) -> Table:
         """The table for a terminal."""
         heads, lines = self._grid("\n")
-        table = Table(title=f"{self.spec.file.title}; scale {self.scale}", caption=LEGEND, show_lines=True)
+        title = self.spec.file.title + (f"; scale {self.scale}" if self.scale else "")
+        table = Table(title=title, caption=self._legend(), show_lines=True)
         for head in heads:
             table.add_column(head)
         for line in lines:
             table.add_row(*line)
         return table
+
+    def _legend(self) -> str:
+        paper = "in brackets the paper's; " if self.spec.file.paper else ""
+        return f"Accuracy in percent ± std over all networks; {paper}time of the whole cell."
 
     def _grid(self, newline: str) -> tuple[list[str], list[list[str]]]:
         """Heads and lines: the axes that are rows, then a column for every value of the one that is columns."""
@@ -115,9 +120,6 @@ class Results:
             columns[column] = None
         order = [c for c in columns if c] if file.columns == NETWORKS else list(columns)
         return [*axes, *order], [[*place, *(cells.get(c, NOTHING) for c in order)] for place, cells in lines.items()]
-
-
-LEGEND = "Accuracy in percent ± std over all networks; in brackets the paper's; time of the whole cell."
 
 
 def _words(row: Mapping[str, Any]) -> list[str]:

@@ -1,25 +1,27 @@
-"""Running the cells of a table, one after the other, into a folder that says which are done."""
+"""Running the cells of a table into a folder that says which are done."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dcc_core.cell import CellRun, CellWork, written
 from dcc_core.changes import FREE, MACHINE, changed, with_its_budget
 from dcc_core.config import Config, resolve
 from dcc_core.display import Display
-from dcc_core.errors import DccError
+from dcc_core.errors import DccError, Stopped
 from dcc_core.files import write_atomically
-from dcc_core.folder import CHECKPOINT, RunFolder
-from dcc_core.memory import forget_peak
+from dcc_core.folder import REPORT
 from dcc_core.registry import Registry
-from dcc_core.run import execute
 from dcc_core.settings import Settings
 from dcc_core.table import Cell, TableSpec
 from dcc_core.table_output import Results
+from dcc_core.workers import Began, Done, Event, Failed, Lost, ThisProcess, Workers
 
 log = logging.getLogger("dcc")
 
@@ -49,10 +51,13 @@ class Tabling:
         self._registry = registry
         self._out = out
         self._overwrite = overwrite
-        self._waiting: list[tuple[Cell, Config]] = []
+        self._given = given
+        self._waiting: dict[str, Cell] = {}
+        self._begun: dict[str, int] = {}
+        self._ended = 0
         for cell in cells:
             try:
-                config = self._resolved(cell, given)
+                config = resolve(registry, self._settings(cell))
             except DccError as error:
                 if len(cells) == 1:
                     raise
@@ -62,42 +67,66 @@ class Tabling:
             if found:
                 self.results.add(cell, found)
             else:
-                self._waiting.append((cell, config))
+                self._waiting[cell.name] = cell
         if not self._waiting and len(self.results.failed) == len(cells):
             raise DccError(next(iter(self.results.failed.values())))
 
-    def run(self, display: Display) -> Results:
-        """Run what is missing. A cell that fails is named, and the others go on."""
+    def run(self, display: Display, workers: Workers | None = None) -> Results:
+        """Run what is missing, in this process unless elsewhere. A cell that fails is named, and the others go on."""
+        work = CellWork(self._registry, display)
+        runs = {name: self._run_of(cell) for name, cell in self._waiting.items()}
+        events = (workers or ThisProcess()).each(work, runs)
+        try:
+            with contextlib.closing(events):
+                for event in events:
+                    self._note(event, display)
+                    self._write()
+        except KeyboardInterrupt as error:
+            if str(error):
+                raise
+            number = error.signal if isinstance(error, Stopped) else signal.SIGINT
+            raise Stopped(number, f"the cells that are done are in '{self._out}'; the same command goes on") from error
         self._write()
-        for number, (cell, config) in enumerate(self._waiting, start=1):
-            if display.shows:
-                display.console.print(f"cell {number}/{len(self._waiting)}: {cell.name}", highlight=False)
-            forget_peak()
-            try:
-                place = self._folder(cell)
-                folder = RunFolder(place, overwrite=self._overwrite or not (place / CHECKPOINT).exists())
-                report = execute(config, self._registry, folder, display, selecting=cell.selects)
-            except DccError as error:
-                self.results.fail(cell, str(error))
-                log.warning(f"cell {cell.name} failed: {error}")
-            else:
-                self.results.add(cell, report)
-            self._write()
         return self.results
 
-    def _resolved(self, cell: Cell, given: Settings) -> Config:
-        spec = self.results.spec
-        settings = cell.settings(f"table {spec.name}, scale {self.results.scale}")
-        for key, setting in given.values.items():
+    def _note(self, event: Event[dict[str, Any]], display: Display) -> None:
+        """Take down what happened to a cell, and show it."""
+        name, total = event.name, len(self._waiting)
+        match event:
+            case Began():
+                shown = f"cell {self._begun.setdefault(name, len(self._begun) + 1)}/{total}: {name}"
+            case Lost():
+                log.warning(f"cell {name} lost its worker, and goes on in another one: {event.reason}")
+                return
+            case Done():
+                self._ended += 1
+                self.results.add(self._waiting[name], event.result)
+                shown = f"cell {name} is done; {total - self._ended} to go"
+            case Failed():
+                self._ended += 1
+                self.results.fail(self._waiting[name], event.message)
+                log.warning(f"cell {name} failed: {event.message}")
+                shown = f"cell {name} has failed; {total - self._ended} to go"
+        if display.shows:
+            display.console.print(shown, highlight=False, markup=False, soft_wrap=True)
+
+    def _settings(self, cell: Cell) -> Settings:
+        settings = cell.settings(self.results.spec.origin(self.results.scale))
+        for key, setting in self._given.values.items():
             settings.add({key: setting.value}, setting.origin, setting.rank)
-        return resolve(self._registry, settings)
+        return settings
+
+    def _run_of(self, cell: Cell) -> CellRun:
+        place = self._folder(cell)
+        earlier = written(place) if self._overwrite else {}
+        return CellRun(settings=self._settings(cell), folder=place, selects=cell.selects, earlier=earlier)
 
     def _folder(self, cell: Cell) -> Path:
         return self._out.joinpath(*cell.values.values())
 
     def _done(self, cell: Cell, config: Config) -> dict[str, Any] | None:
         """The report of a cell that is done, none where it is missing or was interrupted."""
-        path = self._folder(cell) / "report.json"
+        path = self._folder(cell) / REPORT
         try:
             report = json.loads(path.read_text(encoding="utf-8"))
             then = {

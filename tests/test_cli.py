@@ -23,8 +23,8 @@ source target --from --to --stats --data --class-names --data-root -o --overwrit
 """)
 REPORT_FLAGS = shlex.split("runs --out --preview --overwrite --json")
 TABLE_FLAGS = shlex.split("""
-name --cells --scale --seed --sets --eval-nets --device --memory --data-root --config -o --out --overwrite --json
---quiet
+--cells --scale --seed --sets --eval-nets --device --memory --data-root --config -o --on --cell-cpus --cell-gpus --out
+--overwrite --json --quiet
 """)
 HEAVY = ("torch", "kornia", "timm", "torchvision", "sklearn")
 FLAGS = shlex.split("""
@@ -51,6 +51,9 @@ def invoke(command, *arguments):
         ["run", "-o", "run.ipc=0"],
         ["select", "--method", "hering"],
         ["table", "overview", "--cells", "x"],
+        ["table", "overview", "--on", "elsewhere"],
+        ["sweep", "missing.toml"],
+        ["sweep", "--help"],
         ["convert", "a", "b", "--from", "vicco"],
         ["convert", "--help"],
         ["inspect", "--help"],
@@ -74,7 +77,7 @@ def test_light_commands_import_nothing_heavy(arguments):
 def test_the_surface_is_frozen():
     flags = [o for p in run.params for o in p.opts]
     assert flags == FLAGS
-    commands = "convert eval inspect new-plugin plugins report run select show table tune watch"
+    commands = "convert eval inspect new-plugin plugins report run select show sweep table tune watch"
     assert sorted(cli.commands) == commands.split()
     assert [o for p in cli.commands["convert"].params for o in p.opts] == CONVERT_FLAGS
     assert [o for p in cli.commands["inspect"].params for o in p.opts] == [
@@ -88,7 +91,8 @@ def test_the_surface_is_frozen():
     assert [o for p in cli.commands["watch"].params for o in p.opts] == ["run", "--port"]
     assert [o for p in cli.commands["eval"].params for o in p.opts] == EVAL_FLAGS
     assert [o for p in cli.commands["select"].params for o in p.opts] == SELECT_FLAGS
-    assert [o for p in cli.commands["table"].params for o in p.opts] == TABLE_FLAGS
+    assert [o for p in cli.commands["table"].params for o in p.opts] == ["name", *TABLE_FLAGS]
+    assert [o for p in cli.commands["sweep"].params for o in p.opts] == ["file", *TABLE_FLAGS]
     tune = [o for p in cli.commands["tune"].params for o in p.opts]
     assert tune == [
         f for f in FLAGS if f not in ("--dry-run", "--resume", "--resume-anyway", "--preview", "--overwrite")

@@ -17,7 +17,7 @@ from dcc_core.facts import Sources
 from dcc_core.flags import EVAL_FLAGS, RUN_FLAGS, SELECT_FLAGS, add_flags
 from dcc_core.registry import Origin
 from dcc_core.settings import Rank, Settings
-from dcc_core.table import table_named
+from dcc_core.table import sweep_in, table_named
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -106,7 +106,7 @@ LINES = [
 ]
 COMMANDS = list(dict.fromkeys(line for line in LINES if line.startswith("dcc")))
 LOOKING = ("dcc inspect", "dcc report", "dcc watch")
-RESOLVED = ("dcc-run", "dcc select", "dcc table", "dcc convert", "dcc eval", "dcc tune")
+RESOLVED = ("dcc-run", "dcc select", "dcc table", "dcc sweep", "dcc convert", "dcc eval", "dcc tune")
 TRIED = (*RESOLVED, *LOOKING, "dcc plugins", "dcc show")
 OTHERS = {"pip install .", "pip install -e '.[test]'", "pytest"}
 """Commands whose every line in the README and in `docs/` is run below, or resolved where it needs data or hours."""
@@ -137,7 +137,28 @@ def test_the_readmes_selections_resolve(command):
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("dcc table")])
 def test_the_readmes_tables_have_the_cells(command):
     flags = cli.commands["table"].make_context("table", shlex.split(command)[2:]).params
-    assert len(table_named(Registry.installed(), flags["name"]).cells(flags["scale"], flags["cells"])) > 1
+    spec = table_named(Registry.installed(), flags["name"])
+    assert len(spec.cells(flags["scale"] or spec.usual, flags["cells"])) > 1
+    assert flags["place"].partition(":")[0] in ("local", "ray")
+
+
+def test_the_readmes_sweep_resolves(tmp_path):
+    (text,) = re.findall(r"```toml\n(\[options\]\n.*?)```", README.read_text(), re.S)
+    (tmp_path / "rates.toml").write_text(text)
+    spec = sweep_in(tmp_path / "rates.toml")
+    cells = spec.cells(spec.usual)
+    assert len(cells) == 6
+    assert len(spec.cells(spec.usual, ["*/image_rate=1.0"])) == 2
+    for cell in cells:
+        config = resolve(Registry.installed(), cell.settings("the README"))
+        assert (config.names["data"], config.score.nets) == ("digits", 3)
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("dcc sweep")])
+def test_the_readmes_sweeps_are_of_its_file(command):
+    flags = cli.commands["sweep"].make_context("sweep", shlex.split(command)[2:]).params
+    assert str(flags["file"]) == "rates.toml"
+    assert flags["place"].partition(":")[0] in ("local", "ray")
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith(("dcc eval", "dcc tune"))])

@@ -8,7 +8,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-import dcc_core.tabling
+import dcc_core.cell
 from dcc_core import DccError, Registry
 from dcc_core.cli import cli
 from dcc_core.config import resolve
@@ -145,13 +145,13 @@ def table(registry, tmp_path):
 @pytest.fixture
 def executed(monkeypatch):
     """The folders of the runs that are carried out."""
-    folders, execute = [], dcc_core.tabling.execute
+    folders, execute = [], dcc_core.cell.execute
 
     def watched(config, registry, folder, display, **how):
         folders.append("/".join(folder.path.parts[-2:]))
         return execute(config, registry, folder, display, **how)
 
-    monkeypatch.setattr(dcc_core.tabling, "execute", watched)
+    monkeypatch.setattr(dcc_core.cell, "execute", watched)
     return folders
 
 
@@ -297,7 +297,7 @@ def test_what_cannot_be_run_is_refused_before_the_work(table, tmp_path, patterns
     ("text", "message"),
     [
         ("title =", "table 'mine' is not TOML"),
-        ("title = 'x'\ncolumns = 'y'", "table 'mine' is wrong: axes: Field required; scales: Field required"),
+        ("title = 'x'\ncolumns = 'y'", "table 'mine' is wrong: axes: Field required"),
         ("title = 'x'\ncolumns = 'y'\ntypo = 1\n[axes]\n[scales]", "typo: Unexpected keyword argument"),
         ("title = 'x'\ncolumns = 'y'\n[axes.z]\n[scales]", "columns 'y' is no axis; one of: z, network"),
     ],
