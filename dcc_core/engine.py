@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -96,20 +96,29 @@ def update(step: Step, loss: MatchingLoss, state: State) -> float:
     try:
         with breaches_of(step.run.titled("loss")):
             kept = state_of(state)
-        value = step.run.chunks.within_memory(
+        found = step.run.chunks.within_memory(
             lambda: _descent(step, loss, state),
             restore=lambda: state.load_state_dict({name: t.clone() for name, t in kept.items()}),
         )
-        step.synthetic.update()
+        return _moved(step, found)
     except NotFiniteError as error:
         raise NotFiniteError(f"{error} (outer loop {step.outer}, inner loop {step.inner})") from error
-    return value
 
 
-def _descent(step: Step, loss: MatchingLoss, state: State) -> float:
-    """The gradient of the objective, gathered in the synthetic set, and its value.
+class _Found(NamedTuple):
+    """Sums of a step's terms by kind, each term, whether all is finite, and the step's drift: left on the device."""
 
-    Raises ContractError where the terms are not what `MatchingLoss` says, NotFiniteError where numbers are not finite.
+    parts: Tensor
+    totals: Tensor
+    values: list[Tensor]
+    finite: Tensor
+    drift: Tensor
+
+
+def _descent(step: Step, loss: MatchingLoss, state: State) -> _Found:
+    """The terms' values, and the gradient of their sum, gathered in the synthetic set.
+
+    Raises ContractError where the terms are not what `MatchingLoss` says.
     """
     step.synthetic.zero_gradients()
     group = step.run.group
@@ -144,10 +153,19 @@ def _descent(step: Step, loss: MatchingLoss, state: State) -> float:
     step.meet()
     step.synthetic.add_gradients(group)
     finite = torch.isfinite(parts + totals) & step.synthetic.gradients_are_finite()
-    numbers = torch.stack([parts, totals, finite.double(), step.drift()])
-    parts, totals, finite, drift = group.stacked(numbers).T.tolist()  # one look at the device for all
+    return _Found(parts, totals, values, finite, step.drift())
+
+
+def _moved(step: Step, found: _Found) -> float:
+    """The synthetic set moves along the gradient; returns the objective. Looks at the device once, for everything.
+
+    Raises NotFiniteError where numbers are not finite, of before or after; what is stored is then of no use.
+    """
+    finite = found.finite & step.synthetic.update()
+    numbers = torch.stack([found.parts, found.totals, finite.double(), found.drift])
+    parts, totals, finite, drift = step.run.group.stacked(numbers).T.tolist()
     if not all(finite):
-        raise NotFiniteError(_what_is_not_finite(step, values))
+        raise NotFiniteError(_what_is_not_finite(step, found.values))
     _check_alike(totals, drift)
     return sum(parts) + totals[0]
 
@@ -171,7 +189,8 @@ def _what_is_not_finite(step: Step, values: list[Tensor]) -> str:
     bad = [f"term {i} of the loss is {v}" for i, v in enumerate(numbers, start=1) if not math.isfinite(v)]
     where = step.synthetic.where_not_finite()
     words = [*bad[:NAMED], *(["..."] if len(bad) > NAMED else []), *([f"the gradient of {where}"] if where else [])]
-    return ", ".join(words or [f"the loss is {sum(numbers)}"]) + (" is not finite" if where else "")
+    words = ", ".join(words) or step.synthetic.where_moved_too_far() or f"the loss is {sum(numbers)}"
+    return words + (" is not finite" if where else "")
 
 
 def _scalar(term: object, count: int) -> Tensor:
@@ -209,7 +228,7 @@ class Network:
         with breaches_of(run.titled("run.network_aug")):
             for epoch in range(run.network_steps):
                 train_epoch(
-                    self._module,
+                    self._trained,
                     data,
                     self._optimiser,
                     batch_size=run.network_batch,
@@ -252,6 +271,11 @@ class Network:
     @cached_property
     def _module(self) -> nn.Module:
         return self._run.build(self._random.generator("network"))
+
+    @cached_property
+    def _trained(self) -> nn.Module:
+        run = self._run
+        return run.compiler(self._module, run.device, run.outer_loops * run.inner_loops * run.network_steps)
 
     @cached_property
     def _optimiser(self) -> torch.optim.Optimizer:

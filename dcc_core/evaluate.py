@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ from torch import nn
 
 from dcc_core.api import Augmentation, Batch
 from dcc_core.chunks import Chunks
+from dcc_core.compiled import OFF, Compiler
 from dcc_core.criterion import cross_entropy
 from dcc_core.group import ALONE, Group
 from dcc_core.protocols import Protocol
@@ -86,7 +88,8 @@ class Scorer:
     """Everything that scoring needs beside the set: see `Scorer.score`.
 
     build: a fresh network from a generator. test: the real test images, normalised like the set. chunks: how many
-    images of a batch the network sees at once. group: the processes that the networks are divided over.
+    images of a batch the network sees at once. group: the processes that the networks are divided over. compiler: for
+    their training.
     """
 
     protocol: Protocol
@@ -98,6 +101,7 @@ class Scorer:
     num_classes: int
     random: Randomness
     group: Group = ALONE
+    compiler: Compiler = OFF
 
     def score(self, data: TrainingImages, nets: int, watch: Watch | None = None) -> Score:
         """Train and test `nets` networks on a set (normalised, decoded), or on real images.
@@ -192,19 +196,25 @@ class Scorer:
     def _trained(self, data: TrainingImages, random: Randomness) -> tuple[nn.Module, int]:
         """A trained network, and the number of images it was shown."""
         network = self.build(random.generator("network"))
-        shown = self._train(network, lambda optimiser, e: self.epoch(network, data, optimiser, random.at("epoch", e)))
+        passes = self._compiled(network, data)
+        shown = self._train(network, lambda optimiser, e: self.epoch(passes, data, optimiser, random.at("epoch", e)))
         return network, shown
 
     def _trained_together(self, data: TrainingImages, randoms: Sequence[Randomness]) -> tuple[list[nn.Module], int]:
         """The networks that `_trained` gives for each of the random numbers, to rounding; images shown to each."""
         stack = Stack([self.build(random.generator("network")) for random in randoms])
+        passes = self._compiled(stack, data)
         shown = self._train(
             stack,
             lambda optimiser, e: train_stack_epoch(
-                stack, data, optimiser, randoms=[random.at("epoch", e) for random in randoms], **self._how
+                passes, data, optimiser, randoms=[random.at("epoch", e) for random in randoms], **self._how
             ),
         )
         return stack.networks(), shown
+
+    def _compiled(self, network: nn.Module, data: TrainingImages) -> nn.Module:
+        batches = math.ceil(len(data) / self.protocol.batch)
+        return self.compiler(network, data.device, self.protocol.epochs * batches)
 
     def _train(self, network: nn.Module, epoch: Callable[[torch.optim.Optimizer, int], int]) -> int:
         """All epochs, by the protocol's rates. Returns the images shown, the sum of what `epoch` returns."""

@@ -16,6 +16,7 @@ from dcc_core.api import Architecture, Augmentation, Batch, State
 from dcc_core.arrange import load
 from dcc_core.changes import FREE, versions_of
 from dcc_core.chunks import Chunks
+from dcc_core.compiled import Compiler
 from dcc_core.config import Config
 from dcc_core.contracts import as_batch, decoded
 from dcc_core.criterion import CRITERIA
@@ -87,6 +88,7 @@ class Job:
         self.network_augmentation = self.augmentation if own else self._adapted(config.network_aug, "run.network_aug")
         self._check_ipc()
         self._scored_part()
+        self._compiler = Compiler(config.run.compile)
         self._memory = memory_left(config.run, self.data, self.device)
         self._trials: dict[str, Trial] = {}
         self.on_all_images: dict[str, tuple[Score, nn.Module]] = {}  # kept by `measure`, which sets share
@@ -157,6 +159,7 @@ class Job:
             chunks=self._chunks(self.config.names["arch"]),
             plain_operations=bool(trial.plain),
             by_layer=trial.by_layer,
+            compiler=self._compiler,
             group=self.group,
             titles=self.config.titles,
         )
@@ -245,6 +248,7 @@ class Job:
             test=Batch(normalisation.from_bytes(test.images.to(self.device)), test.labels.to(self.device)),
             num_classes=self.data.num_classes,
             random=random.at("score"),
+            compiler=self._compiler,
             group=self.group,
         )
 

@@ -60,8 +60,8 @@ def by_group(
         )  # autocast may have made them smaller
         for p, of_images in zip((layer.weight, layer.bias), layers[layer](layer, before, after), strict=True):
             if p is not None:
-                shape = (groups, len(images) // groups, *p.shape)
-                found[id(p)] = of_images.reshape(shape).sum(dim=1)
+                own = of_images.reshape(groups, -1, *p.shape)
+                found[id(p)] = own.squeeze(1) if len(images) == groups else own.sum(dim=1)
     return [found[id(p)] for p in parameters]
 
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from dcc_core.api import Augmentation, Parametrisation
 from dcc_core.chunks import Chunks
+from dcc_core.compiled import OFF, Compiler
 from dcc_core.criterion import Criterion
 from dcc_core.data import RealData
 from dcc_core.group import ALONE, Group
@@ -25,7 +26,7 @@ class RunContext:
     build: a freshly initialised network on the run's device, from a generator.
     chunks: how many images go through the network at once.
     plain_operations: whether the network has operations that matching runs in their plain form. by_layer: whether
-    its layers give the gradients of several classes in one pass.
+    its layers give the gradients of several classes in one pass. compiler: for the network's training.
     random: the random numbers of this synthetic set. group: the processes that work on the run. titles: what messages
     call the components, by section.
     """
@@ -56,6 +57,7 @@ class RunContext:
     chunks: Chunks
     plain_operations: bool = True
     by_layer: bool = False
+    compiler: Compiler = OFF
     group: Group = ALONE
     titles: Mapping[str, str] = field(default_factory=dict)
 

@@ -70,6 +70,10 @@ class RunOptions:
     ] = "float32"
     memory: Annotated[str | None, "memory to keep to, e.g. 8G, of the computer or of the GPU where one is used"] = None
     micro_batch: Annotated[int | None, "images in one pass through a network; none: by shapes and device", Ge(1)] = None
+    compile: Annotated[
+        Literal["auto", "on", "off"],
+        "compile networks where they are differentiated once; auto: on a GPU, where there are enough passes",
+    ] = "off"
     checkpoint: Annotated[str, "time between checkpoints, e.g. 5m; 0s: one after every step"] = "5m"
     snapshots: Annotated[int, "moments at which the first set's images are kept, for dcc report; 0: none", Ge(0)] = 12
     log: Annotated[tuple[str, ...], "observers of the run, with options, e.g. csv,tensorboard,every=10"] = ()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dcc_core.api import SHARED, Batch, Parametrisation
 from dcc_core.contracts import as_batch
-from dcc_core.errors import DccError, NotFiniteError
+from dcc_core.errors import DccError
 from dcc_core.group import Group
 
 NAMED = 3
@@ -111,15 +111,18 @@ class Synthetic:
             if tensor.grad is not None:
                 tensor.grad.zero_()
 
-    def update(self) -> None:
+    def update(self) -> Tensor:
         """One step of gradient descent with what backward has gathered.
 
-        Raises NotFiniteError where the result is; what is stored is then of no use.
+        Returns whether the result is finite, a boolean tensor, left on the device; if not, what is stored is of no use.
         """
         self._optimiser.step()
-        for name, tensor in self.tensors().items():
-            if not torch.isfinite(tensor).all():
-                raise NotFiniteError(f"the update of '{name}' is not finite{self._classes_of(name, tensor)}")
+        return torch.stack([torch.isfinite(t).all() for t in self.tensors().values()]).all()
+
+    def where_moved_too_far(self) -> str:
+        """The first tensor that an update has made other than finite, and its classes, in words."""
+        bad = ((name, t) for name, t in self.tensors().items() if not torch.isfinite(t).all())
+        return next((f"the update of '{n}' is not finite{self._classes_of(n, t)}" for n, t in bad), "")
 
     def add_gradients(self, group: Group) -> None:
         """Let what backward has gathered be its sum over processes."""

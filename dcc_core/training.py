@@ -14,7 +14,6 @@ from dcc_core.batch_statistics import keepers
 from dcc_core.chunks import Chunks
 from dcc_core.criterion import Criterion
 from dcc_core.rng import Randomness, seeded
-from dcc_core.stacked import Stack
 from dcc_core.step import augmented
 
 
@@ -77,7 +76,7 @@ def train_epoch(
 
 
 def train_stack_epoch(
-    stack: Stack,
+    stack: nn.Module,
     data: TrainingImages,
     optimiser: torch.optim.Optimizer,
     *,
@@ -87,7 +86,7 @@ def train_stack_epoch(
     augmentation: Augmentation,
     randoms: Sequence[Randomness],
 ) -> int:
-    """`train_epoch` for every network of a stack at once, each with its own order and draws.
+    """`train_epoch` for every network of a `Stack` at once, each with its own order and draws.
 
     Returns the number of images that each was shown.
     """

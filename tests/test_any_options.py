@@ -45,6 +45,7 @@ OPTIONS = {
     "run.criterion": ["hinge", "cross-entropy"],
     "run.precision": ["float64", "bfloat16", "int8"],
     "run.micro_batch": ["1", "none", "0"],
+    "run.compile": ["auto", "off", "always"],
     "run.checkpoint": ["0s", "1d", "never"],
     "arch.norm": ["batch", "group", "none"],
     "arch.width": ["1", "4", "0"],

@@ -5,9 +5,10 @@ import torch
 from torch import nn
 
 from dcc_core import DccError
+from dcc_plugins.networks import pooling
 from dcc_plugins.networks.convnet import default_depth
 from dcc_plugins.networks.in_timm import NETWORKS
-from dcc_plugins.networks.network import AveragePool
+from dcc_plugins.networks.pooling import AveragePool
 
 BY_TITLE = {cls.title: cls for cls in NETWORKS}
 COLOUR, GREY = (3, (32, 32)), (1, (28, 28))
@@ -46,16 +47,33 @@ def test_instance_norm_is_affine_and_per_channel():
     assert out.mean(dim=(2, 3)).abs().max() < 1e-5
 
 
+@pytest.mark.parametrize("in_parts", [0, 2**18])
 @pytest.mark.parametrize("size", [(8, 8), (7, 10), (2, 3)])
-def test_average_pooling_is_torchs(size):
-    """Value, first and second derivatives, odd sides cut off as torch does."""
+def test_average_pooling_is_torchs(monkeypatch, size, in_parts):
+    """Value, first and second derivatives, odd sides cut off as torch does; in a stack as well."""
+    monkeypatch.setattr(pooling, "IN_PARTS", in_parts)
     generator = torch.Generator().manual_seed(0)
     maps = torch.randn(2, 3, *size, generator=generator, dtype=torch.float64, requires_grad=True)
     assert torch.allclose(AveragePool()(maps), nn.functional.avg_pool2d(maps, 2), atol=1e-14)
     assert torch.autograd.gradcheck(AveragePool(), maps)
     assert torch.autograd.gradgradcheck(lambda m: AveragePool()(m).square(), maps)
+    stacked = torch.func.vmap(torch.func.grad(lambda m: AveragePool()(m).square().sum()))(maps)
+    assert torch.equal(stacked, torch.autograd.grad(AveragePool()(maps).square().sum(), maps)[0])
+
+
+def test_both_derivatives_of_pooling_have_the_same_bytes(monkeypatch):
+    maps = torch.randn(3, 4, 6, 8, requires_grad=True)
+    gradients = []
+    for in_parts in (0, 2**18):
+        monkeypatch.setattr(pooling, "IN_PARTS", in_parts)
+        gradients.append(torch.autograd.grad(AveragePool()(maps).sin().sum(), maps)[0])
+    assert torch.equal(*gradients)
+
+
+def test_maps_that_cannot_be_halved_are_refused():
+    maps = torch.zeros(2, 3, 8, 1)
     with pytest.raises(ValueError, match="cannot be halved"):
-        AveragePool()(maps[..., :1])
+        AveragePool()(maps)
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,18 @@ def test_a_model_without_a_stem_for_small_images_warns_once(caplog):
     assert [r.message for r in caplog.records] == [words]
 
 
+def test_a_resnet_that_looks_at_a_corner_says_how_to_mend_it(caplog):
+    """An untrained resnet18 sees the rest of a 32×32 image only with shortcuts that average."""
+
+    def seen(**arguments):
+        images = torch.ones(1, 3, 32, 32, requires_grad=True)
+        build("resnet18", classes=7, **arguments).eval().embed(images).sum().backward()
+        return bool(images.grad[..., 16:, 16:].any())
+
+    assert (seen(), seen(avg_down=True)) == (False, True)
+    assert ["-o arch.avg_down=true" in r.message for r in caplog.records] == [True, False]
+
+
 def test_arguments_reach_the_model():
     network = build("vit_tiny_patch16_224", drop_path_rate=0.1, depth=2)
     assert len(network.model.blocks) == 2

@@ -9,7 +9,8 @@ from typing import Annotated, ClassVar, Literal, final
 from annotated_types import Ge, Le
 from torch import nn
 
-from dcc_plugins.networks.network import AveragePool, FeatureNetwork, Norm, Size, like_mnist, norm_layer
+from dcc_plugins.networks.network import FeatureNetwork, Norm, Size, like_mnist, norm_layer
+from dcc_plugins.networks.pooling import AveragePool
 
 Activation = Literal["relu", "leaky", "sigmoid"]
 Pooling = Literal["average", "max", "none"]

@@ -11,7 +11,6 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from dcc_core import Architecture, DccError, seeded
 
@@ -54,26 +53,6 @@ class Network(nn.Module):
         """A fresh head; without classes, none."""
         self.num_classes = num_classes
         self.head = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
-
-
-class AveragePool(nn.Module):
-    """The mean of every 2×2 pixels, twice differentiable.
-
-    On a CPU by sums of every second row and column, several times as fast as torch's pooling, whose kernel for this
-    layout is scalar; by `unbind`, whose derivative writes every number once.
-    """
-
-    def forward(self, maps: Tensor) -> Tensor:
-        if maps.device.type != "cpu":
-            return F.avg_pool2d(maps, 2)
-        height, width = 2 * (maps.shape[-2] // 2), 2 * (maps.shape[-1] // 2)
-        if not height or not width:
-            raise ValueError(f"maps of {tuple(maps.shape[-2:])} cannot be halved")
-        if (height, width) != tuple(maps.shape[-2:]):
-            maps = maps[..., :height, :width]
-        upper, lower = maps.unflatten(-2, (-1, 2)).unbind(-2)
-        left, right = (upper + lower).unflatten(-1, (-1, 2)).unbind(-1)
-        return (left + right) * 0.25
 
 
 @dataclass(frozen=True, kw_only=True)

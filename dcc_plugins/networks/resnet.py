@@ -8,7 +8,8 @@ from typing import Annotated, ClassVar, final
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dcc_plugins.networks.network import AveragePool, FeatureNetwork, Norm, Size, norm_layer
+from dcc_plugins.networks.network import FeatureNetwork, Norm, Size, norm_layer
+from dcc_plugins.networks.pooling import AveragePool
 
 WIDTHS = (64, 128, 256, 512)
 

@@ -33,6 +33,8 @@ OURS = {
 }
 """Arguments of `timm.create_model` that are not the user's here."""
 
+SKIPPING = "its shortcuts skip pixels, -o arch.avg_down=true averages them"
+
 Arguments = dict[str, Any]
 Size = tuple[int, int]
 
@@ -195,9 +197,17 @@ def _warn_of_small_images(model: str, outline: nn.Module, size: Size, patch: int
     if patch is not None:
         log.info(f"timm/{model}: patches of {patch}×{patch} for {images}; -o arch.stem=original for its own")
     elif 2 * max(size) <= side and _first_stride(outline) > 1:
-        log.warning(
-            f"timm/{model} is made for {side}×{side} images and has no stem for small ones: {images} lose detail"
-        )
+        words = f"timm/{model} is made for {side}×{side} images and has no stem for small ones: {images} lose detail"
+        log.warning(words + (f"; {SKIPPING}" if _skips_pixels(outline) else ""))
+
+
+def _skips_pixels(outline: nn.Module) -> bool:
+    """Whether it is a ResNet whose shortcuts look at one pixel of four, and could look at their average.
+
+    Where residual branches begin as zero, an untrained network sees nothing else: at 32×32, a corner of the image.
+    """
+    strided = (m for m in outline.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (1, 1))
+    return "avg_down" in _parameters(type(outline)) and any(m.stride != (1, 1) for m in strided)
 
 
 def _smallest(model: str, arguments: Arguments, unit: int) -> int:

@@ -1,0 +1,73 @@
+"""Networks compiled for passes that are differentiated once: those between image updates, and those of scoring.
+
+Matching differentiates twice, which torch cannot through a compiled function.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+log = logging.getLogger("dcc")
+
+WORTHWHILE = 2000
+"""Passes of one shape from which on they may be expected to make up for a compiler's minute."""
+
+
+class Compiled(nn.Module):
+    """A network's forward pass and derivative, compiled; its weights, and its value to rounding, are the network's.
+
+    Networks of one architecture share what is compiled. Where the compiler fails, or there is none, it says so once
+    for its `compiler` and goes on as the network is.
+    """
+
+    def __init__(self, network: nn.Module, compiler: Compiler) -> None:
+        super().__init__()
+        self.network = network
+        self._compiler = compiler
+        self._passes = [torch.compile(network, dynamic=False)]  # in a list, so that its weights are not named twice
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self._compiler.failed:
+            return self.network(images)
+        from torch._dynamo.exc import TorchDynamoException  # imported with the compiler alone: it takes a second
+
+        (passes,) = self._passes
+        try:
+            return passes(images)
+        except TorchDynamoException as error:
+            self._compiler.fail(error)
+            return self.network(images)
+
+
+@dataclass(eq=False)
+class Compiler:
+    """Compiles networks as `run.compile` says. failed: whether it has, so that networks stay as they are."""
+
+    wanted: Literal["auto", "on", "off"] = "off"
+    failed: bool = field(default=False, init=False)
+
+    def __call__(self, network: nn.Module, device: torch.device, passes: int) -> nn.Module:
+        """The network for so many passes: compiled where that is asked for, or pays (`auto`: on a GPU).
+
+        A worker process was forked and cannot start the compiler's own: there the network stays as it is.
+        """
+        pays = self.wanted == "on" or (self.wanted == "auto" and device.type == "cuda" and passes >= WORTHWHILE)
+        if not pays or self.failed or multiprocessing.current_process().daemon:
+            return network
+        return Compiled(network, self)
+
+    def fail(self, error: Exception) -> None:
+        """Say that the compiler has failed, and leave networks as they are from here on."""
+        self.failed = True
+        reason = " ".join(str(error).strip().splitlines()[:2]) or type(error).__name__
+        log.warning(f"run.compile: the compiler failed, networks run as they are: {reason}")
+
+
+OFF = Compiler()
+"""Compiles nothing; it cannot fail, and so never changes."""

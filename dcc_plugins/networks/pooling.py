@@ -1,0 +1,77 @@
+"""Average pooling that is fast on a CPU and twice differentiable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+IN_PARTS = 2**18
+"""Numbers in the maps from which on a derivative written in four parts gains more than a function in Python costs."""
+
+
+class AveragePool(nn.Module):
+    """The mean of every 2×2 pixels, twice differentiable.
+
+    On a CPU by sums of every second row and column, several times as fast as torch's pooling, whose kernel for this
+    layout is scalar; by `unbind`, whose derivative writes every number once.
+    """
+
+    def forward(self, maps: Tensor) -> Tensor:
+        if maps.device.type != "cpu":
+            return F.avg_pool2d(maps, 2)
+        height, width = 2 * (maps.shape[-2] // 2), 2 * (maps.shape[-1] // 2)
+        if not height or not width:
+            raise ValueError(f"maps of {tuple(maps.shape[-2:])} cannot be halved")
+        if (height, width) != tuple(maps.shape[-2:]):
+            maps = maps[..., :height, :width]
+        return _mean(maps) if maps.numel() < IN_PARTS else _Mean.apply(maps)  # pyright: ignore[reportReturnType]
+
+
+def _mean(maps: Tensor) -> Tensor:
+    upper, lower = maps.unflatten(-2, (-1, 2)).unbind(-2)
+    left, right = (upper + lower).unflatten(-1, (-1, 2)).unbind(-1)
+    return (left + right) * 0.25
+
+
+class _Mean(torch.autograd.Function):
+    """`_mean`, whose own derivative interleaves columns number by number."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(maps: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return _mean(maps)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        """Linear: there is nothing to keep."""
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return _Spread.apply(gradient)  # pyright: ignore[reportReturnType]
+
+
+class _Spread(torch.autograd.Function):
+    """A quarter of each number to each of its four pixels: the transpose of `_Mean`."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(gradient: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        quarter = gradient * 0.25
+        spread = quarter.new_empty((*quarter.shape[:-2], 2 * quarter.shape[-2], 2 * quarter.shape[-1]))
+        for row in (0, 1):
+            for column in (0, 1):
+                spread[..., row::2, column::2] = quarter
+        return spread
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        """Linear: there is nothing to keep."""
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return _Mean.apply(gradient)  # pyright: ignore[reportReturnType]

@@ -1,0 +1,100 @@
+"""Networks that are compiled between image updates and in scoring give what they give as they are, to rounding."""
+
+import dataclasses
+import logging
+import multiprocessing
+
+import pytest
+import torch
+from torch._dynamo.exc import BackendCompilerFailed, TorchDynamoException
+
+from dcc_core.compiled import WORTHWHILE, Compiled, Compiler
+
+CPU, CARD = torch.device("cpu"), torch.device("cuda")
+TINY = {"arch": "mlp", "run.outer_loops": 2, "run.inner_loops": 2, "run.network_steps": 2}
+
+
+@pytest.fixture
+def compiles():
+    """Skips where no compiler works."""
+    try:
+        torch.compile(lambda x: x.sin() + 1)(torch.ones(8))
+    except TorchDynamoException as error:
+        pytest.skip(f"no compiler works here: {type(error).__name__}")
+
+
+@pytest.mark.usefixtures("compiles")
+def test_training_between_updates_and_stacks_are_the_same_to_rounding(make_job, caplog):
+    """Float64: the images after two networks of two updates each, and the weights of scoring networks."""
+    images, weights = [], []
+    for wanted in ("off", "on"):
+        job = make_job({**TINY, "run.compile": wanted})
+        s = job.condense()
+        scorer = job.scorer(s)
+        scorer = dataclasses.replace(scorer, protocol=dataclasses.replace(scorer.protocol, epochs=3, decays=(1,)))
+        networks, _ = scorer._trained_together(job.decoded(s), [scorer.random.at("net", net) for net in (0, 1)])
+        images.append(s.stored["images"])
+        weights.append(torch.cat([p.flatten() for network in networks for p in network.parameters()]))
+    assert torch.allclose(*images, atol=1e-10)
+    assert torch.allclose(*weights, atol=1e-10)
+    assert "compiler failed" not in caplog.text
+
+
+def test_a_compiler_that_fails_is_told_once_and_done_without(make_job, monkeypatch, caplog):
+    calls = []
+
+    def broken(network, **_):
+        def passes(images):
+            calls.append(images)
+            raise BackendCompilerFailed(network, RuntimeError("no g++ here"), None)
+
+        return passes
+
+    monkeypatch.setattr(torch, "compile", broken)
+    results = []
+    with caplog.at_level(logging.WARNING, logger="dcc"):
+        for wanted in ("off", "on"):
+            results.append(make_job({**TINY, "run.compile": wanted}).condense().stored["images"])
+    assert torch.equal(*results)
+    assert len(calls) == 1
+    assert [r.message for r in caplog.records if "run.compile: the compiler failed" in r.message] == [
+        caplog.records[0].message
+    ]
+    assert "no g++ here" in caplog.text
+
+
+def test_other_errors_stay_errors(monkeypatch):
+    def passes(images):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(torch, "compile", lambda network, **_: passes)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        Compiler("on")(torch.nn.Linear(2, 2), CPU, 1)(torch.ones(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "device", "passes", "compiled"),
+    [
+        ("auto", CPU, 10 * WORTHWHILE, False),
+        ("auto", CARD, WORTHWHILE - 1, False),
+        ("auto", CARD, WORTHWHILE, True),
+        ("on", CPU, 1, True),
+        ("off", CARD, 10 * WORTHWHILE, False),
+    ],
+)
+def test_where_it_compiles(wanted, device, passes, compiled):
+    network = torch.nn.Linear(2, 2)
+    found = Compiler(wanted)(network, device, passes)
+    assert isinstance(found, Compiled) if compiled else found is network
+    assert [id(p) for p in found.parameters()] == [id(p) for p in network.parameters()]
+
+
+def test_worker_processes_do_not_compile():
+    def ask(sender):
+        sender.send(isinstance(Compiler("on")(torch.nn.Linear(2, 2), CPU, 1), Compiled))
+
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    worker = multiprocessing.get_context("fork").Process(target=ask, args=(sender,), daemon=True)
+    worker.start()
+    assert receiver.recv() is False
+    worker.join()
