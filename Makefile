@@ -1,4 +1,4 @@
-.PHONY: setup test lint types bench docs check
+.PHONY: setup test lint types bench docs site check
 
 setup:  ## an editable install with the tools of development
 	pip install -e '.[dev]'
@@ -18,5 +18,8 @@ bench:  ## ratios against the field's way of working; fails where one does not k
 
 docs:  ## write the generated parts of the README
 	python tests/test_docs.py
+
+site:  ## the documentation site, into build/site; warnings are errors
+	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet
 
 check: lint types test

@@ -15,7 +15,7 @@ from dcc_core.settings import Rank
 Entries = Mapping[str, Mapping[str, Any]]
 """Options by dotted key, with `value` and `origin`, as reports and checkpoints hold them."""
 
-FREE = ("run.data_root", "run.download", "run.log", "run.checkpoint")
+FREE = ("run.data_root", "run.download", "run.log", "run.checkpoint", "run.snapshots", "score.curve")
 """Options that no result hangs on."""
 MACHINE = ("run.device", "run.memory", "run.micro_batch", "run.compile")
 """Options that a result's last digits may hang on."""

@@ -21,12 +21,14 @@ from dcc_core.flags import (
     add_flags,
     begun_settings,
     with_flags,
+    with_preview,
     with_results,
     with_resuming,
 )
 from dcc_core.group import launched, speaks, the_group
 from dcc_core.listing import plugins, show
 from dcc_core.registry import Registry, kind_named
+from dcc_core.report_commands import report, show_result, watch
 from dcc_core.set_commands import convert, evaluate, inspect
 from dcc_core.settings import Settings
 from dcc_core.study_command import study
@@ -88,6 +90,7 @@ def _show_warning(message: Warning | str, category: type[Warning], filename: str
 @with_flags(RUN_FLAGS, defaults=True)
 @click.option("--dry-run", is_flag=True, help="say what the run would take in time, memory and disk; write nothing")
 @with_resuming
+@with_preview
 @with_results("runs/<name>", again="replace the results of an earlier run in --out")
 def run(
     config_file: Path | None,
@@ -96,6 +99,7 @@ def run(
     resume: Path | None,
     resume_anyway: bool,
     out: Path | None,
+    preview: bool,
     overwrite: bool,
     as_json: bool,
     quiet: bool,
@@ -128,25 +132,15 @@ def run(
         from dcc_core.run import execute
 
         folder = folder_of(group, config, resume or out, CONDENSING, overwrite=overwrite)
-        report = execute(config, registry, folder, display, anyway=resume_anyway, group=group)
+        result = execute(config, registry, folder, display, anyway=resume_anyway, group=group)
     if group.first:
-        _show_result(report, as_json)
-
-
-def _show_result(report: dict[str, Any], as_json: bool) -> None:
-    from dcc_core.display import print_table
-    from dcc_core.report import result_table
-
-    if as_json:
-        click.echo(json.dumps(report))
-    else:
-        print_table(result_table(report))
-        click.echo(f"results in {report['out']}")
+        show_result(result, registry, as_json, preview)
 
 
 @click.command()
 @with_flags(SELECT_FLAGS, defaults=True)
 @with_resuming
+@with_preview
 @with_results("runs/<name>", again="replace the results of an earlier run in --out")
 def select(
     config_file: Path | None,
@@ -154,6 +148,7 @@ def select(
     resume: Path | None,
     resume_anyway: bool,
     out: Path | None,
+    preview: bool,
     overwrite: bool,
     as_json: bool,
     quiet: bool,
@@ -175,9 +170,9 @@ def select(
 
         folder = folder_of(group, config, resume or out, SELECTING, overwrite=overwrite)
         display = Display(quiet=quiet, mute=not group.first)
-        report = execute(config, registry, folder, display, selecting=True, anyway=resume_anyway, group=group)
+        result = execute(config, registry, folder, display, selecting=True, anyway=resume_anyway, group=group)
     if group.first:
-        _show_result(report, as_json)
+        show_result(result, registry, as_json, preview)
 
 
 @click.command()
@@ -239,7 +234,7 @@ def cli() -> None:
 
 
 for command in (
-    *(run, select, evaluate, inspect, convert, table, sweep, study, continual),
+    *(run, select, evaluate, report, watch, inspect, convert, table, sweep, study, continual),
     *(tune, plugins, show, new_plugin),
 ):
     cli.add_command(command)

@@ -69,6 +69,26 @@ def training_images(s: CondensedSet, registry: Registry | None = None, *, unit: 
     return Batch(normalisation_of(s, CPU, torch.float64).to_unit(images) if unit else images, labels)
 
 
+def shown(s: CondensedSet, registry: Registry) -> tuple[Tensor, Tensor]:
+    """What there is to see of a set: (N, C, h, w) in unit space, not clipped, and the class of each, (N,) ascending.
+
+    The stored images, else the training images. Whitened ones are stretched to 0..1 each.
+    Raises DccError where they cannot be decoded.
+    """
+    if WHITENED in s.stored:
+        return stretched(s.stored[WHITENED]), s.owners
+    if "images" in s.stored:
+        return s.images, s.owners
+    images = training_images(s, registry, unit=True).images
+    return images, s.owners.repeat_interleave(len(images) // len(s.owners))
+
+
+def stretched(images: Tensor) -> Tensor:
+    """Every image's own range as 0..1, for the eye alone."""
+    least, greatest = images.amin(dim=(1, 2, 3), keepdim=True), images.amax(dim=(1, 2, 3), keepdim=True)
+    return (images - least) / (greatest - least).clamp(min=torch.finfo(images.dtype).tiny)
+
+
 def check_fits(s: CondensedSet, data: RealData) -> None:
     """Raise DccError where a set's classes or image size are not the data's, or its images in another space."""
     p = s.provenance

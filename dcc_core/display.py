@@ -25,9 +25,14 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
+def terminal() -> Console:
+    """Stdout, as wide as the terminal."""
+    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+
+
 def print_table(table: Table) -> None:
-    """Print a table on stdout, as wide as the terminal."""
-    Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH).print(table)
+    """Print a table on stdout."""
+    terminal().print(table)
 
 
 class Display:

@@ -161,6 +161,11 @@ def with_resuming(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def with_preview(command: Callable[..., None]) -> Callable[..., None]:
+    """Add whether the images are shown on the terminal."""
+    return click.option("--preview", is_flag=True, help="show the images on the terminal too")(command)
+
+
 def begun_settings(resume: Path | None, out: Path | None, *, overwrite: bool) -> Settings:
     """The options of the unfinished run in a folder; none where there is no folder.
 

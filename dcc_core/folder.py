@@ -17,15 +17,18 @@ from dcc_core.config import Config
 from dcc_core.errors import DccError
 from dcc_core.files import TEMPORARY, write_atomically
 from dcc_core.group import Group
+from dcc_core.lock import LOCK, check_free, held
 
 UNFINISHED = "unfinished.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 INITIAL = "initial.safetensors"
 """A copy of the set that an unfinished run began from: its own file may be another by now."""
 LOG, REPORT, METRICS, CONFIG = "run.log", "report.json", "metrics.jsonl", "config.toml"
+SNAPSHOTS = "snapshots"
 WRITTEN = (
     *(CONFIG, REPORT, METRICS, LOG, UNFINISHED, CHECKPOINT, INITIAL, TEMPORARY),
     *("set.safetensors", "set-[0-9]*.safetensors", "grid.png", "grid-[0-9]*.png"),
+    f"{SNAPSHOTS}/[0-9]*.safetensors",
 )
 """What a run writes, and what `--overwrite` removes."""
 
@@ -60,12 +63,17 @@ class RunFolder:
         self.begun = False
         with self._guarded():
             path.mkdir(parents=True, exist_ok=True)
-            held = sorted(p.name for p in path.iterdir() if not p.match(TEMPORARY))  # killed in its first writing
-        self.unfinished = CHECKPOINT in held and REPORT not in held and not overwrite
-        if held and not (overwrite or self.unfinished):
-            raise DccError(f"--out '{path}' is not empty (it holds {held[0]}); name another, or add --overwrite")
+            there = sorted(p.name for p in path.iterdir() if not (p.name == LOCK or p.match(TEMPORARY)))  # killed early
+        check_free(path)
+        self.unfinished = CHECKPOINT in there and REPORT not in there and not overwrite
+        if there and not (overwrite or self.unfinished):
+            raise DccError(f"--out '{path}' is not empty (it holds {there[0]}); name another, or add --overwrite")
         if not os.access(path, os.W_OK | os.X_OK):
             raise DccError(f"--out '{path}' cannot be written: permission denied")
+
+    def held(self) -> contextlib.AbstractContextManager[None]:
+        """Let no other process run here while the context lasts. Raises DccError where one does."""
+        return held(self.path)
 
     @contextlib.contextmanager
     def logging(self) -> Iterator[None]:
@@ -91,6 +99,8 @@ class RunFolder:
         for name, content in first.items():
             self.write(name, content)
         self._remove(*WRITTEN, but=first)
+        with contextlib.suppress(OSError):  # it may hold files of others
+            (self.path / SNAPSHOTS).rmdir()
         self._open()
 
     def reopen(self, metrics: int) -> None:
@@ -104,6 +114,10 @@ class RunFolder:
     def end(self) -> None:
         """The run has its report: what only an unfinished one needs goes."""
         self._remove(CHECKPOINT, INITIAL, UNFINISHED)
+
+    def folders(self) -> list[str]:
+        """The folders below this one that the run has written."""
+        return [SNAPSHOTS] if (self.path / SNAPSHOTS).is_dir() else []
 
     def metrics_bytes(self) -> int:
         """How much has been written of the metrics."""
@@ -135,8 +149,12 @@ class RunFolder:
         self._log.handle(record)
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a whole file."""
-        write_atomically(self.path / name, content)
+        """Write a whole file, in a folder below this one where its name says so."""
+        path = self.path / name
+        if path.parent != self.path:
+            with self._guarded():
+                path.parent.mkdir(exist_ok=True)
+        write_atomically(path, content)
 
     def metric(self, row: Mapping[str, Any]) -> None:
         """Add a line to `metrics.jsonl`."""
@@ -162,6 +180,14 @@ class Elsewhere:
         self.unfinished = unfinished
         self.report = report
         self.begun = False
+
+    def held(self) -> contextlib.AbstractContextManager[None]:
+        """It is the first process that holds it."""
+        return contextlib.nullcontext()
+
+    def folders(self) -> list[str]:
+        """The report is the first process's."""
+        return []
 
     def logging(self) -> contextlib.AbstractContextManager[None]:
         """Log lines are the first process's."""

@@ -21,15 +21,16 @@ from dcc_core.errors import DccError
 from dcc_core.evaluate import accuracy
 from dcc_core.group import ALONE, Group
 from dcc_core.job import Job
-from dcc_core.measure import Measurer, Work
+from dcc_core.measure import Measurer, Work, at_moment
 from dcc_core.memory import peak_memory
 from dcc_core.quantities import duration, parsed_duration, size
 from dcc_core.registry import Registry
 from dcc_core.rng import Randomness
 from dcc_core.robustness import measurements
-from dcc_core.scoring import PHASES
+from dcc_core.scoring import CURVE, PHASES
 from dcc_core.setfile import CondensedSet
 from dcc_core.side_by_side import side_by_side, workers
+from dcc_core.snapshots import pictures_of
 from dcc_core.step import Step
 
 LONG = 1.0
@@ -98,6 +99,10 @@ class Probe:
         self._training = timed(lambda: network.train(self._synthetic, 0)) if trains else 0.0
         s = job.frozen(self._synthetic, 0)
         self._scoring = _scoring_seconds(job, s)
+        moments = job.config.run.snapshots
+        if job.config.score.curve and moments:
+            self._scoring[CURVE] = moments * _score_seconds(at_moment(job, s), job.device)
+        self._snapshots = moments * pictures_of(s, job.registry, 0).images.numel() if moments else 0
         self._bytes = len(s.to_bytes()) + len(job.grid(s))
         self._peak = peak_memory(job.device)
         self._before = {"load": load, "probe": time.perf_counter() - start}
@@ -111,10 +116,12 @@ class Probe:
         steps = sum(count * self._updates.get(phase, usual) for phase, count in phases.items()) / phases.total()
         condense = outer_loops * (run.inner_loops * steps + self._build + (run.inner_loops - 1) * self._training)
         sets = config.run.sets
-        scoring = {phase: s if phase == PHASES["full"] else sets * s for phase, s in self._scoring.items()}
+        once = (PHASES["full"], CURVE)
+        scoring = {phase: s if phase in once else sets * s for phase, s in self._scoring.items()}
         seconds = self._before | {"condense": sets * condense} | scoring
         metrics = METRIC_BYTES * sets * outer_loops * run.inner_loops
-        return Forecast(outer_loops=outer_loops, seconds=seconds, peak=self._peak, disk=sets * self._bytes + metrics)
+        disk = sets * self._bytes + self._snapshots + metrics
+        return Forecast(outer_loops=outer_loops, seconds=seconds, peak=self._peak, disk=disk)
 
     def within(self, seconds: float) -> int:
         """The largest number of outer loops that ends in time. Raises DccError where not even one does."""

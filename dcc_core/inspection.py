@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from dcc_core.builder import KIND_OF_KEY
-from dcc_core.decoding import training_images
+from dcc_core.decoding import stretched, training_images
 from dcc_core.errors import DccError
 from dcc_core.grid import grid_png
 from dcc_core.registry import Registry
@@ -83,7 +83,7 @@ class Inspection:
         """
         owners, images = self.stored.get("owners"), self.stored.get("images")
         if images is None and WHITENED in self.stored:
-            images = _stretched(self.stored[WHITENED])
+            images = stretched(self.stored[WHITENED])
         if images is None:
             images = training_images(load_set(self.path), registry, unit=True).images
         drawable = images.is_floating_point() and images.ndim == 4 and images.numel() > 0
@@ -234,9 +234,3 @@ def _of_metadata(about: Mapping[str, Any], registry: Registry) -> Iterator[str]:
         except DccError:
             needed = ", and it cannot be decoded without" if key == "param" else ""
             yield f"it was made with {kind} '{config[key]}', which is not installed here{needed}"
-
-
-def _stretched(images: Tensor) -> Tensor:
-    """Every image's own range as 0..1, for the eye alone."""
-    least, greatest = images.amin(dim=(1, 2, 3), keepdim=True), images.amax(dim=(1, 2, 3), keepdim=True)
-    return (images - least) / (greatest - least).clamp(min=torch.finfo(images.dtype).tiny)

@@ -223,10 +223,7 @@ class Job:
 
     def grid(self, s: CondensedSet) -> bytes:
         """A picture of the stored images, or of the decoded ones where none are stored (PNG)."""
-        if "images" in s.stored:
-            return grid_png(s.images, s.owners, s.class_names)
-        unit = self.normalisation_of(s).to_unit(self.decoded(s).images)
-        return grid_png(unit, s.owners.repeat_interleave(len(unit) // len(s.owners)), s.class_names)
+        return grid_png(*decoding.shown(s, self.registry), s.class_names)
 
     def scorer(self, s: CondensedSet | None, network: str = "", training: str = "") -> Scorer:
         """How to score a set, or all real images where there is none, on the data's test images.

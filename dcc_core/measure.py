@@ -33,6 +33,13 @@ def on_all_images(job: Job, network: str, training: str, nets: int) -> Work:
     return Work(scorer=replace(scorer, protocol=protocol), data=job.real, nets=nets)
 
 
+def at_moment(job: Job, s: CondensedSet) -> Work:
+    """Training on a set as it stands, on the first network, for the curve of its accuracy."""
+    network = next(iter(job.config.networks))
+    training = measurements(job.config.score.protocol or "dc")["condensed"].training
+    return Work(scorer=job.scorer(s, network, training), data=job.decoded(s), nets=job.config.score.curve)
+
+
 class Measurer:
     """Takes the measurements of the configured protocol for one set, one after the other.
 

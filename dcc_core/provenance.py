@@ -17,7 +17,7 @@ from dcc_core.settings import Setting
 if TYPE_CHECKING:
     from dcc_core.job import Job
 
-PLACES = ("run.device", "run.data_root", "run.log", "run.checkpoint")
+PLACES = ("run.device", "run.data_root", "run.log", "run.checkpoint", "run.snapshots", "score.curve")
 """Options that say where or how it is told, not what: they stay out of the set file."""
 OF_CORESETS = ("data", "selection", "aug", "arch", "score")
 """Sections that bear on a selection of real images, besides `OF_CORESETS_RUN`."""

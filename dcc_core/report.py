@@ -14,7 +14,7 @@ from dcc_core.job import Job
 from dcc_core.memory import peak_memory
 from dcc_core.quantities import size
 from dcc_core.robustness import COMPOSITES
-from dcc_core.summary import robustness_summary, summary
+from dcc_core.summary import by_architecture
 
 FORMAT = 1
 
@@ -40,19 +40,12 @@ def report_of(
     `condensed` is the set with its own labels (`lrs`) or under augmentation (`ars`), `random` its counterpart, and
     the score stands beside them by the protocol's name.
     """
-    by_architecture: dict[str, dict[str, Any]] = {}
-    for label in job.config.networks:
-        row: dict[str, Any] = {
-            subject: summary([s for s in many if s.architecture == label]) for subject, many in scores.items()
-        }
-        if "random" in row:
-            row["gain"] = row["condensed"]["mean"] - row["random"]["mean"]
-        by_architecture[label] = row | robustness_summary([s for s in scores["condensed"] if s.architecture == label])
+    rows = by_architecture(job.config.networks, scores)
     return {
         "format": FORMAT,
         "method": method,
-        "accuracy": next(iter(by_architecture.values())),
-        "by_architecture": by_architecture,
+        "accuracy": next(iter(rows.values())),
+        "by_architecture": rows,
         "scores": {subject: [s.as_dict() for s in many] for subject, many in scores.items()},
         "seconds": {phase: round(s, 3) for phase, s in seconds.items()},
         "device": str(job.device),
@@ -78,11 +71,11 @@ def result_table(report: Mapping[str, Any]) -> Table:
         title += f", {first['architecture']}"
         columns = ["mean", *SPREADS.values()]
         (own,) = rows.values()
-        cells = {n: [_percent(own[n]["mean"]), *(_percent(own[n].get(k)) for k in SPREADS)] for n in names}
+        cells = {n: [percent(own[n]["mean"]), *(percent(own[n].get(k)) for k in SPREADS)] for n in names}
     else:
         columns = list(architectures)
         cells = {n: [_mean_and_std(row[n]) for row in rows.values()] for n in names}
-        cells |= {f"{n}, 95 %": [_percent(row[n].get("ci95")) for row in rows.values()] for n in names}
+        cells |= {f"{n}, 95 %": [percent(row[n].get("ci95")) for row in rows.values()] for n in names}
     table = Table(title=title)
     for column in ("set", *columns):
         table.add_column(column, justify="left" if column == "set" else "right")
@@ -125,12 +118,13 @@ def _cost(report: Mapping[str, Any]) -> str:
     return f"{phases}; networks were shown {seen:,} images" + (f"; {size(peak)} of memory at most" if peak else "")
 
 
-def _percent(value: float | list[float] | None) -> str:
+def percent(value: float | Sequence[float] | None) -> str:
+    """A share, or an interval of shares, in percent."""
     if value is None:
         return NONE
-    return " to ".join(f"{100 * v:.1f}" for v in (value if isinstance(value, list) else [value]))
+    return " to ".join(f"{100 * v:.1f}" for v in (value if isinstance(value, Sequence) else [value]))
 
 
 def _mean_and_std(row: Mapping[str, Any]) -> str:
     spread = row.get("std", row.get("std_over_sets"))
-    return _percent(row["mean"]) if spread is None else f"{_percent(row['mean'])} ± {_percent(spread)}"
+    return percent(row["mean"]) if spread is None else f"{percent(row['mean'])} ± {percent(spread)}"

@@ -34,6 +34,7 @@ from dcc_core.report import report_of
 from dcc_core.scoring import Scoring
 from dcc_core.setfile import CondensedSet, load_set
 from dcc_core.settings import as_toml
+from dcc_core.snapshots import Snapshots
 from dcc_core.stopwatch import Stopwatch
 
 log = logging.getLogger("dcc")
@@ -59,7 +60,7 @@ def execute(
     if isinstance(folder, Elsewhere) and folder.report:
         return folder.report
     interrupts = Interrupts(group)
-    with display.logging(), folder.logging(), interrupts.installed():
+    with display.logging(), folder.held(), folder.logging(), interrupts.installed():
         try:
             with contextlib.ExitStack() as listeners:
                 return _Run(config, registry, folder, display, selecting, anyway, interrupts, listeners, group).go()
@@ -128,7 +129,7 @@ class _Run:
             scores = self._sets(self._selected if self.selecting else self._condensed)
         method = self.config.names["selection"] if self.selecting else self.job.method
         own = report_of(self.job, method, scores, self.clock.so_far())
-        report = {"out": str(self.folder.path), "files": self.files} | own
+        report = {"out": str(self.folder.path), "files": [*self.files, *self.folder.folders()]} | own
         self.folder.write(REPORT, json.dumps(report, indent=2).encode())
         self.folder.end()
         self.report = report
@@ -299,16 +300,21 @@ class _Run:
 
     def _watched(self, index: int, start: Start) -> CondensedSet:
         outer, inner = start.run.outer_loops, start.run.inner_loops
+        snapshots = Snapshots(self.folder, self.job, start, index, self._scoring().at_moment)
         what = f"condensing set {index + 1}/{self.config.run.sets}"
         with self.display.track(what, outer * inner) as progress:
 
             def watch(report: StepReport) -> None:
+                done = report.outer * inner + report.inner + 1
                 self.folder.metric(report.row())
                 note = f"outer {report.outer + 1}/{outer} {report.phase} loss {report.loss:.4g}"
-                progress(report.outer * inner + report.inner + 1, " ".join(note.split()))
+                progress(done, " ".join(note.split()))
+                snapshots.after(done)
                 self.observed.notify("dcc_step_finished", report=report)
 
             begin = self.begun.moment if index == self.begun.made else None
+            if begin is None or not begin.tensors:
+                snapshots.after(0)
             with self.interrupts.held():
                 s = self.job.condense(index, watch, start, keep=self.keeping.step, begin=begin)
             return s.with_notes(*self.begun.notes, *s.provenance.notes)

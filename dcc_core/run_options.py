@@ -75,6 +75,7 @@ class RunOptions:
         "compile networks where they are differentiated once; auto: on a GPU, where there are enough passes",
     ] = "off"
     checkpoint: Annotated[str, "time between checkpoints, e.g. 5m; 0s: one after every step"] = "5m"
+    snapshots: Annotated[int, "moments at which the first set's images are kept, for dcc report; 0: none", Ge(0)] = 12
     log: Annotated[tuple[str, ...], "observers of the run, with options, e.g. csv,tensorboard,every=10"] = ()
     download: Annotated[bool, "fetch data sets that are not below data_root"] = True
     data_root: Annotated[Path | None, "folder for data sets; none: the user's cache folder"] = None
@@ -96,6 +97,9 @@ class ScoreOptions:
         Literal["test", "validation"], "images to score on; validation is for every choice before the last score"
     ] = "test"
     nets: Annotated[int, "networks trained from scratch on each set", Ge(1)] = 20
+    curve: Annotated[
+        int, "networks that score the first set at each of run.snapshots, for a curve of its accuracy; 0: none", Ge(0)
+    ] = 0
     baseline: Annotated[bool, "score random real images beside the set, by the same protocol"] = True
     full_accuracy: Annotated[
         float | None,

@@ -12,7 +12,7 @@ from dcc_core.errors import unexpected
 from dcc_core.evaluate import Score
 from dcc_core.group import ALONE, Group
 from dcc_core.job import Job
-from dcc_core.measure import Measurer, on_all_images
+from dcc_core.measure import Measurer, at_moment, on_all_images
 from dcc_core.observe import ScoreReport
 from dcc_core.registry import Registry
 from dcc_core.report import report_of
@@ -24,6 +24,8 @@ log = logging.getLogger("dcc")
 
 PHASES = {"condensed": "score", "random": "baseline", "full": "full data"}
 """Phases of a run by what is measured."""
+CURVE, MOMENT = "curve", "moment"
+"""The phase of scoring a set that is still learned, and the subject of such a score in the metrics."""
 
 
 class Kept(Protocol):
@@ -79,6 +81,14 @@ class Scoring:
         if "random" in wanted:
             scores["random"] = [measurer.scores["random"] for measurer in measurers.values()]
         return scores
+
+    def at_moment(self, step: int, s: CondensedSet) -> None:
+        """Score a set as it stands after so many steps, where a curve of its accuracy is asked for."""
+        if self._job.config.score.curve:
+            with self._clock(CURVE):
+                work = at_moment(self._job, s)
+                score = work.scorer.score(work.data, work.nets)
+            self._record({"set": s.provenance.set, "subject": MOMENT, "step": step} | score.as_dict())
 
     def of_all_images(self) -> dict[str, list[Score]]:
         """Scores of networks trained on all real images: what no set of theirs is expected to surpass."""

@@ -9,7 +9,7 @@ import click
 
 from dcc_core.config import resolve
 from dcc_core.errors import IncompleteError
-from dcc_core.flags import EVAL_FLAGS, add_flags, with_flags
+from dcc_core.flags import EVAL_FLAGS, add_flags, with_flags, with_preview
 from dcc_core.group import the_group
 from dcc_core.registry import Registry
 from dcc_core.settings import Settings
@@ -86,17 +86,21 @@ def convert(
 @click.command()
 @click.argument("file", metavar="SET", type=FILE)
 @click.option("--grid", metavar="FILE.png", type=FILE, help="draw the images into this file")
+@with_preview
 @click.option("--check", is_flag=True, help="exit code 1 if anything is found to be wrong")
 @click.option("--json", "as_json", is_flag=True, help="print JSON, the last line of stdout")
-def inspect(file: Path, grid: Path | None, check: bool, as_json: bool) -> None:
+def inspect(file: Path, grid: Path | None, preview: bool, check: bool, as_json: bool) -> None:
     """Print everything that stands in a set file, and what is wrong with it.
 
     Findings do not change the exit code unless --check is given; a file that cannot be read is exit code 2.
     """
-    from dcc_core.display import print_table, printable
+    from dcc_core.display import print_table, printable, terminal
     from dcc_core.files import write_atomically
     from dcc_core.inspection import inspected
     from dcc_core.inspection_output import tables
+    from dcc_core.preview import show_preview
+    from dcc_core.setfile import load_set
+    from dcc_core.snapshots import pictures_of
 
     registry = Registry.installed()
     found = inspected(file, registry)
@@ -105,6 +109,8 @@ def inspect(file: Path, grid: Path | None, check: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found.as_dict()))
     else:
+        if preview:
+            show_preview(pictures_of(load_set(file), registry, 0), terminal())
         for table in tables(found):
             print_table(table)
         for finding in found.findings:

@@ -16,12 +16,14 @@ class Stopwatch:
 
     @contextlib.contextmanager
     def __call__(self, phase: str) -> Iterator[None]:
-        """Count the time of a context for a phase."""
+        """Count the time of a context for a phase, and no longer for one that it lies in."""
         self._running[phase] = time.perf_counter()
         try:
             yield
         finally:
-            self.add({phase: time.perf_counter() - self._running.pop(phase)})
+            spent = time.perf_counter() - self._running.pop(phase)
+            self.add({phase: spent})
+            self._running = {outer: began + spent for outer, began in self._running.items()}
 
     def add(self, seconds: Mapping[str, float]) -> None:
         """Count time that was spent otherwise."""

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from scipy.special import stdtrit
 
 from dcc_core.evaluate import Score
+
+
+def by_architecture(networks: Iterable[str], scores: Mapping[str, Sequence[Score]]) -> dict[str, dict[str, Any]]:
+    """For every network what scores by subject, `condensed` and perhaps `random`, come to; with both, the `gain`."""
+    rows: dict[str, dict[str, Any]] = {}
+    for label in networks:
+        own = {subject: [s for s in many if s.architecture == label] for subject, many in scores.items()}
+        row: dict[str, Any] = {subject: summary(many) for subject, many in own.items() if many}
+        if "random" in row:
+            row["gain"] = row["condensed"]["mean"] - row["random"]["mean"]
+        rows[label] = row | robustness_summary(own["condensed"])
+    return rows
 
 
 def summary(scores: Sequence[Score]) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from dcc_core.job import Job
 from dcc_core.registry import Origin, Registry
 from dcc_core.settings import Rank, Settings
 
+BROWSER_FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-component-update", "--disable-sync"]
+
 
 @pytest.fixture(scope="session")
 def registry() -> Registry:
@@ -83,3 +85,16 @@ def round_trip(tmp_path, registry, import_set):
         return import_set(tmp_path / "theirs", name, options=options, **more), done.notes
 
     return there_and_back
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A Chromium without a window; tests of it are skipped where there is none."""
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        pytest.skip("there is no Chromium: apt-get install chromium")
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -e '.[test]'")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=BROWSER_FLAGS)
+        yield browser
+        browser.close()

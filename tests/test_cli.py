@@ -16,11 +16,12 @@ file --arch --data --protocol --nets --seed --device --memory --data-root --conf
 """)
 SELECT_FLAGS = shlex.split("""
 --method --data --arch --recipe --ipc --seed --sets --protocol --eval-arch --eval-nets --device --memory --data-root
---config -o --resume --resume-anyway --out --overwrite --json --quiet
+--config -o --resume --resume-anyway --preview --out --overwrite --json --quiet
 """)
 CONVERT_FLAGS = shlex.split("""
 source target --from --to --stats --data --class-names --data-root -o --overwrite --json
 """)
+REPORT_FLAGS = shlex.split("runs --out --preview --overwrite --json")
 TABLE_FLAGS = shlex.split("""
 --cells --scale --seed --sets --eval-nets --device --memory --data-root --config -o --on --cell-cpus --cell-gpus --out
 --overwrite --json --quiet
@@ -36,7 +37,7 @@ CONTINUAL_FLAGS = shlex.split("""
 FLAGS = shlex.split("""
 --data --loss --aug --arch --param --recipe --ipc --seed --sets --outer-loops --budget --inner-loops --network-steps
 --init --protocol --eval-arch --eval-nets --log --device --memory --data-root --config -o --dry-run --resume
---resume-anyway --out --overwrite --json --quiet
+--resume-anyway --preview --out --overwrite --json --quiet
 """)
 
 
@@ -68,6 +69,8 @@ def invoke(command, *arguments):
         ["continual", "--help"],
         ["continual", "--stages", "digits,mnistt"],
         ["continual", "--stages", "digits,mnist", "--memory", "colective"],
+        ["report", "--help"],
+        ["watch", "--help"],
         ["run", "--config", "missing.toml"],
     ],
 )
@@ -86,10 +89,18 @@ def test_light_commands_import_nothing_heavy(arguments):
 def test_the_surface_is_frozen():
     flags = [o for p in run.params for o in p.opts]
     assert flags == FLAGS
-    commands = "continual convert eval inspect new-plugin plugins run select show study sweep table tune"
+    commands = "continual convert eval inspect new-plugin plugins report run select show study sweep table tune watch"
     assert sorted(cli.commands) == commands.split()
     assert [o for p in cli.commands["convert"].params for o in p.opts] == CONVERT_FLAGS
-    assert [o for p in cli.commands["inspect"].params for o in p.opts] == ["file", "--grid", "--check", "--json"]
+    assert [o for p in cli.commands["inspect"].params for o in p.opts] == [
+        "file",
+        "--grid",
+        "--preview",
+        "--check",
+        "--json",
+    ]
+    assert [o for p in cli.commands["report"].params for o in p.opts] == REPORT_FLAGS
+    assert [o for p in cli.commands["watch"].params for o in p.opts] == ["run", "--port"]
     assert [o for p in cli.commands["eval"].params for o in p.opts] == EVAL_FLAGS
     assert [o for p in cli.commands["select"].params for o in p.opts] == SELECT_FLAGS
     assert [o for p in cli.commands["study"].params for o in p.opts] == STUDY_FLAGS
@@ -97,7 +108,9 @@ def test_the_surface_is_frozen():
     assert [o for p in cli.commands["table"].params for o in p.opts] == ["name", *TABLE_FLAGS]
     assert [o for p in cli.commands["sweep"].params for o in p.opts] == ["file", *TABLE_FLAGS]
     tune = [o for p in cli.commands["tune"].params for o in p.opts]
-    assert tune == [f for f in FLAGS if f not in ("--dry-run", "--resume", "--resume-anyway", "--overwrite")]
+    assert tune == [
+        f for f in FLAGS if f not in ("--dry-run", "--resume", "--resume-anyway", "--preview", "--overwrite")
+    ]
     assert [o for p in cli.commands["plugins"].params for o in p.opts] == ["--kind", "--match", "--check", "--json"]
 
 

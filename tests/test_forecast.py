@@ -41,6 +41,20 @@ def test_a_forecast_adds_up(probe):
     assert forecast.peak > 10**8
 
 
+def test_a_curve_and_what_is_kept_for_it_cost_once(make_job):
+    """Whatever the number of sets: they are the first one's."""
+    options = {"run.outer_loops": 2, "run.inner_loops": 2, "run.sets": 3, "score.nets": 1, "run.snapshots": 4}
+    with_curve = Probe(make_job({**options, "score.curve": 1}), load=0.0)
+    one = with_curve._scoring["curve"]
+    assert one > 0
+    cost = with_curve.forecast()
+    assert cost.seconds["curve"] == one
+    assert cost.seconds["score"] == 3 * with_curve._scoring["score"]
+    without = Probe(make_job({**options, "run.snapshots": 0, "score.curve": 1}), load=0.0).forecast()
+    assert "curve" not in without.seconds
+    assert cost.disk - without.disk == 4 * 3 * 8 * 8  # three classes' images, of whose two channels one is shown
+
+
 def test_many_outer_loops_are_sampled(probe):
     """A quarter of them warms up, as near as the sample tells."""
     exact = 250 * (10.0 + 2.0) + 750 * 3.0 + 1000 * (0.5 + 2 * 2.0)

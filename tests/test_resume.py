@@ -268,12 +268,12 @@ def unfinished(tmp_path):
 )
 @pytest.mark.parametrize("anyway", [False, True])
 def test_another_configuration_is_refused(unfinished, changes, message, anyway):
-    before = {p.name: p.read_bytes() for p in unfinished.iterdir()}
+    before = {p.name: p.read_bytes() for p in unfinished.rglob("*.*")}
     with pytest.raises(DccError, match="the run was begun otherwise") as error:
         executed(unfinished, {**RUNS["collective"], **changes}, anyway=anyway)
     assert message in str(error.value)
     assert str(error.value).splitlines()[-1] == "  name another --out; --overwrite begins anew"
-    assert {p.name: p.read_bytes() for p in unfinished.iterdir()} == before
+    assert {p.name: p.read_bytes() for p in unfinished.rglob("*.*")} == before
 
 
 @pytest.mark.parametrize(

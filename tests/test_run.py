@@ -52,6 +52,7 @@ def test_what_a_run_leaves(folder):
         "run.log",
         "set-1.safetensors",
         "set.safetensors",
+        "snapshots",
     ]
     log = (out / "run.log").read_text()
     assert "dsa leaves out flip" in log
@@ -199,7 +200,7 @@ def test_overwrite_replaces_a_runs_files_and_nothing_else(tmp_path):
     assert result.exit_code == 0, result.stderr
     assert all((tmp_path / name).read_text() == "old" for name in MINE)
     assert {p.name for p in tmp_path.iterdir()} - set(MINE) == {
-        *("config.toml", "grid.png", "metrics.jsonl", "report.json", "run.log", "set.safetensors")
+        *("config.toml", "grid.png", "metrics.jsonl", "report.json", "run.log", "set.safetensors", "snapshots")
     }
 
 

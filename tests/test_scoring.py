@@ -14,7 +14,7 @@ from dcc_core.criterion import cross_entropy
 from dcc_core.evaluate import Scorer, accuracy
 from dcc_core.protocols import PROTOCOLS
 from dcc_core.registry import Origin
-from dcc_core.report import summary
+from dcc_core.summary import summary
 from dcc_core.training import train_epoch
 from dcc_plugins.augmentation import DSA
 from dcc_plugins.idc import IDC
