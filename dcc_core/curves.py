@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import re
 import statistics
@@ -42,11 +41,6 @@ STYLE: Any = {
     "grid.linewidth": 0.5,
     "figure.facecolor": "none",
 }
-
-
-def drawable() -> bool:
-    """Whether matplotlib is installed."""
-    return importlib.util.find_spec("matplotlib") is not None
 
 
 def loss_curve(runs: Sequence[RunRecord]) -> str:

@@ -238,8 +238,10 @@ def _together() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        reason = (str(error).splitlines() or ["?"])[0].partition(". ")[0]
         raise LostError(
-            f"another process has ended, or cannot be reached: {(str(error).splitlines() or ['?'])[0]}"
+            f"another process has ended, cannot be reached, or does otherwise: {reason}\n"
+            "  a loss that calls step.all_sum does so equally often in every process, with the same shapes"
         ) from error
 
 

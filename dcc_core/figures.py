@@ -36,10 +36,15 @@ STYLE: Any = {
 }
 
 
-def check_matplotlib() -> None:
-    """Raise DccError where there is nothing to draw with."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise DccError("studies draw figures, which needs the package matplotlib: pip install 'dcc[plots]'")
+def drawable() -> bool:
+    """Whether there is something to draw with."""
+    return importlib.util.find_spec("matplotlib") is not None
+
+
+def check_drawable(otherwise: str = "") -> None:
+    """Raise DccError where there is nothing to draw with. otherwise: how to do without, `, or ...`."""
+    if not drawable():
+        raise DccError(f"figures need the package matplotlib: pip install 'dcc[plots]'{otherwise}")
 
 
 @contextlib.contextmanager

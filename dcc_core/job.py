@@ -176,6 +176,8 @@ class Job:
             decoded(synthetic.batch(*ends), len(synthetic.owners_of(ends)), self.data, self.dtype)
         with faults_of(run.titled("loss")), self.group.leader_first():
             state = self.config.loss.setup(run, synthetic)
+            if not isinstance(state, State):
+                raise ContractError(f"setup gives a State, if only State(); it gave {type(state).__name__}")
         return Start(run, synthetic, state)
 
     def initial(self, run: RunContext) -> Synthetic:

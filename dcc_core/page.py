@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dcc_core import curves
+from dcc_core.figures import drawable
 from dcc_core.quantities import duration, size
 from dcc_core.record import RunRecord
 from dcc_core.report import NONE, SPREADS, percent
@@ -161,7 +162,7 @@ def _image_notes(runs: Sequence[RunRecord], names: Sequence[str], drawn: Sequenc
 
 
 def _curves(runs: Sequence[RunRecord], names: Sequence[str]) -> Iterator[Curve]:
-    if not curves.drawable():
+    if not drawable():
         return
     if svg := curves.loss_curve(runs):
         yield Curve("Loss", " ".join(_loss_words(runs, names)), Markup(svg))
@@ -175,7 +176,7 @@ def _curves(runs: Sequence[RunRecord], names: Sequence[str]) -> Iterator[Curve]:
 
 
 def _curve_notes(runs: Sequence[RunRecord]) -> Iterator[str]:
-    if not curves.drawable():
+    if not drawable():
         yield "Curves are drawn by matplotlib: pip install 'dcc[plots]'"
     elif any(run.steps for run in runs) and not any(run.curve for run in runs):
         yield "A run with -o score.curve=3 has a curve of its accuracy too, by three networks at every moment."

@@ -19,7 +19,7 @@ from dcc_core.builder import Builder
 from dcc_core.changes import FREE
 from dcc_core.display import Display
 from dcc_core.errors import DccError, faults_of
-from dcc_core.figures import check_matplotlib, rendered, styled
+from dcc_core.figures import check_drawable, rendered, styled
 from dcc_core.folder import RunFolder
 from dcc_core.options import plain
 from dcc_core.registry import Registry
@@ -44,7 +44,7 @@ class Chosen:
 
 def chosen(registry: Registry, name: str, given: Settings) -> Chosen:
     """The study of a name. Raises OptionError with all that is wrong about its options, or about those of its runs."""
-    check_matplotlib()
+    check_drawable()
     own, runs = Settings(), Settings()
     own.add({"study": name}, "argument", Rank.FLAG)
     for key, setting in given.values.items():

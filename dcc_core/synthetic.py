@@ -87,7 +87,7 @@ class Synthetic:
         Its current value is `learned[name]`. Raises DccError for a name already taken.
         """
         if name in self.learned or name in self.stored:
-            raise DccError(f"'{name}' is learned already")
+            raise DccError(f"'{name}' is learned already; `learn` is called in a loss's setup, once for every name")
         like = self.stored[self._learnable[0]]
         tensor = torch.as_tensor(value, dtype=like.dtype, device=like.device).detach().clone()
         self.learned[name] = tensor.requires_grad_()

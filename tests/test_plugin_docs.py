@@ -96,8 +96,11 @@ def test_the_examples_keep_the_rules(package):
     environment = {"PYTHONPATH": ":".join([str(package), *sys.path]), "OMP_NUM_THREADS": "1", "PATH": ""}
     done = subprocess.run(command, cwd=package, capture_output=True, text=True, timeout=300, env=environment)
     assert done.returncode == 0, done.stdout[-3000:]
-    tests = sum(name.startswith("test_") for kit in KITS for name in dir(kit))
-    tests += len(re.findall("^def test_", (package / "test_dcc_example.py").read_text(), re.M))
+    text = (package / "test_dcc_example.py").read_text()
+    kits = [getattr(testing, name) for name in re.findall(r"^class Test\w+\((\w+)\)", text, re.M)]
+    assert set(kits) == set(KITS)
+    tests = sum(name.startswith("test_") for kit in kits for name in dir(kit))
+    tests += len(re.findall("^def test_", text, re.M))
     (passed, skipped) = re.search(r"(\d+) passed, (\d+) skipped", done.stdout).groups()
     assert (int(passed) + int(skipped), skipped) == (tests, "1")
 

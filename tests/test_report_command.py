@@ -171,7 +171,7 @@ def test_hostile_names_are_escaped_wherever_they_stand(run, tmp_path):
 
 
 def test_without_matplotlib_the_page_says_what_is_missing(run, monkeypatch):
-    monkeypatch.setattr("dcc_core.curves.drawable", lambda: False)
+    monkeypatch.setattr("dcc_core.page.drawable", lambda: False)
     text = text_of(run)
     assert "pip install &#39;dcc[plots]&#39;" in text
     assert "<svg" not in text

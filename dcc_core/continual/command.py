@@ -69,10 +69,10 @@ def continual(
     builder.stop_on_problems()
     stages, memories = stage_specs(options.stages, registry), memory_specs(options.memory, registry)
 
-    from dcc_core.continual.plot import check_drawable
+    from dcc_core.figures import check_drawable
 
     if options.plot:
-        check_drawable()
+        check_drawable(", or go without by -o continual.plot=false")
 
     from dcc_core.continual.comparison import Comparison
     from dcc_core.continual.plan import Plan

@@ -72,7 +72,7 @@ class Maker:
         with self.display.track(what, outer * inner) as progress:
 
             def watch(report: StepReport) -> None:
-                run.metric(vars(report))
+                run.metric(report.row())
                 progress(report.outer * inner + report.inner + 1, f"loss {report.loss:.4g}")
 
             with self.interrupts.held():

@@ -60,10 +60,11 @@ class Results:
         """Everything by file name."""
         files = {JSON: (json.dumps(self.as_dict(), indent=1) + "\n").encode(), CSV: self.csv().encode()}
         if plot:
-            from dcc_core.continual.plot import picture
+            from dcc_core.continual.plot import pictures
 
             curves = {memory: one["average_accuracy"] for memory, one in self.as_dict()["memories"].items()}
-            files |= {name: picture(list(self._stages), curves, name.rpartition(".")[2]) for name in PICTURES}
+            drawn = pictures(list(self._stages), curves)
+            files |= {name: drawn[name.rpartition(".")[2]] for name in PICTURES}
         return files
 
     def csv(self) -> str:
