@@ -12,7 +12,7 @@ import torch
 from click.testing import CliRunner
 from torch.nn import functional as F
 
-import dcc_core.continual.plot
+import dcc_core.figures
 from dcc_core import Batch, Component, DccError, Registry, hookimpl, load_set
 from dcc_core.cli import cli
 from dcc_core.continual.heads import HeadOf, Heads
@@ -562,7 +562,7 @@ def test_the_plot_is_a_picture_or_says_what_is_missing(undisturbed, tmp_path, mo
     assert b"<svg" in svg
     invoke(*words, *MEMORIES, "--out", copy)
     assert (copy / "continual.svg").read_bytes() == svg
-    monkeypatch.setattr(dcc_core.continual.plot.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(dcc_core.figures.importlib.util, "find_spec", lambda name: None)
     result = invoke(*words, *MEMORIES, "--out", tmp_path / "new")
     assert result.exit_code == 2 and "pip install 'dcc[plots]'" in result.stderr
     assert not (tmp_path / "new").exists()
