@@ -8,6 +8,7 @@ from scipy.stats import norm
 
 import dcc_plugins.manifest
 from dcc_core import Bench, Registry
+from dcc_core.coreset import coreset
 from dcc_core.criterion import hinge
 from dcc_core.display import Display
 from dcc_core.figures import styled
@@ -72,6 +73,15 @@ def test_the_images_are_those_of_the_closed_forms(found):
 def test_the_page_has_the_measured_numbers(found):
     smallest = min(row["R"] for row in rows(found, "collective").values())
     assert f"the smallest R is {smallest:.4f}" in found.page
+
+
+def test_every_sample_has_a_seed_of_its_own_wherever_they_begin(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr("dcc_core.python.coreset", lambda job, *a: seen.append(job.config.run.seed) or coreset(job, *a))
+    bench = Bench(REGISTRY, {"run.seed": 5}, tmp_path, tmp_path, Display(quiet=True))
+    with styled():
+        Contrast(ratios=(1,), shown=1, steps=1, count=40, seeds=2).conduct(bench)
+    assert set(seen) == {5, 6}
 
 
 def test_m_is_the_mean_inside_the_margin():

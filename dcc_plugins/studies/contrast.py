@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING, Annotated, Any, final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, final
 
 import torch
 from annotated_types import Ge, Gt
@@ -69,6 +69,25 @@ class Contrast(Study):
     package are run on samples, and set beside the closed forms of eqs. 6 to 9.
     """
 
+    fixed: ClassVar[tuple[str, ...]] = (
+        "arch",
+        "data",
+        "data.alpha",
+        "data.beta",
+        "data.count",
+        "data.split_seed",
+        "loss",
+        "loss.of",
+        "loss.weight",
+        "loss.distance",
+        "loss.reduction",
+        "run.criterion",
+        "run.inner_loops",
+        "run.ipc",
+        "run.network_steps",
+        "run.outer_loops",
+    )
+
     alpha: Annotated[float, "strength of what tells the classes apart, α", Gt(0)] = 1.0
     ratios: Annotated[tuple[float, ...], "strengths of what is common, β/α"] = (0, 0.25, 0.5, 1, 2, 3, 4, 6, 8, 10)
     shown: Annotated[float, "β/α of the figure of the images", Ge(0)] = 2.0
@@ -102,21 +121,23 @@ class Contrast(Study):
         """The learned images (2, 2) in normalised space, which is that of x."""
         loss, penalised = VARIANTS[variant]
         data = {"data.alpha": self.alpha, "data.beta": relative * self.alpha}
-        options = {**data, "data.count": self.count, "data.split_seed": seed, "arch": "along", "run.seed": seed}
-        index = self._within_margin(bench, options)
+        options = {**data, "data.count": self.count, "data.split_seed": seed, "arch": "along"}
+        index = self._within_margin(bench, options, seed)
         own = "loss.of" if penalised else "loss"
         options |= {own: loss, f"{own}.distance": "mse"} | ({"loss.weight": self.weight} if penalised else {})
         options |= {f"{own}.reduction": "sum"} if loss != "class-wise" else {}
         options |= {"run.image_rate": 0.2, "run.real_batch": self.count, "run.inner_loops": self.steps}
         options |= {"run.outer_loops": 1, "run.network_steps": 0, "run.criterion": "hinge"}
         choices = {"loss": "penalised"} if penalised else {}
-        return _images(bench.condense(data="gaussians", ipc=1, options=options, set_index=index, **choices))
+        own_set = {"seed": seed, "set_index": index}
+        return _images(bench.condense(data="gaussians", ipc=1, options=options, **own_set, **choices))
 
-    def _within_margin(self, bench: Bench, options: Mapping[str, Any]) -> int:
+    def _within_margin(self, bench: Bench, options: Mapping[str, Any], seed: int) -> int:
         """The first set whose initial images both miss the margin: beyond it the hinge has no gradient."""
         index = 0
         while True:
-            start = _images(bench.select(method="random", data="gaussians", ipc=1, options=options, set_index=index))
+            how = {"options": options, "seed": seed, "set_index": index}
+            start = _images(bench.select(method="random", data="gaussians", ipc=1, **how))
             if bool((start[:, 0] * torch.tensor([-1.0, 1.0]) < 1).all()):
                 return index
             index += 1
