@@ -31,7 +31,7 @@ def test_the_losses_are_those_of_points_on_the_sphere():
     assert uniformity(torch.ones(4, 3)) == pytest.approx(0)
 
 
-def test_networks_are_trained_once(bench, monkeypatch):
+def test_networks_are_trained_once(bench, monkeypatch, tmp_path):
     trained = []
     train = module.train_on_real
     monkeypatch.setattr(module, "train_on_real", lambda *a, **m: trained.append(1) or train(*a, **m))
@@ -44,7 +44,10 @@ def test_networks_are_trained_once(bench, monkeypatch):
         first, again = (Alignment(**given).conduct(bench) for _ in range(2))
         assert (len(trained), again.tables) == (2, first.tables)
         Alignment(**{**given, "epochs": 2}).conduct(bench)
-    assert len(trained) == 4
+        assert len(trained) == 4
+        hinge = Bench(REGISTRY, {"run.criterion": "hinge"}, tmp_path, tmp_path / "cache", Display(quiet=True))
+        Alignment(**given).conduct(hinge)
+    assert len(trained) == 6, "networks of another criterion are others"
     assert first.numbers["collective − class-wise: alignment"] == 0
     assert "below 0 under 0 of 2 networks" in first.page
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Annotated, Any, final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, final
 
 import torch
 from annotated_types import Ge
@@ -60,6 +60,8 @@ class Alignment(Study):
 
     Without set files, some are made: class-wise, collective, and random real images as the control.
     """
+
+    fixed: ClassVar[tuple[str, ...]] = ("data", "data.per_class", "loss", "run.ipc", "run.outer_loops")
 
     data: Annotated[str, "data source, of the networks' training and of the sets"] = "cifar10"
     sets: Annotated[tuple[Path, ...], "set files, at least two images per class; without any, sets are made"] = ()
@@ -128,6 +130,7 @@ class Alignment(Study):
 
         key = {"data": run.data.digest(), "network": repr(network), "arch": arch, "number": number}
         key |= {"epochs": self.epochs, "seed": random.seed, "torch": torch.__version__}
+        key |= {"criterion": run.criterion.__name__, "dtype": str(run.dtype)}
         network.load_state_dict(bench.kept("network", key, trained))
         for _ in range(left):
             done(f"{arch} {number}, kept")
