@@ -60,6 +60,8 @@ class Study(ABC):
     """
 
     kind: ClassVar[str] = "study"
+    fixed: ClassVar[tuple[str, ...]] = ()
+    """Options of runs, by dotted key, that the study decides itself and its page speaks of: the user's are refused."""
 
     @abstractmethod
     def conduct(self, bench: Bench) -> Findings:
@@ -74,16 +76,26 @@ class Bench:
 
     registry: of components. given: options of runs that the user gave; they outrank a study's `options`, and its
     choices (`data=`, `loss=`, `ipc=`, ...), which are what it compares, outrank them. out: the folder of the results.
-    cache: where what takes long is kept from one study to the next.
+    cache: where what takes long is kept from one study to the next. overwrite: whether cells are run again.
     """
 
-    def __init__(self, registry: Registry, given: Mapping[str, Any], out: Path, cache: Path, display: Display) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        given: Mapping[str, Any],
+        out: Path,
+        cache: Path,
+        display: Display,
+        *,
+        overwrite: bool = False,
+    ) -> None:
         self.registry = registry
         self.out = out
         self._condensed: list[dict[str, Any]] = []
         self._given = given
         self._cache = cache
         self._display = display
+        self._overwrite = overwrite
 
     @property
     def common(self) -> dict[str, Any]:
@@ -135,7 +147,8 @@ class Bench:
 
         spec, settings = table_named(self.registry, name), Settings()
         settings.add(self._under(options), "study", Rank.OPTION)
-        tabling = Tabling(spec, scale, spec.cells(scale, cells), settings, self.registry, self.out / CELLS)
+        chosen, again = spec.cells(scale, cells), {"overwrite": self._overwrite}
+        tabling = Tabling(spec, scale, chosen, settings, self.registry, self.out / CELLS, **again)
         return list(tabling.run(self._display).rows())
 
     @contextlib.contextmanager

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +54,12 @@ def chosen(registry: Registry, name: str, given: Settings) -> Chosen:
     names = Builder(registry, runs)
     names.check_names()
     builder.problems += names.problems
+    if study:
+        builder.problems += [
+            f"{key}: the study '{name}' sets it itself; `dcc show study {name}` lists what can be changed"
+            for key in runs.values
+            if key in study.fixed
+        ]
     builder.stop_on_problems()
     options = {key: plain(s.value) for key, s in builder.entries.items() if key != "study"}
     given_runs = {key: s.value for key, s in runs.values.items()}
@@ -71,10 +76,10 @@ def conducted(
     """
     interrupted = not overwrite and out.is_dir() and [p.name for p in out.iterdir()] == [CELLS]
     folder = RunFolder(out, overwrite=overwrite or interrupted)
-    if overwrite:
-        shutil.rmtree(out / CELLS, ignore_errors=True)
     clock = Stopwatch()
-    bench = Bench(registry, what.runs, out, Path(platformdirs.user_cache_dir("dcc")) / "studies", display)
+    bench = Bench(
+        registry, what.runs, out, Path(platformdirs.user_cache_dir("dcc")) / "studies", display, overwrite=overwrite
+    )
     with display.logging(), styled(), clock("study"), faults_of(what.title):
         findings = what.study.conduct(bench)
         files = _files(findings)

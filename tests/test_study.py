@@ -78,6 +78,10 @@ def test_results_are_replaced_only_when_asked_for(studied):
         ("contrast -o study.weight=3", "weight is 3.0; from 0.202 on the penalty leaves nothing"),
         ("contrast -o arhc.width=3", "arhc.width: unknown section 'arhc'. Did you mean 'arch'?"),
         ("contrast -o run.inner_lops=3", "run.inner_lops: unknown option. Did you mean 'inner_loops'?"),
+        ("contrast -o data.beta=3", "data.beta: the study 'contrast' sets it itself"),
+        ("warm-up -o loss.warmup=none", "loss.warmup: the study 'warm-up' sets it itself"),
+        ("ntk-velocity -o run.outer_loops=2", "run.outer_loops: the study 'ntk-velocity' sets it itself"),
+        ("shared-features -o data.count=10", "data.count: the study 'shared-features' sets it itself"),
     ],
 )
 def test_what_is_wrong_is_one_message(words, message, tmp_path):

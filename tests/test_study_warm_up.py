@@ -53,6 +53,22 @@ def test_it_compares_three_designs_and_goes_on_where_it_was_interrupted(study, t
         study()
 
 
+def test_what_is_wrong_leaves_earlier_cells(study, tmp_path):
+    study()
+    before = {p: p.read_bytes() for p in (tmp_path / "out" / "cells").rglob("*") if p.is_file()}
+    with pytest.raises(DccError, match="ipc7"):
+        study(overwrite=True, study__ipcs="7")
+    assert {p: p.read_bytes() for p in (tmp_path / "out" / "cells").rglob("*") if p.is_file()} == before
+
+
+def test_replaced_cells_are_run_anew(study, monkeypatch):
+    study()
+    ran, execute = [], dcc_core.cell.execute
+    monkeypatch.setattr(dcc_core.cell, "execute", lambda c, *a, **m: ran.append(c.loss.warmup) or execute(c, *a, **m))
+    study(overwrite=True, arch__width=3)
+    assert ran == ["none", "simple", "bi-level"]
+
+
 def test_a_cell_that_fails_is_named(study):
     with pytest.raises(DccError, match=r"dcc/ipc1/none: data.classes.*'no such class'"):
         study(data__classes="no such class")

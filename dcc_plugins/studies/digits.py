@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, final
 
 import torch
 from annotated_types import Ge
@@ -46,6 +46,8 @@ class Digits38(Study):
     Where does the energy of the images' difference to their class's mean lie? Class-wise matching is the control, real
     images are the second one.
     """
+
+    fixed: ClassVar[tuple[str, ...]] = ("data", "data.classes", "data.mirrored", "loss", "run.ipc", "run.outer_loops")
 
     classes: Annotated[tuple[str, str], "two classes of MNIST; the first one is mirrored"] = ("3", "8")
     ipc: Annotated[int, "images per class", Ge(1)] = 10

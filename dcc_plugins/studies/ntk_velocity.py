@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING, Annotated, Any, final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, final
 
 from annotated_types import Ge
 
@@ -28,6 +28,8 @@ class NtkVelocity(Study):
     The collective loss is without warm-up: what the warm-up is to steady is seen here. `--log ntk-velocity` follows
     the same number in any run.
     """
+
+    fixed: ClassVar[tuple[str, ...]] = ("data", "loss", "run.inner_loops", "run.ipc", "run.outer_loops")
 
     data: Annotated[str, "data source"] = "cifar10"
     ipc: Annotated[int, "images per class", Ge(1)] = 10

@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING, Annotated, Any, final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, final
 
 from annotated_types import Ge
 
@@ -59,6 +59,18 @@ class SharedFeatures(Study):
     Accuracies of networks trained on random real images, and on sets condensed class-wise and collectively. Each seed
     has patterns, initial images and networks of its own, the same for all methods.
     """
+
+    fixed: ClassVar[tuple[str, ...]] = (
+        "data",
+        "data.count",
+        "data.share",
+        "data.split_seed",
+        "loss",
+        "run.ipc",
+        "run.outer_loops",
+        "score.nets",
+        "score.protocol",
+    )
 
     dial: Annotated[tuple[float, ...], "shares in common, 0 to 1"] = (0.0, 0.4, 0.8, 0.9)
     seeds: Annotated[int, "families, each of patterns of its own", Ge(2)] = 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, final
 
 from dcc_core import Bench, DccError, Findings, Study
 from dcc_plugins.studies.plots import MARKERS
@@ -32,6 +32,8 @@ class WarmUp(Study):
 
     The cells are those of the table `warm-ups`; what is done is not done again where a study is interrupted.
     """
+
+    fixed: ClassVar[tuple[str, ...]] = ("aug", "data", "loss", "loss.warmup", "run.ipc")
 
     data: Annotated[str, "data source"] = "digits"
     scale: Annotated[Literal["tiny", "small", "paper"], "size of the runs, of the table `warm-ups`"] = "small"
