@@ -248,8 +248,7 @@ class _Run:
         """What the run will take, in words.
 
         A probe takes the run's own first steps: what it finds wrong ends the run before the work. Numbers that are
-        not finite may be mended by the guard, and of what nobody foresaw the run itself may tell more; with several
-        processes it ends the run, as others may be waiting for what this one no longer does.
+        not finite may be mended by the guard; of what nobody foresaw the run may tell more, unless others wait for it.
         """
         try:
             return f"it will take {planned(self.job, self.clock.so_far()['load']).words()}"
