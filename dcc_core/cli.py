@@ -214,7 +214,7 @@ def tune(
 @click.command(name="new-plugin")
 @click.argument("name")
 @click.option(
-    "--kind", required=True, help="loss, augmentation, architecture, data, parametrisation, selection, format, or study"
+    "--kind", required=True, help="any of those that `dcc plugins` lists: loss, augmentation, ..., study, recipe, table"
 )
 @click.option(
     "--in", "place", type=click.Path(path_type=Path), default=Path(), help="folder to write into  [default: .]"

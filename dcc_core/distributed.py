@@ -217,14 +217,15 @@ def _this_start(store: Store, rank: int, size: int) -> str:
 def _known(error: DccError, store: Store, group: Processes) -> DccError:
     """What a process says that ends by an error: nothing, where another one says it."""
     message = str(error)
+    lost = isinstance(error, LostError) or isinstance(error.__cause__, LostError)  # a run adds what there is of it
     with contextlib.suppress(RuntimeError):
-        if not isinstance(error, LostError):
+        if not lost:
             store.set(f"{FAILED}{group.rank}", message)
-        end = time.monotonic() + (0 if group.first and not isinstance(error, LostError) else PATIENCE)
+        end = time.monotonic() + (0 if group.first and not lost else PATIENCE)
         others = [rank for rank in range(group.size) if rank != group.rank]
         while time.monotonic() < end:
             said = [rank for rank in others if store.check([f"{FAILED}{rank}"])]
-            if said and isinstance(error, LostError):
+            if said and lost:
                 return SilentError(message)
             if 0 in said and store.get(f"{FAILED}0").decode() == message:
                 return SilentError(message)

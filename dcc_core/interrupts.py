@@ -48,10 +48,15 @@ class Interrupts:
             self._held = False
         self.check()
 
-    def share(self) -> None:
-        """Let a signal that any process has be pending on all, so that they end after the same step. Collective."""
-        if self._group.size > 1:
-            self.pending = self._group.most(self.pending)
+    def shared(self) -> int:
+        """The signal that is pending on any process, 0 where there is none: all end after the same step. Collective.
+
+        One that arrives meanwhile stays pending, for the next step's end.
+        """
+        number = self._group.most(self.pending)
+        if number:
+            self.pending = number
+        return number
 
     def check(self) -> None:
         """Raise Stopped where a signal is pending."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from dcc_core.checkpoint import Checkpoint, KeptScore
+from dcc_core.errors import Stopped
 from dcc_core.evaluate import Score
 from dcc_core.folder import CHECKPOINT, Folder
 from dcc_core.group import Group
@@ -41,12 +42,13 @@ class Keeping:
 
     def step(self, capture: Callable[[], Moment], *, now: bool = False) -> None:
         """Between two steps; now: whatever the time. Raises Stopped where a signal asked for the end."""
-        self._interrupts.share()
-        due = now or self._interrupts.pending > 0 or time.monotonic() - self._written >= self._every
+        ending = self._interrupts.shared()
+        due = now or ending > 0 or time.monotonic() - self._written >= self._every
         if self._group.anywhere(due):  # what a loss keeps is gathered from all processes
             self._write(moment=capture())
             self.now = replace(self.now, moment=Moment())  # its tensors are on the disk; the next step has new ones
-        self._interrupts.check()
+        if ending:  # not one of since then, of which the others do not know
+            raise Stopped(ending)
 
     def made(self) -> None:
         """A set more has its file."""

@@ -40,7 +40,7 @@ class Moment:
         """
         now = {f"{NOW}{name}": t for name, t in snapshot(guard.synthetic, guard.state).items()}
         good = {f"{GOOD}{name}": t for name, t in guard.good.items()}
-        own = {name: t for name, t in (now | good).items() if name.partition(".")[2].startswith(LOSS)}
+        own = {name: t.cpu() for name, t in (now | good).items() if name.partition(".")[2].startswith(LOSS)}
         elsewhere = {name: t for of_one in group.gathered(own) for name, t in of_one.items()}
         tensors = elsewhere | now | good | {f"{NETWORK}{name}": t for name, t in network.items()}
         own = {"good": guard.outer, "retries": guard.retries, "notes": guard.notes}

@@ -18,10 +18,18 @@ USES = {
     "data": "dcc-run --data {}",
     "parametrisation": "dcc-run --param {}",
     "selection": "dcc select --method {}",
+    "observer": "dcc-run --log {}",
     "format": "dcc convert set.safetensors out --to {}",
     "study": "dcc study {}",
+    "recipe": "dcc-run --recipe {}",
+    "table": "dcc table {}",
 }
-"""Kinds there are templates for, and how a component of each is used."""
+"""How a component of each kind is used."""
+
+
+AS_MODULE = 'py-modules = ["$module", "${module}_manifest"]'
+AS_PACKAGE = 'packages = ["$module"]\npy-modules = ["${module}_manifest"]\npackage-data = { $module = ["*.toml"] }'
+"""What setuptools is told of a component that is a class, and of one that is a file."""
 
 
 def new_plugin(name: str, kind: Kind, place: Path, registry: Registry) -> Path:
@@ -29,25 +37,26 @@ def new_plugin(name: str, kind: Kind, place: Path, registry: Registry) -> Path:
 
     Raises DccError for a name that is none, or is taken, and where something is there already.
     """
-    if kind.name not in USES:
-        raise DccError(f"--kind '{kind.name}': there is no template; one of: {', '.join(USES)}")
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         raise DccError(
             f"'{name}' cannot be a component's name; use small letters, digits and hyphens, e.g. my-{kind.name}"
         )
     taken = [row for row in registry.components(kind.name) if row.component.name == name]
     if taken:
-        raise DccError(f"there is a {kind.name} '{name}' already, of {taken[0].origin}; take another name")
+        raise DccError(f"{kind.name} '{name}' is there already, of {taken[0].origin}; take another name")
     folder = place / f"dcc-{name}"
     if folder.exists():
         raise DccError(f"'{folder}' exists already; remove it, or take another name")
     module = f"dcc_{name.replace('-', '_')}"
+    cls = "".join(part.capitalize() for part in name.split("-"))
     words = {
         "name": name,
         "kind": kind.name,
         "project": f"dcc-{name}",
         "module": module,
-        "cls": "".join(part.capitalize() for part in name.split("-")),
+        "cls": cls,
+        "target": f"{module}:{name}.toml" if kind.files else f"{module}:{cls}",
+        "modules": AS_PACKAGE if kind.files else AS_MODULE,
         "hook": kind.hook,
         "dcc": "dcc[plots]" if kind.name == "study" else "dcc",
         "use": USES[kind.name].format(name),
@@ -56,10 +65,12 @@ def new_plugin(name: str, kind: Kind, place: Path, registry: Registry) -> Path:
         if kind.name == "data"
         else "",
     }
+    words["modules"] = Template(words["modules"]).substitute(words)
+    own = {f"{module}/__init__.py": "package.py", f"{module}/{name}.toml": f"{kind.name}.toml"}
     files = {
         "pyproject.toml": "pyproject.toml",
         "README.md": "README.md",
-        f"{module}.py": f"{kind.name}.py",
+        **(own if kind.files else {f"{module}.py": f"{kind.name}.py"}),
         f"{module}_manifest.py": "manifest.py",
         f"tests/test_{module}.py": "test.py",
         ".github/workflows/tests.yml": "tests.yml",

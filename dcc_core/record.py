@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from annotated_types import Ge, MinLen
-from pydantic import TypeAdapter, ValidationError
+from pydantic import FiniteFloat, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
 from dcc_core.checkpoint import Checkpoint, load_checkpoint
@@ -81,7 +81,7 @@ class Told:
     method: str
     config: dict[str, Entry]
     versions: dict[str, str]
-    seconds: dict[str, float]
+    seconds: dict[str, FiniteFloat]
     by_architecture: dict[str, dict[str, Summary | float]] = field(default_factory=dict)
     device: str = ""
     threads: int = 0

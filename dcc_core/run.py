@@ -248,13 +248,13 @@ class _Run:
         """What the run will take, in words.
 
         A probe takes the run's own first steps: what it finds wrong ends the run before the work. Numbers that are
-        not finite may be mended by the guard, and of what nobody foresaw the run itself may tell more.
+        not finite may be mended by the guard; of what nobody foresaw the run may tell more, unless others wait for it.
         """
         try:
             return f"it will take {planned(self.job, self.clock.so_far()['load']).words()}"
         except Exception as error:
-            foreseen = isinstance(error, DccError) and not isinstance(error, NotFiniteError)
-            if foreseen or self.config.run.budget is not None:
+            foreseen = isinstance(error, DccError) or self.group.size > 1
+            if (foreseen and not isinstance(error, NotFiniteError)) or self.config.run.budget is not None:
                 raise
             return f"what it will take cannot be foretold: {(str(error).splitlines() or ['?'])[0]}"
 

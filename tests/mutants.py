@@ -15,6 +15,7 @@ from dcc_core import (
     Format,
     ImageSet,
     MatchingLoss,
+    Observer,
     Parametrisation,
     Part,
     RealData,
@@ -22,6 +23,7 @@ from dcc_core import (
     State,
     Study,
     Total,
+    hookimpl,
     read_tensor,
     seeded,
 )
@@ -680,3 +682,43 @@ class Gambles(Shows):
     def conduct(self, bench):
         torch.rand(1)
         return super().conduct(bench)
+
+
+# Observers
+
+
+class Ears:
+    @hookimpl
+    def dcc_step_finished(self, report):
+        assert report.loss == report.loss
+
+
+@mutant
+class Hears(Observer):
+    def listen(self, run):
+        return Ears()
+
+
+@mutant
+class Deaf(Hears):
+    def listen(self, run):
+        return object()
+
+
+class Trips(Ears):
+    @hookimpl
+    def dcc_evaluated(self, report):
+        raise OSError("no room")
+
+
+@mutant
+class Stumbles(Hears):
+    def listen(self, run):
+        return Trips()
+
+
+@mutant
+class Rattles(Hears):
+    def listen(self, run):
+        torch.rand(1)
+        return super().listen(run)

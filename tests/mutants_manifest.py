@@ -38,6 +38,7 @@ SOURCES = ["Tiny", "Floats", "Nameless", "Bytes", "Shuffled", "Suggests", "Silen
 PARAMETRISATIONS = ["Plain", "Cropped", "Together", "Frozen", "Elsewhere", "Dice"]
 FORMATS = ["Keeps", "Rounds", "Relabels", "Counts", "Scribbles", "Trusts", "Vague", "Unpickles", "Shakes"]
 STUDIES = ["Shows", "Hides", "Ragged", "Endless", "Whims", "Gambles"]
+OBSERVERS = ["Hears", "Deaf", "Stumbles", "Rattles"]
 SELECTIONS = ["Picks", "Fewer", "Twice", "Others", "Moody", "Tosses"]
 
 
@@ -83,3 +84,18 @@ def dcc_formats():
 @hookimpl
 def dcc_studies():
     return rows(STUDIES)
+
+
+@hookimpl
+def dcc_observers():
+    return rows(OBSERVERS)
+
+
+@hookimpl
+def dcc_recipes():
+    return [Component(name=name, target=f"mutant_files:{name}.toml", summary="") for name in ("Sound", "Unsound")]
+
+
+@hookimpl
+def dcc_tables():
+    return [Component(name=name, target=f"mutant_files:{name}.toml", summary="") for name in ("Whole", "Holed")]

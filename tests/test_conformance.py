@@ -14,9 +14,12 @@ from dcc_core.testing import (
     DataConformance,
     FormatConformance,
     LossConformance,
+    ObserverConformance,
     ParametrisationConformance,
+    RecipeConformance,
     SelectionConformance,
     StudyConformance,
+    TableConformance,
 )
 
 ROOT = Path(__file__).parent.parent
@@ -132,6 +135,26 @@ class TestNtkVelocity(Here, StudyConformance):
         {"arch.width": 2, "run.network_steps": 0, "run.real_batch": 4},
         {"data": "digits", "ipc": 1, "outer_loops": 2, "inner_loops": 3, "seeds": 1},
     )
+
+
+class TestCsv(Here, ObserverConformance):
+    component = "csv"
+
+
+class TestPaper(Here, RecipeConformance):
+    component = "paper"
+
+
+class TestOfficial(Here, RecipeConformance):
+    component = "official"
+
+
+class TestOverview(Here, TableConformance):
+    component = "overview"
+
+
+class TestWarmUps(Here, TableConformance):
+    component = "warm-up"
 
 
 class TestInstalled(SelectionConformance):

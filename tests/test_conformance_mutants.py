@@ -109,6 +109,20 @@ MUTANTS = {
         "Whims": ("test_the_same_seed_gives_the_same_bytes", "the same bytes; those of numbers differ"),
         "Gambles": GLOBAL,
     },
+    testing.ObserverConformance: {
+        "Hears": None,
+        "Deaf": ("test_it_listens_by_hooks", "it listens by hooks; .*object has none"),
+        "Stumbles": ("test_its_hooks_raise_nothing", "raise nothing; .*failed in dcc_evaluated .*OSError: no room"),
+        "Rattles": GLOBAL,
+    },
+    testing.RecipeConformance: {
+        "Sound": None,
+        "Unsound": ("test_its_options_are_options_of_a_run", "run.outer_lops: unknown; did you mean 'outer_loops'"),
+    },
+    testing.TableConformance: {
+        "Whole": None,
+        "Holed": ("test_every_cell_resolves", "every cell resolves; of colective at scale .*Did you mean 'collective'"),
+    },
     testing.SelectionConformance: {
         "Picks": None,
         "Fewer": ("test_it_picks_as_many_as_are_asked_for", r"it picks 3 images of every class; it gave \[2, 2, 2\]"),

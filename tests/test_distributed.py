@@ -17,14 +17,18 @@ from typing import final
 
 import pytest
 import torch
+from torch.distributed import HashStore
 
-from dcc_core import Component, DccError, MatchingLoss, Part, State, distributed, hookimpl
+from dcc_core import Component, DccError, MatchingLoss, Part, State, distributed, engine, hookimpl
 from dcc_core.checkpoint import load_checkpoint
+from dcc_core.display import Display
 from dcc_core.engine import Network, optimise
-from dcc_core.folder import CHECKPOINT
+from dcc_core.errors import SilentError
+from dcc_core.folder import CHECKPOINT, Elsewhere, RunFolder
 from dcc_core.group import ALONE
 from dcc_core.measure import on_all_images
 from dcc_core.rng import Randomness
+from dcc_core.run import execute
 from dcc_core.step import Step
 from dcc_core.testing import in_processes, job_of, learned
 from dcc_core.testing.base import TINY
@@ -262,6 +266,37 @@ def test_a_process_that_ends_is_noticed_by_the_others():
         return error.type.__name__
 
     assert in_processes(2, work) == ["LostError", "ended"]
+
+
+def test_an_error_that_nobody_foresaw_on_one_process_ends_all(tmp_path, monkeypatch):
+    """In the probe too, where one process alone would go on to the run."""
+    usual = engine._scalar
+
+    def scalar(term, count):
+        if distributed.distributed.get_rank() == 1:
+            raise ValueError("surprise")
+        return usual(term, count)
+
+    monkeypatch.setattr(engine, "_scalar", scalar)
+
+    def work(group):
+        job = job_of(TINY)
+        folder = RunFolder(tmp_path / "out") if group.first else Elsewhere(tmp_path / "out", unfinished=False)
+        with pytest.raises(DccError) as error:
+            execute(job.config, job.registry, folder, Display(quiet=True), group=group)
+        return str(error.value)
+
+    first, second = in_processes(2, work)
+    assert first.startswith("another process has ended")
+    assert "ValueError: surprise" in second
+
+
+def test_of_two_processes_the_one_that_fails_speaks():
+    """The other one adds to its error what there is of the run."""
+    store, lost = HashStore(), DccError("another process has ended\n  what was done so far is in 'out'")
+    lost.__cause__ = distributed.LostError("another process has ended")
+    store.set(f"{distributed.FAILED}1", "bad class")
+    assert isinstance(distributed._known(lost, store, distributed.Processes(0, 2)), SilentError)
 
 
 def test_an_address_that_does_not_answer_is_named(monkeypatch):

@@ -108,9 +108,12 @@ LINES = [
 ]
 COMMANDS = list(dict.fromkeys(line for line in LINES if line.startswith("dcc")))
 LOOKING = ("dcc inspect", "dcc report", "dcc watch")
-RESOLVED = ("dcc-run", "dcc select", "dcc table", "dcc sweep", "dcc convert", "dcc eval", "dcc tune")
+RESOLVED = (
+    *("dcc-run", "dcc select", "dcc table", "dcc sweep", "dcc study", "dcc continual"),
+    *("dcc convert", "dcc eval", "dcc tune"),
+)
 TRIED = (*RESOLVED, *LOOKING, "dcc plugins", "dcc show")
-OTHERS = {"pip install .", "pip install -e '.[test]'", "pytest"}
+OTHERS = {"pip install .", "pip install '.[plots]'", "pip install -e '.[test]'", "pytest"}
 """Commands whose every line in the README and in `docs/` is run below, or resolved where it needs data or hours."""
 
 

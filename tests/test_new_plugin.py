@@ -49,7 +49,16 @@ def test_all_that_is_written_works_together(packages, tmp_path):
     """One run of the five kinds that a run has, and a selection to begin from."""
     _, environment = packages
     own = "--loss my-loss --aug my-augmentation --arch my-architecture --data my-data --param my-parametrisation"
-    words = [*shlex.split(own), "--init", "my-selection", *shlex.split(SMALL), "--out", str(tmp_path / "out")]
+    words = [
+        *shlex.split(own),
+        "--init",
+        "my-selection",
+        "--log",
+        "my-observer",
+        *shlex.split(SMALL),
+        "--out",
+        str(tmp_path / "out"),
+    ]
     done = python(environment, "dcc_core", "run", *words)
     assert done.returncode == 0, done.stderr
     assert "my-loss+my-augmentation" in done.stdout
@@ -63,6 +72,14 @@ def test_all_that_is_written_works_together(packages, tmp_path):
         "param": "my-parametrisation",
     }
     assert config["selection"]["name"] == "my-selection"
+    lines = (tmp_path / "out" / "my-observer.txt").read_text().splitlines()
+    assert lines[0].startswith("set 0, step 0.0: loss") and lines[-1].startswith("set")
+
+
+def test_a_table_that_is_written_is_run(packages, tmp_path):
+    done = python(packages[1], "dcc_core", "table", "my-table", "--scale", "tiny", "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    assert "my-table" in done.stdout and "dsac" in done.stdout
 
 
 def test_what_is_written_passes_its_own_tests(packages, tmp_path):
@@ -71,16 +88,15 @@ def test_what_is_written_passes_its_own_tests(packages, tmp_path):
         environment, "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), *map(str, folders.values())
     )
     assert done.returncode == 0, done.stdout
-    assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 5 * len(folders)
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 4 * len(folders)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["collective", "--kind", "loss"], "Error: there is a loss 'collective' already, of builtin (dcc"),
+        (["collective", "--kind", "loss"], "Error: loss 'collective' is there already, of builtin (dcc"),
         (["My Loss", "--kind", "loss"], "Error: 'My Loss' cannot be a component's name; use small letters"),
         (["x", "--kind", "lss"], "Error: no kind of component named 'lss'. Did you mean 'loss'?"),
-        (["x", "--kind", "recipe"], "Error: --kind 'recipe': there is no template; one of: loss, augmentation"),
     ],
 )
 def test_bad_input_is_one_message_and_nothing_is_written(tmp_path, arguments, message):

@@ -71,6 +71,7 @@ def test_a_run_nearby_is_the_hint(run):
         "[]",
         '{"method": 1}',
         '{"method": "x", "config": {"a": 3}, "versions": {}, "seconds": {}}',
+        '{"method": "x", "config": {}, "versions": {}, "seconds": {"load": NaN}}',
     ],
 )
 def test_a_damaged_report_is_one_message(run, tmp_path, damage):

@@ -456,6 +456,23 @@ def test_a_signal_in_a_step_waits_for_its_end_and_a_second_does_not():
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
+def test_a_signal_that_comes_while_processes_agree_is_of_the_next_step():
+    class Meeting:
+        """A group of two, whose agreement the first signal interrupts."""
+
+        size, signals = 2, [signal.SIGTERM]
+
+        def most(self, number):
+            if self.signals:
+                os.kill(os.getpid(), self.signals.pop())
+            return number
+
+    interrupts = Interrupts(Meeting())
+    with interrupts.installed(), pytest.raises(Stopped), interrupts.held():
+        assert interrupts.shared() == 0
+        assert interrupts.shared() == signal.SIGTERM
+
+
 def test_a_strangers_log_is_no_unfinished_run(tmp_path):
     for name in ("run.log", "config.toml", "metrics.jsonl"):
         (tmp_path / name).write_text("mine")

@@ -48,6 +48,12 @@ def test_sections_of_the_readme_stand_there(site):
     assert "Several\nruns stand side by side" in site["runs"]
 
 
+def test_every_section_of_the_readme_has_a_page():
+    headings = re.findall(r"^## (.+)$", (ROOT / "README.md").read_text(), re.M)
+    pages = "".join(path.read_text() for path in (ROOT / "docs").glob("*.md"))
+    assert [h for h in headings if f"<!-- README: {h} -->" not in pages] == ["Development"]
+
+
 def test_the_api_has_every_public_name(site):
     shown = set(re.findall(r'id="dcc_core\.[\w.]*?(\w+)"', site["api"]))
     assert set(dcc_core.__all__) - shown == set()

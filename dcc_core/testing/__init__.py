@@ -18,8 +18,10 @@ from dcc_core.testing.architectures import ArchitectureConformance
 from dcc_core.testing.augmentations import AugmentationConformance
 from dcc_core.testing.base import Conformance, job_of
 from dcc_core.testing.data import DataConformance
+from dcc_core.testing.files import RecipeConformance, TableConformance
 from dcc_core.testing.formats import FormatConformance
 from dcc_core.testing.losses import LossConformance, Moment
+from dcc_core.testing.observers import ObserverConformance
 from dcc_core.testing.processes import in_processes, learned
 from dcc_core.testing.sets import ParametrisationConformance, SelectionConformance
 from dcc_core.testing.studies import StudyConformance
@@ -32,9 +34,12 @@ __all__ = [
     "FormatConformance",
     "LossConformance",
     "Moment",
+    "ObserverConformance",
     "ParametrisationConformance",
+    "RecipeConformance",
     "SelectionConformance",
     "StudyConformance",
+    "TableConformance",
     "in_processes",
     "job_of",
     "learned",

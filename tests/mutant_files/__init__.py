@@ -1,0 +1,1 @@
+"""Recipes and tables that break a rule, and of each kind one that breaks none."""
