@@ -117,7 +117,10 @@ MUTANTS = {
     },
     testing.RecipeConformance: {
         "Sound": None,
-        "Unsound": ("test_its_options_are_options_of_a_run", "run.outer_lops: unknown option. Did you mean 'outer_loops'"),
+        "Unsound": (
+            "test_its_options_are_options_of_a_run",
+            "run.outer_lops: unknown option. Did you mean 'outer_loops'",
+        ),
     },
     testing.TableConformance: {
         "Whole": None,
