@@ -238,7 +238,7 @@ def folder_of(
                 raise DccError("the processes were started anew, and do not know in which folder; give --out")
             if report := _report_of(named, config):
                 return Elsewhere(named, unfinished=False, report=report)
-            begun = (named / CHECKPOINT).exists()
+            begun = (named / CHECKPOINT).exists() and not (named / REPORT).exists()
         folders.append(RunFolder(named or default_folder(config, sections), overwrite=overwrite and not begun))
         return Elsewhere(folders[0].path, unfinished=folders[0].unfinished)
 

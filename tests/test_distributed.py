@@ -25,7 +25,7 @@ from dcc_core.display import Display
 from dcc_core.engine import Network, optimise
 from dcc_core.errors import SilentError
 from dcc_core.folder import CHECKPOINT, Elsewhere, RunFolder
-from dcc_core.group import ALONE
+from dcc_core.group import ALONE, Alone
 from dcc_core.measure import on_all_images
 from dcc_core.rng import Randomness
 from dcc_core.run import execute
@@ -308,6 +308,17 @@ def test_an_address_that_does_not_answer_is_named(monkeypatch):
     monkeypatch.setattr(distributed, "MEETING", timedelta(seconds=1))
     with pytest.raises(DccError, match=rf"cannot be reached at 127\.0\.0\.1:{port} within 1 s"), distributed.joined():
         pass
+
+
+def test_a_group_that_died_while_it_replaced_a_run_replaces_it_again(configure, tmp_path):
+    """Its first checkpoint is there before the report of the other run goes."""
+    group = Alone()
+    group.restarts = 1
+    for name in (CHECKPOINT, "report.json"):
+        (tmp_path / name).write_text("{}")
+    assert not folder_of(group, configure(), tmp_path, CONDENSING, overwrite=True).unfinished
+    (tmp_path / "report.json").unlink()
+    assert folder_of(group, configure(), tmp_path, CONDENSING, overwrite=True).unfinished
 
 
 # From the command line, by torchrun
