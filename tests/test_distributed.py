@@ -24,7 +24,7 @@ from dcc_core.checkpoint import load_checkpoint
 from dcc_core.display import Display
 from dcc_core.engine import Network, optimise
 from dcc_core.errors import SilentError
-from dcc_core.folder import CHECKPOINT, Elsewhere, RunFolder
+from dcc_core.folder import CHECKPOINT, CONDENSING, Elsewhere, RunFolder, folder_of
 from dcc_core.group import ALONE, Alone
 from dcc_core.measure import on_all_images
 from dcc_core.rng import Randomness
