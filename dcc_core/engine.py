@@ -166,7 +166,8 @@ def _moved(step: Step, found: _Found) -> float:
     numbers = torch.stack([found.parts, found.totals, finite.double(), found.drift])
     parts, totals, finite, drift = step.run.group.stacked(numbers).T.tolist()
     if not all(finite):
-        raise NotFiniteError(_what_is_not_finite(step, found.values))
+        said = step.run.group.gathered(_what_is_not_finite(step, found.values))
+        raise NotFiniteError("; ".join(dict.fromkeys(filter(None, said))) or "the sum over processes is not finite")
     _check_alike(totals, drift)
     return sum(parts) + totals[0]
 
@@ -186,11 +187,13 @@ def _check_alike(totals: list[float], drift: list[float]) -> None:
 
 
 def _what_is_not_finite(step: Step, values: list[Tensor]) -> str:
+    """In words; empty where this process sees nothing of it."""
     numbers = [v.item() for v in values]
     bad = [f"term {i} of the loss is {v}" for i, v in enumerate(numbers, start=1) if not math.isfinite(v)]
     where = step.synthetic.where_not_finite()
     words = [*bad[:NAMED], *(["..."] if len(bad) > NAMED else []), *([f"the gradient of {where}"] if where else [])]
-    words = ", ".join(words) or step.synthetic.where_moved_too_far() or f"the loss is {sum(numbers)}"
+    overflow = "" if math.isfinite(sum(numbers)) else f"the loss is {sum(numbers)}"
+    words = ", ".join(words) or step.synthetic.where_moved_too_far() or overflow
     return words + (" is not finite" if where else "")
 
 

@@ -151,11 +151,25 @@ class Means(State):
         self.of = {int(label): mean for label, mean in state.items()}
 
 
+@final
+@dataclass(frozen=True, kw_only=True)
+class Broken(MatchingLoss):
+    """The term of the second class is NaN, with a gradient of nought."""
+
+    def terms(self, step, state):
+        for label in step.classes:
+            zero = step.synthetic.batch(label).images.sum() * 0
+            yield Part(zero + float("nan") if label == 1 else zero)
+
+
 class Plugin:
     @staticmethod
     @hookimpl
     def dcc_losses():
-        return [Component(name="steady", target="test_distributed:Steady", summary="means of several steps")]
+        return [
+            Component(name="steady", target="test_distributed:Steady", summary="means of several steps"),
+            Component(name="broken", target="test_distributed:Broken", summary="NaN on one process"),
+        ]
 
 
 def test_what_a_loss_keeps_of_classes_goes_on_with_another_number_of_processes():
@@ -177,6 +191,17 @@ def test_what_a_loss_keeps_of_classes_goes_on_with_another_number_of_processes()
     assert {"now.loss.0", "now.loss.1", "now.loss.2", "good.loss.1"} <= moments[0].tensors.keys()
     for images in in_processes(3, after):
         assert abs(images - whole).max() < 1e-12
+
+
+def test_what_is_not_finite_on_one_process_is_said_alike_by_all():
+    def message(group):
+        with pytest.raises(DccError) as error:
+            learned(job_of({**TWENTY, "loss": "broken"}, Plugin(), group=group))
+        return str(error.value)
+
+    first, second = in_processes(2, message)
+    assert first == second
+    assert first.startswith("term 1 of the loss is nan (outer loop 0, inner loop 0)")
 
 
 def test_bytes_per_step_are_those_of_the_formula(monkeypatch):
