@@ -34,7 +34,7 @@ LAST_RESORT = timedelta(days=1)
 one that works, on a loss's experts for instance, may take its time."""
 PATIENCE = 3.0
 """Seconds that a failing process waits for the first one's word, so that one message is said once."""
-FAILED, HELLO, START = "failed/", "dcc/hello/", "dcc/start"
+FAILED, HEARD, HELLO, START = "failed/", "heard/", "dcc/hello/", "dcc/start"
 """Keys of the store that processes meet by."""
 
 
@@ -221,16 +221,27 @@ def _known(error: DccError, store: Store, group: Processes) -> DccError:
     with contextlib.suppress(RuntimeError):
         if not lost:
             store.set(f"{FAILED}{group.rank}", message)
-        end = time.monotonic() + (0 if group.first and not lost else PATIENCE)
         others = [rank for rank in range(group.size) if rank != group.rank]
-        while time.monotonic() < end:
-            said = [rank for rank in others if store.check([f"{FAILED}{rank}"])]
-            if said and lost:
-                return SilentError(message)
-            if 0 in said and store.get(f"{FAILED}0").decode() == message:
-                return SilentError(message)
-            time.sleep(0.05)
+        if group.first and not lost:  # the store may end with this process: the others are to read it before
+            _wait_for(lambda: store.check([f"{HEARD}{rank}" for rank in others]), PATIENCE / 3)
+            return error
+
+        def said() -> bool:
+            told = [rank for rank in others if store.check([f"{FAILED}{rank}"])]
+            return bool(told) if lost else 0 in told and store.get(f"{FAILED}0").decode() == message
+
+        if _wait_for(said, PATIENCE):
+            store.set(f"{HEARD}{group.rank}", "")
+            return SilentError(message)
     return error if group.first else DccError(f"process {group.rank} of {group.size}: {message}")
+
+
+def _wait_for(condition: Callable[[], bool], seconds: float) -> bool:
+    """Whether it comes true in time."""
+    end = time.monotonic() + seconds
+    while not (met := condition()) and time.monotonic() < end:
+        time.sleep(0.02)
+    return met
 
 
 @contextlib.contextmanager
