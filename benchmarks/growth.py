@@ -23,7 +23,7 @@ from typing import Any
 
 import click
 import torch
-from speed import job_of
+from ways import job_of
 
 from dcc_core import Step
 from dcc_core.engine import update

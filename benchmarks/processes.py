@@ -15,7 +15,7 @@ HERE = str(Path(__file__).parent)
 
 STEP = """
 import sys; sys.path.insert(0, {here!r})
-from speed import job_of
+from ways import job_of
 from dcc_core import Step
 from dcc_core.engine import update
 job = job_of(loss="collective-bare", arch__width=32, run__real_batch=16, data__count={classes}, data__images={images})

@@ -20,9 +20,9 @@ T = TypeVar("T")
 
 log = logging.getLogger("dcc")
 
-CACHE = 4 * 2**20
-"""Bytes of the largest maps that go through a network at once on a CPU. Beyond that, memory is given back to the
-system and fetched anew in every pass, which takes half as long again; far below, the products are too small."""
+CACHE = 16 * 2**20
+"""Bytes of the largest maps that go through a network at once on a CPU. Beyond that nothing is gained, as they leave
+the cache; far below, the products are too small."""
 CARD = 1 / 8
 """Share of a GPU's memory for the maps of one pass."""
 SECOND_ORDER = 4

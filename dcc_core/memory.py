@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from dcc_core.allocator import keep_freed_memory
 from dcc_core.data import RealData
 from dcc_core.quantities import parsed_size
 from dcc_core.run_options import RunOptions
@@ -44,9 +45,10 @@ def forget_peak() -> None:
 def memory_left(run: RunOptions, data: RealData, device: torch.device) -> int | None:
     """Bytes that `run.memory` leaves beside program, data and drawn images; none without a limit. May be negative.
 
-    Raises DccError where the limit is no size. On a GPU, torch is held to the limit.
+    Raises DccError where the limit is no size. On a GPU, torch is held to the limit. Without one, freed memory is kept.
     """
     if run.memory is None:
+        keep_freed_memory()
         return None
     limit = parsed_size(run.memory)
     if device.type == "cuda":

@@ -23,11 +23,11 @@ def convnet(width, norm="instance", side=32):
     return ConvNet(width=width, norm=norm).build(channels=3, classes=10, size=(side, side), generator=generator)
 
 
-@pytest.mark.parametrize(("width", "images"), [(32, 32), (128, 8), (2048, 1)])
-def test_the_largest_maps_of_a_pass_fit_into_the_cache(width, images):
-    """The first block's maps are the largest: width × 32 × 32 numbers of four bytes."""
-    footprint = Footprint.of(convnet(width), torch.zeros(2, 3, 32, 32))
-    assert footprint.largest == width * 32 * 32 * 4
+@pytest.mark.parametrize(("width", "side", "images"), [(32, 32, 128), (128, 32, 32), (512, 128, 1)])
+def test_the_largest_maps_of_a_pass_fit_into_the_cache(width, side, images):
+    """The first block's maps are the largest: width × side × side numbers of four bytes."""
+    footprint = Footprint.of(convnet(width, side=side), torch.zeros(2, 3, side, side))
+    assert footprint.largest == width * side * side * 4
     assert Chunks(footprint, CPU).images == images == max(1, CACHE // footprint.largest)
 
 
