@@ -17,7 +17,7 @@ Entries = Mapping[str, Mapping[str, Any]]
 
 FREE = ("run.data_root", "run.download", "run.log", "run.checkpoint", "run.snapshots", "score.curve")
 """Options that no result hangs on."""
-MACHINE = ("run.device", "run.memory", "run.micro_batch", "run.compile")
+MACHINE = ("run.device", "run.memory", "run.micro_batch", "run.compile", "run.layout", "run.tf32")
 """Options that a result's last digits may hang on."""
 EXTENT = ("run.outer_loops", "run.sets", "run.image_rate")
 """Options that may change on the way."""

@@ -244,6 +244,11 @@ class Network:
                     images=run.network_images,
                 )
 
+    @property
+    def compiles(self) -> bool:
+        """Whether its training passes go through a compiler, which takes a while at the first."""
+        return self._trained is not self._module
+
     def state_dict(self) -> dict[str, Tensor]:
         """Its weights and statistics, and its optimiser's momentum; nothing where it has not been built."""
         if "_module" not in vars(self):

@@ -144,6 +144,12 @@ class Scorer:
         """One epoch of a scoring network's training. Returns the number of images it was shown."""
         return train_epoch(network, data, optimiser, chunks=self.chunks, random=random, **self._how)
 
+    def stack_epoch(
+        self, stack: nn.Module, data: TrainingImages, optimiser: torch.optim.Optimizer, randoms: Sequence[Randomness]
+    ) -> int:
+        """`epoch` of every network of a `Stack`. Returns the number of images that each was shown."""
+        return train_stack_epoch(stack, data, optimiser, randoms=randoms, **self._how)
+
     def optimiser(self, network: nn.Module, rate: float) -> torch.optim.Optimizer:
         """The protocol's optimiser, without momentum yet."""
         p = self.protocol
@@ -162,7 +168,7 @@ class Scorer:
 
     def _each(self, data: TrainingImages, nets: Sequence[int], kept: int | None) -> Iterator[tuple[int, _Outcome]]:
         """The number and the outcome of some of the networks: several at a time, as suits the device."""
-        if data.device.type == "cuda" and (size := self._stack_size(data)) > 1:
+        if (size := self.stacked(data)) > 1:
             for first in range(0, len(nets), size):
                 numbers = nets[first : first + size]
                 networks, shown = self._trained_together(data, [self.random.at("net", net) for net in numbers])
@@ -172,6 +178,10 @@ class Scorer:
             alone = functools.partial(self._trained_and_tested, data, kept)
             for place, outcome in side_by_side(lambda i: alone(nets[i]), len(nets), data.device):
                 yield nets[place], outcome
+
+    def stacked(self, data: TrainingImages) -> int:
+        """How many networks train as one `Stack`: on a GPU; 1 where they train apart."""
+        return self._stack_size(data) if data.device.type == "cuda" else 1
 
     def _stack_size(self, data: TrainingImages) -> int:
         """How many networks fit into memory together; 1 where training together would change them."""
@@ -196,23 +206,23 @@ class Scorer:
     def _trained(self, data: TrainingImages, random: Randomness) -> tuple[nn.Module, int]:
         """A trained network, and the number of images it was shown."""
         network = self.build(random.generator("network"))
-        passes = self._compiled(network, data)
+        passes = self.compiled(network, data)
         shown = self._train(network, lambda optimiser, e: self.epoch(passes, data, optimiser, random.at("epoch", e)))
         return network, shown
 
     def _trained_together(self, data: TrainingImages, randoms: Sequence[Randomness]) -> tuple[list[nn.Module], int]:
         """The networks that `_trained` gives for each of the random numbers, to rounding; images shown to each."""
         stack = Stack([self.build(random.generator("network")) for random in randoms])
-        passes = self._compiled(stack, data)
-        shown = self._train(
-            stack,
-            lambda optimiser, e: train_stack_epoch(
-                passes, data, optimiser, randoms=[random.at("epoch", e) for random in randoms], **self._how
-            ),
-        )
+        passes = self.compiled(stack, data)
+
+        def epoch(optimiser: torch.optim.Optimizer, number: int) -> int:
+            return self.stack_epoch(passes, data, optimiser, [random.at("epoch", number) for random in randoms])
+
+        shown = self._train(stack, epoch)
         return stack.networks(), shown
 
-    def _compiled(self, network: nn.Module, data: TrainingImages) -> nn.Module:
+    def compiled(self, network: nn.Module, data: TrainingImages) -> nn.Module:
+        """A network, or a stack, for all passes of its training, as `run.compile` says."""
         batches = math.ceil(len(data) / self.protocol.batch)
         return self.compiler(network, data.device, self.protocol.epochs * batches)
 

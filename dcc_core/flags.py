@@ -17,12 +17,16 @@ from dcc_core.settings import Rank, Settings
 
 @dataclass(frozen=True)
 class Flag:
-    """A flag, the dotted key that it sets, and its help where that is not the option's own."""
+    """A flag, the dotted key that it sets, and its help where that is not the option's own.
+
+    switch: it has no value but a counterpart, `--no-...`; they say `on` and `off`.
+    """
 
     name: str
     key: str
     help: str = ""
     repeatable: bool = False
+    switch: bool = False
 
 
 RUN_FLAGS = (
@@ -46,6 +50,7 @@ RUN_FLAGS = (
     Flag("--log", "run.log", "observer, with options: tensorboard,every=10; repeatable", True),
     Flag("--device", "run.device"),
     Flag("--memory", "run.memory"),
+    Flag("--compile", "run.compile", switch=True),
     Flag("--data-root", "run.data_root"),
 )
 SELECT_FLAGS = (
@@ -103,7 +108,9 @@ def with_flags(flags: tuple[Flag, ...], *, defaults: bool) -> Callable[[Callable
             words, default, metavar = _help(flag)
             text = ",".join(default) if isinstance(default, tuple) else default
             shown = f"  [default: {text}]" if defaults and default not in (None, ()) else ""
-            command = click.option(flag.name, metavar=metavar, multiple=flag.repeatable, help=words + shown)(command)
+            name = f"{flag.name}/{flag.name.replace('--', '--no-')}" if flag.switch else flag.name
+            how = {"default": None} if flag.switch else {"metavar": metavar, "multiple": flag.repeatable}
+            command = click.option(name, help=words + shown, **how)(command)
         return command
 
     return decorate
@@ -190,7 +197,7 @@ def begun_settings(resume: Path | None, out: Path | None, *, overwrite: bool) ->
 def add_flags(
     settings: Settings,
     flags: tuple[Flag, ...],
-    values: Mapping[str, str | tuple[str, ...] | None],
+    values: Mapping[str, str | tuple[str, ...] | bool | None],
     config_file: Path | None,
     pairs: tuple[str, ...],
 ) -> Settings:
@@ -201,7 +208,8 @@ def add_flags(
     for flag in flags:
         value = values[flag.name.removeprefix("--").replace("-", "_")]
         if value not in (None, ()):
-            settings.add({flag.key: value}, flag.name, Rank.FLAG)
+            said = {True: "on", False: "off"}[bool(value)] if flag.switch else value
+            settings.add({flag.key: said}, flag.name, Rank.FLAG)
     return settings
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import statistics
 import time
@@ -31,6 +32,7 @@ from dcc_core.scoring import CURVE, PHASES
 from dcc_core.setfile import CondensedSet
 from dcc_core.side_by_side import side_by_side, workers
 from dcc_core.snapshots import pictures_of
+from dcc_core.stacked import Stack
 from dcc_core.step import Step
 
 LONG = 1.0
@@ -96,7 +98,8 @@ class Probe:
         for phase, (outer, inner) in self._first_steps().items():
             self._updates[phase] = timed(lambda o=outer, i=inner: update(self._step(o, i, network), loss, state))
         trains = self._run.network_steps > 0 and self._run.inner_loops > 1
-        self._training = timed(lambda: network.train(self._synthetic, 0)) if trains else 0.0
+        train = functools.partial(network.train, self._synthetic, 0)
+        self._training = timed(train, compiles=network.compiles) if trains else 0.0
         s = job.frozen(self._synthetic, 0)
         self._scoring = _scoring_seconds(job, s)
         moments = job.config.run.snapshots
@@ -172,7 +175,10 @@ class _Timer:
         self._device = device
         self._group = group
 
-    def __call__(self, work: Callable[[], object]) -> float:
+    def __call__(self, work: Callable[[], object], *, compiles: bool = False) -> float:
+        """compiles: the first time compiles something, once for the whole process, and does not count."""
+        if compiles:
+            self._once(work)
         first = self._once(work)
         if self._group.anywhere(first > LONG):
             return first
@@ -204,25 +210,37 @@ def _scoring_seconds(job: Job, s: CondensedSet) -> dict[str, float]:
 
 
 def _score_seconds(work: Work, device: torch.device) -> float:
-    """What training and testing the networks takes: one on every worker, all at once, as scoring will have it."""
-    at_once = workers(work.nets, device)
+    """What training and testing the networks takes: stacked, or one on every worker, as scoring will have it."""
     processes = work.scorer.group.size
-    seconds = side_by_side(lambda _: _network_seconds(work, _Timer(device)), at_once, device)
+    own = math.ceil(work.nets / processes)
+    if (size := min(own, work.scorer.stacked(work.data))) > 1:
+        return math.ceil(own / size) * _training_seconds(work, size, _Timer(device))
+    at_once = workers(work.nets, device)
+    seconds = side_by_side(lambda _: _training_seconds(work, 1, _Timer(device)), at_once, device)
     return max(s for _, s in seconds) * math.ceil(work.nets / (at_once * processes))
 
 
-def _network_seconds(work: Work, timed: _Timer) -> float:
-    """One network's time. Of many images the epoch is judged by some, as many whole batches as they fill."""
-    random, scorer = Randomness(0), work.scorer
-    network = scorer.build(random.generator("probe"))
+def _training_seconds(work: Work, size: int, timed: _Timer) -> float:
+    """The time of so many networks together. Of many images the epoch is judged by some, as many whole batches as they
+    fill."""
+    scorer, batch, random = work.scorer, work.scorer.protocol.batch, Randomness(0)
+    networks = [scorer.build(random.at("net", net).generator("probe")) for net in range(size)]
     build = timed(lambda: scorer.build(random.generator("probe")))
-    optimiser = scorer.optimiser(network, scorer.protocol.rate)
-    batch = scorer.protocol.batch
     some = work.data.batch(torch.arange(min(len(work.data), max(EPOCH // batch, 1) * batch)))
-    epoch = timed(lambda: scorer.epoch(network, some, optimiser, random)) * len(work.data) / len(some)
+    trained = networks[0] if size == 1 else Stack(networks)
+    passes = scorer.compiled(trained, work.data)
+    optimiser = scorer.optimiser(trained, scorer.protocol.rate)
+
+    def epoch() -> None:
+        if size == 1:
+            scorer.epoch(passes, some, optimiser, random)
+        else:
+            scorer.stack_epoch(passes, some, optimiser, [random.at("net", net) for net in range(size)])
+
+    epochs = timed(epoch, compiles=passes is not trained) * scorer.protocol.epochs * len(work.data) / len(some)
     chunk = Batch(scorer.test.images[:TESTED], scorer.test.labels[:TESTED])
-    test = timed(lambda: accuracy(network, chunk, scorer.chunks)) * len(scorer.test.labels) / len(chunk.labels)
-    return build + scorer.protocol.epochs * epoch + test
+    test = timed(lambda: accuracy(networks[0], chunk, scorer.chunks)) * len(scorer.test.labels) / len(chunk.labels)
+    return size * (build + test) + epochs
 
 
 def _no_network() -> nn.Module:

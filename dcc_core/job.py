@@ -126,7 +126,7 @@ class Job:
         if not isinstance(network, nn.Module):
             title = self.config.title_of(architecture)
             raise ContractError(f"build gives a torch.nn.Module; it gave {type(network).__name__}", title)
-        return in_precision(network, self.config.run.precision, self.device)
+        return in_precision(network, self.config.run, self.device)
 
     def context(self, set_index: int = 0) -> RunContext:
         """The run of one synthetic set as its loss sees it."""

@@ -23,9 +23,36 @@ COPIES = 4
 
 
 def peak_memory(device: torch.device) -> int:
-    """The most memory used so far, in bytes: of the GPU where it is one, else of the process; 0 where unknown."""
+    """The most memory used so far, in bytes; 0 where unknown.
+
+    That of the GPU where it is one, else of the process, together with that of its workers while they worked.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    return max(process_peak(), _with_workers)
+
+
+def forget_peak() -> None:
+    """Begin anew what `peak_memory` counts, where the system can: on Linux, and of GPUs."""
+    global _with_workers
+    _with_workers = 0
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    forget_process_peak()
+
+
+_with_workers = 0
+"""The most bytes that this process and its workers have had together."""
+
+
+def count_workers(before: int, grown: int) -> None:
+    """Note that this process had so many bytes when its workers began, and that all of them grew by so many."""
+    global _with_workers
+    _with_workers = max(_with_workers, before + grown)
+
+
+def process_peak() -> int:
+    """The most bytes that this process alone has had; 0 where unknown."""
     if sys.platform == "win32":
         return 0
     import resource
@@ -34,12 +61,17 @@ def peak_memory(device: torch.device) -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def forget_peak() -> None:
-    """Begin anew what `peak_memory` counts, where the system can: on Linux, and of GPUs."""
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
+def forget_process_peak() -> None:
+    """Begin anew what `process_peak` counts, on Linux."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
+
+
+def process_memory() -> int:
+    """The bytes that this process has now, on Linux."""
+    import resource
+
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def memory_left(run: RunOptions, data: RealData, device: torch.device) -> int | None:

@@ -1,9 +1,11 @@
-"""Floating-point types by name, and networks that run in a smaller one."""
+"""How networks compute: floating-point types by name, the layout of their maps, and TF32."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+
+from dcc_core.run_options import RunOptions
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
 """The type of images, weights, gradients and distances for every `run.precision`."""
@@ -11,7 +13,7 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.
 
 class Autocast(nn.Module):
     """A `Classifier` that runs in bfloat16 where torch holds that to be safe; its weights, logits and features are
-    those of the network in its own type. On a GPU its maps lie in memory with their channels last."""
+    those of the network in its own type."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -19,25 +21,32 @@ class Autocast(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         with torch.autocast(images.device.type, torch.bfloat16):
-            logits = self.network(_laid_out(images))
+            logits = self.network(images)
         return logits.to(images.dtype)
 
     def embed(self, images: Tensor) -> Tensor:
         """Features (B, D) of images (B, C, H, W)."""
         with torch.autocast(images.device.type, torch.bfloat16):
-            features = self.network.embed(_laid_out(images))  # pyright: ignore[reportCallIssue]
+            features = self.network.embed(images)  # pyright: ignore[reportCallIssue]
         return features.to(images.dtype)
 
 
-def in_precision(network: nn.Module, name: str, device: torch.device) -> nn.Module:
-    """A network on a device, as `run.precision` says."""
-    network = network.to(device, DTYPES[name])
-    if name != "bfloat16":
-        return network
+def in_precision(network: nn.Module, run: RunOptions, device: torch.device) -> nn.Module:
+    """A network on a device, as `run.precision` and `run.layout` say.
+
+    Weights with their channels last make convolutions give maps that lie so. On a GPU, `run.tf32` holds from then on,
+    for the whole process.
+    """
     if device.type == "cuda":
+        use_tf32(run.tf32)
+    network = network.to(device, DTYPES[run.precision])
+    low = run.precision == "bfloat16"
+    if run.layout == "channels-last" or (run.layout == "auto" and low and device.type == "cuda"):
         network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    return Autocast(network)
+    return Autocast(network) if low else network
 
 
-def _laid_out(images: Tensor) -> Tensor:
-    return images.contiguous(memory_format=torch.channels_last) if images.device.type == "cuda" else images
+def use_tf32(where: str) -> None:
+    """Set where this process's GPUs may round factors to TF32: `convolutions` (torch's own choice), `all` or `none`."""
+    torch.backends.cudnn.allow_tf32 = where != "none"
+    torch.set_float32_matmul_precision("high" if where == "all" else "highest")

@@ -68,6 +68,14 @@ class RunOptions:
         Literal["float32", "float64", "bfloat16"],
         "floating-point type of images and networks; bfloat16: of the networks' maps only, by torch's autocast",
     ] = "float32"
+    layout: Annotated[
+        Literal["auto", "channels-first", "channels-last"],
+        "how maps lie in memory; auto: with their channels last for bfloat16 on a GPU",
+    ] = "auto"
+    tf32: Annotated[
+        Literal["convolutions", "all", "none"],
+        "what a GPU may compute in TF32, a rougher float32: convolutions alone, matrix products too, or nothing",
+    ] = "convolutions"
     memory: Annotated[str | None, "memory to keep to, e.g. 8G, of the computer or of the GPU where one is used"] = None
     micro_batch: Annotated[int | None, "images in one pass through a network; none: by shapes and device", Ge(1)] = None
     compile: Annotated[

@@ -19,6 +19,7 @@ import torch
 
 from dcc_core.errors import DccError, unexpected
 from dcc_core.group import launched
+from dcc_core.memory import count_workers, forget_process_peak, process_memory, process_peak
 
 T = TypeVar("T")
 
@@ -39,7 +40,7 @@ def side_by_side(work: Callable[[int], T], count: int, device: torch.device) -> 
     """`work(i)` for every i below `count`: pairs of i and the result, each as it is done.
 
     Where there are several workers, results are pickled (numbers, not tensors), and nothing else that the work changes
-    is kept.
+    is kept; the memory that they take counts in `peak_memory`.
     Raises DccError where a worker fails or dies.
     """
     n = workers(count, device)
@@ -48,6 +49,7 @@ def side_by_side(work: Callable[[int], T], count: int, device: torch.device) -> 
         return
     context = multiprocessing.get_context("fork")
     waiting: dict[Connection, BaseProcess] = {}
+    before, grown = process_memory(), 0
     try:
         for first in range(n):
             receiver, sender = context.Pipe(duplex=False)
@@ -60,8 +62,10 @@ def side_by_side(work: Callable[[int], T], count: int, device: torch.device) -> 
                 done, result = _received(receiver, waiting[receiver])  # pyright: ignore[reportArgumentType]
                 if done is None:
                     waiting.pop(receiver).join()  # pyright: ignore[reportArgumentType]
+                    grown += result
                 else:
                     yield done, result
+        count_workers(before, grown)
     finally:
         for process in waiting.values():
             process.terminate()
@@ -74,10 +78,12 @@ def _work(work: Callable[[int], object], own: Iterable[int], sender: Connection)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     logging.disable()
     torch.set_num_threads(1)  # threads of OpenMP do not survive a fork
+    forget_process_peak()
     try:
+        before = process_memory()
         for i in own:
             sender.send((i, work(i)))
-        sender.send((None, None))
+        sender.send((None, process_peak() - before))
     except Exception as error:
         sender.send((str(unexpected(error)), traceback.format_exc()))
 

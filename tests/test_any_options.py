@@ -46,6 +46,8 @@ OPTIONS = {
     "run.precision": ["float64", "bfloat16", "int8"],
     "run.micro_batch": ["1", "none", "0"],
     "run.compile": ["auto", "off", "always"],
+    "run.layout": ["channels-last", "auto", "channels-first", "nhwc"],
+    "run.tf32": ["all", "none", "some"],
     "run.checkpoint": ["0s", "1d", "never"],
     "arch.norm": ["batch", "group", "none"],
     "arch.width": ["1", "4", "0"],

@@ -36,7 +36,7 @@ CONTINUAL_FLAGS = shlex.split("""
 """)
 FLAGS = shlex.split("""
 --data --loss --aug --arch --param --recipe --ipc --seed --sets --outer-loops --budget --inner-loops --network-steps
---init --protocol --eval-arch --eval-nets --log --device --memory --data-root --config -o --dry-run --resume
+--init --protocol --eval-arch --eval-nets --log --device --memory --compile --data-root --config -o --dry-run --resume
 --resume-anyway --preview --out --overwrite --json --quiet
 """)
 

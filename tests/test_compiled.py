@@ -10,7 +10,10 @@ import pytest
 import torch
 from torch._dynamo.exc import BackendCompilerFailed
 
+from dcc_core.cli import run
 from dcc_core.compiled import WORTHWHILE, Compiled, Compiler
+from dcc_core.flags import RUN_FLAGS, add_flags
+from dcc_core.settings import Settings
 from dcc_core.testing import job_of, toys
 
 CPU, CARD = torch.device("cpu"), torch.device("cuda")
@@ -89,6 +92,13 @@ def test_where_it_compiles(wanted, device, passes, compiled):
     found = Compiler(wanted)(network, device, passes)
     assert isinstance(found, Compiled) if compiled else found is network
     assert [id(p) for p in found.parameters()] == [id(p) for p in network.parameters()]
+
+
+@pytest.mark.parametrize(("words", "said"), [("--compile", "on"), ("--no-compile", "off"), ("", "auto")])
+def test_the_flag_stands_above_other_options(words, said):
+    given = run.make_context("run", words.split()).params
+    settings = add_flags(Settings(), RUN_FLAGS, given, None, ("run.compile=auto",))
+    assert settings.values["run.compile"].value == said
 
 
 def test_worker_processes_do_not_compile():

@@ -9,9 +9,13 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from dcc_core import DccError
+from dcc_core import DccError, forecast
 from dcc_core.cli import run
+from dcc_core.evaluate import Scorer
 from dcc_core.forecast import Probe, planned
+from dcc_core.measure import Work
+
+CPU = torch.device("cpu")
 
 SMALL = shlex.split("--inner-loops 2 --network-steps 1 --eval-nets 1 --protocol dc -o arch.width=4")
 
@@ -53,6 +57,25 @@ def test_a_curve_and_what_is_kept_for_it_cost_once(make_job):
     without = Probe(make_job({**options, "run.snapshots": 0, "score.curve": 1}), load=0.0).forecast()
     assert "curve" not in without.seconds
     assert cost.disk - without.disk == 4 * 3 * 8 * 8  # three classes' images, of whose two channels one is shown
+
+
+def test_networks_of_a_stack_are_priced_together(make_job, monkeypatch):
+    """Seven networks in stacks of three are three times three: each built and tested, all trained at once."""
+    job = make_job({"score.nets": 7})
+    s = job.frozen(job.start().synthetic, 0)
+    work = Work(scorer=job.scorer(s), data=job.decoded(s), nets=7)
+    monkeypatch.setattr(Scorer, "stacked", lambda self, data: 3)
+    monkeypatch.setattr(forecast, "_Timer", lambda device: lambda piece, compiles=False: (piece(), 1.0)[1])
+    tests = len(job.data.test.labels) / min(len(job.data.test.labels), forecast.TESTED)
+    assert forecast._score_seconds(work, CPU) == 3 * (3 * (1 + tests) + work.scorer.protocol.epochs)
+
+
+def test_what_is_compiled_once_does_not_count(monkeypatch):
+    monkeypatch.setattr(forecast, "LONG", 0.1)
+    for compiles, least, most in ((False, 0.3, 1.0), (True, 0.0, 0.1)):
+        waits = iter([0.3])
+        seconds = forecast._Timer(CPU)(lambda w=waits: time.sleep(next(w, 0)), compiles=compiles)
+        assert least <= seconds < most
 
 
 def test_many_outer_loops_are_sampled(probe):

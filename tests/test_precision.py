@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from dcc_core.engine import update
-from dcc_core.precision import Autocast, in_precision
+from dcc_core.precision import Autocast, in_precision, use_tf32
+from dcc_core.run_options import RunOptions
 from dcc_core.step import Step
 
 CPU = torch.device("cpu")
@@ -45,13 +46,72 @@ def test_the_objective_and_its_step_agree(steps):
 
 
 def test_what_goes_in_and_comes_out_keeps_its_type():
-    network = in_precision(Features(), "bfloat16", CPU)
+    network = in_precision(Features(), RunOptions(precision="bfloat16"), CPU)
     assert isinstance(network, Autocast)
     images = torch.randn(3, 2, 4, 4)
     assert network(images).dtype == network.embed(images).dtype == torch.float32
     assert network.network.seen == torch.bfloat16
     assert {p.dtype for p in network.parameters()} == {torch.float32}
-    assert in_precision(Features(), "float64", CPU).head.weight.dtype == torch.float64
+    assert in_precision(Features(), RunOptions(precision="float64"), CPU).head.weight.dtype == torch.float64
+
+
+@pytest.mark.parametrize("arch", [{"arch": "convnet", "arch.depth": 2}, {"arch": "resnet18", "arch.norm": "batch"}])
+def test_channels_last_is_the_same_to_rounding(make_job, arch):
+    """A whole run with network steps, in float64; and the maps do lie so."""
+    options = {**arch, "run.outer_loops": 1, "run.inner_loops": 2, "run.network_steps": 1, "run.real_batch": 4}
+    images = {}
+    for layout in ("channels-first", "channels-last"):
+        job = make_job({**options, "run.layout": layout})
+        images[layout] = job.condense().stored["images"]
+        assert layouts(job.build(torch.Generator().manual_seed(0)), job.data.shape) == {layout}
+    first, last = images.values()
+    assert (first - last).abs().max() < 1e-9
+    assert not torch.equal(first, job.start().synthetic.stored["images"])
+
+
+def layouts(network, shape):
+    """How the maps of a network's convolutions lie, of those that are larger than a pixel."""
+    found = set()
+
+    def look(_layer, _inputs, maps):
+        if maps.shape[-1] > 1:
+            found.add("channels-first" if maps.is_contiguous() else "channels-last")
+            assert maps.is_contiguous() or maps.is_contiguous(memory_format=torch.channels_last)
+
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.register_forward_hook(look)
+    network(torch.zeros(2, *shape, dtype=torch.float64))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("where", "convolutions", "products"),
+    [("convolutions", True, "highest"), ("all", True, "high"), ("none", False, "highest")],
+)
+def test_tf32(where, convolutions, products):
+    before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    try:
+        use_tf32(where)
+        assert torch.backends.cudnn.allow_tf32 == convolutions
+        assert torch.get_float32_matmul_precision() == products
+    finally:
+        torch.backends.cudnn.allow_tf32 = before[0]
+        torch.set_float32_matmul_precision(before[1])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("options", [{"run.tf32": "all"}, {"run.layout": "channels-last"}])
+def test_a_gpus_gradients_agree_with_exact_ones(make_job, options):
+    """Summed gradients, to TF32's ten bits, beside those with every product in float32."""
+    sums = []
+    for own in ({"run.tf32": "none", "run.layout": "channels-first"}, options):
+        job = make_job({"run.device": "cuda", "run.precision": "float32", "arch.width": 16, **own})
+        run, synthetic, _ = job.start()
+        network = job.build(run.random.generator("network"))
+        sums.append(Step(run, synthetic, outer=0, inner=0, network=lambda n=network: n).summed_gradients().synthetic)
+    exact, rough = (torch.cat([g.flatten() for g in s]) for s in sums)
+    assert torch.cosine_similarity(exact, rough, dim=0) > 0.999
 
 
 class Features(nn.Module):

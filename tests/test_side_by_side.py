@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from dcc_core import DccError
+from dcc_core.memory import forget_peak, peak_memory
 from dcc_core.side_by_side import side_by_side, workers
 
 CPU = torch.device("cpu")
@@ -49,6 +50,20 @@ def test_networks_train_as_they_do_alone():
     together = dict(side_by_side(trained, 3, CPU))
     for i in range(3):
         assert together[i] == trained(i)
+
+
+def test_what_workers_take_counts_as_memory():
+    """Two workers of which each comes to hold 100 MB more than there was."""
+    forget_peak()
+    before = peak_memory(CPU)
+
+    def work(i):
+        torch.ones(25_000_000)
+
+    list(side_by_side(work, 2, CPU))
+    assert 200_000_000 <= peak_memory(CPU) - before < 250_000_000
+    forget_peak()
+    assert peak_memory(CPU) - before < 50_000_000
 
 
 def test_an_error_is_raised_with_its_words():

@@ -115,7 +115,7 @@ class Learner:
                 size=(height, width),
                 generator=self._random.generator("network"),
             )
-        return in_precision(network, job.config.run.precision, job.device)
+        return in_precision(network, job.config.run, job.device)
 
     def _epoch(self, stage: int, epoch: int) -> Randomness:
         return self._random.at("stage", stage, "epoch", epoch)
