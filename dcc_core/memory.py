@@ -45,10 +45,10 @@ _with_workers = 0
 """The most bytes that this process and its workers have had together."""
 
 
-def count_workers(before: int, grown: int) -> None:
-    """Note that this process had so many bytes when its workers began, and that all of them grew by so many."""
+def count_workers(before: int, own: int) -> None:
+    """Note that this process had so many bytes when its workers began, and that they had so many more of their own."""
     global _with_workers
-    _with_workers = max(_with_workers, before + grown)
+    _with_workers = max(_with_workers, before + own)
 
 
 def process_peak() -> int:
@@ -68,10 +68,22 @@ def forget_process_peak() -> None:
 
 
 def process_memory() -> int:
-    """The bytes that this process has now, on Linux."""
+    """The bytes that this process has now, on Linux, those that it shares with others among them."""
     import resource
 
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def own_peak() -> int:
+    """The most bytes that this forked process has had for itself, on Linux: those that it has, and has given back.
+
+    Memory that was there before the fork counts where one of both has written to it since.
+    """
+    private = 0
+    with contextlib.suppress(OSError):  # kernels before 4.14 do not tell
+        lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+        private = sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Private_Dirty:"))
+    return private + process_peak() - process_memory()
 
 
 def memory_left(run: RunOptions, data: RealData, device: torch.device) -> int | None:

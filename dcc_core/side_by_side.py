@@ -19,7 +19,7 @@ import torch
 
 from dcc_core.errors import DccError, unexpected
 from dcc_core.group import launched
-from dcc_core.memory import count_workers, forget_process_peak, process_memory, process_peak
+from dcc_core.memory import count_workers, forget_process_peak, own_peak, process_memory
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ def side_by_side(work: Callable[[int], T], count: int, device: torch.device) -> 
         return
     context = multiprocessing.get_context("fork")
     waiting: dict[Connection, BaseProcess] = {}
-    before, grown = process_memory(), 0
+    before, own = process_memory(), 0
     try:
         for first in range(n):
             receiver, sender = context.Pipe(duplex=False)
@@ -62,10 +62,10 @@ def side_by_side(work: Callable[[int], T], count: int, device: torch.device) -> 
                 done, result = _received(receiver, waiting[receiver])  # pyright: ignore[reportArgumentType]
                 if done is None:
                     waiting.pop(receiver).join()  # pyright: ignore[reportArgumentType]
-                    grown += result
+                    own += result
                 else:
                     yield done, result
-        count_workers(before, grown)
+        count_workers(before, own)
     finally:
         for process in waiting.values():
             process.terminate()
@@ -80,10 +80,9 @@ def _work(work: Callable[[int], object], own: Iterable[int], sender: Connection)
     torch.set_num_threads(1)  # threads of OpenMP do not survive a fork
     forget_process_peak()
     try:
-        before = process_memory()
         for i in own:
             sender.send((i, work(i)))
-        sender.send((None, process_peak() - before))
+        sender.send((None, own_peak()))
     except Exception as error:
         sender.send((str(unexpected(error)), traceback.format_exc()))
 

@@ -53,12 +53,14 @@ def test_networks_train_as_they_do_alone():
 
 
 def test_what_workers_take_counts_as_memory():
-    """Two workers of which each comes to hold 100 MB more than there was."""
+    """Two workers of which each comes to hold 100 MB of its own, half of it pages that were there before."""
+    there = torch.ones(12_500_000)
     forget_peak()
     before = peak_memory(CPU)
 
     def work(i):
-        torch.ones(25_000_000)
+        there.add_(1)
+        torch.ones(12_500_000)
 
     list(side_by_side(work, 2, CPU))
     assert 200_000_000 <= peak_memory(CPU) - before < 250_000_000
