@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -18,13 +16,16 @@ import sys; sys.path.insert(0, {here!r})
 from ways import job_of
 from dcc_core import Step
 from dcc_core.engine import update
-job = job_of(loss="collective-bare", arch__width=32, run__real_batch=16, data__count={classes}, data__images={images})
+from dcc_core.memory import process_peak
+data = dict(data__count={classes}, data__images=16000 // {classes}, data__tests=1000 // {classes})
+job = job_of(loss="collective-bare", arch__width=32, run__real_batch=16, **data)
 run, synthetic, state = job.start()
 network = job.build(run.random.generator("network"))
 for inner in range(2):
     update(Step(run, synthetic, outer=1, inner=inner, network=lambda: network), job.config.loss, state)
+print(process_peak())
 """
-"""Two collective steps; the number of images stored is the same for any number of classes."""
+"""Two collective steps, and the most memory; as many real images are stored for any number of classes."""
 
 NEEDED = """
 import os, torch, kornia
@@ -51,9 +52,7 @@ RUN = "--data digits --outer-loops 30 --eval-nets 6 --quiet --json"
 
 def memory_ratio() -> float:
     """Peak memory of a collective step on 1000 classes, in units of that on 10."""
-    return _peak(STEP.format(here=HERE, classes=1000, images=16)) / _peak(
-        STEP.format(here=HERE, classes=10, images=1600)
-    )
+    return _peak(classes=1000) / _peak(classes=10)
 
 
 def start_ratio(root: Path) -> float:
@@ -83,11 +82,7 @@ def _seconds(code: str) -> float:
     return time.perf_counter() - start
 
 
-def _peak(code: str) -> int:
-    """The most memory of a child process, in kilobytes."""
-    child = os.posix_spawn(sys.executable, [sys.executable, "-c", code], dict(os.environ))
-    _, status, usage = os.wait4(child, 0)
-    if status:
-        raise RuntimeError(f"a measured process failed with status {status}")
-    assert isinstance(usage, resource.struct_rusage)
-    return usage.ru_maxrss
+def _peak(*, classes: int) -> int:
+    """The most memory, in bytes, of a process that does two collective steps."""
+    code = STEP.format(here=HERE, classes=classes)
+    return int(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)

@@ -68,6 +68,8 @@ WEIGHTS = 8
 class Chunks:
     """The number of images in a pass of one network: `images`, and the `most` that fit where that is known.
 
+    Passes whose gradient is differentiated again hold several times as much, and so take fewer: `differentiated`.
+
     footprint: of the network. given: the user's own number, or none. memory: bytes that a pass may take, or none.
     shared: several processes work together, and must do the same.
     Raises DccError where not even one image fits.
@@ -84,10 +86,11 @@ class Chunks:
     ) -> None:
         if device.type == "cuda":
             bound = int(torch.cuda.get_device_properties(device).total_memory * CARD)
-            fast = bound // (SECOND_ORDER * footprint.total)
+            fast = again = bound // (SECOND_ORDER * footprint.total)
         else:
-            fast = CACHE // footprint.largest
+            fast, again = CACHE // footprint.largest, CACHE // (SECOND_ORDER * footprint.largest)
         self.images = max(1, fast) if given is None else given
+        self._again = max(1, again)
         self.most: int | None = None
         self._shared = shared
         if memory is not None:
@@ -100,9 +103,15 @@ class Chunks:
                 )
             self.images = min(self.images, fits)
 
-    def of(self, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-        """Chunks of tensors (B, ...), side by side."""
-        yield from zip(*(t.split(self.images) for t in tensors), strict=True)
+    @property
+    def differentiated(self) -> int:
+        """The number of images in a pass whose gradient is differentiated again."""
+        return min(self.images, self._again)
+
+    def of(self, *tensors: Tensor, differentiated: bool = False) -> Iterator[tuple[Tensor, ...]]:
+        """Chunks of tensors (B, ...), side by side. differentiated: for passes whose gradient is, again."""
+        size = self.differentiated if differentiated else self.images
+        yield from zip(*(t.split(size) for t in tensors), strict=True)
 
     def within_memory(self, work: Callable[[], T], restore: Callable[[], None] | None = None) -> T:
         """The result of some work, which is done again in ever smaller chunks where memory runs out.

@@ -64,7 +64,7 @@ class WeightGradient:
         Beyond one micro-batch nothing is kept for backward, which recomputes one micro-batch at a time: the
         memory does not grow with the number of images.
         """
-        if len(images) <= self.chunks.images:
+        if len(images) <= self.chunks.differentiated:
             return self._of(images, labels, weights, graph=True)
         return list(_Recomputed.apply(self, images, labels, weights))  # pyright: ignore[reportArgumentType]
 
@@ -118,7 +118,7 @@ class _Recomputed(torch.autograd.Function):
         images, labels, weights = ctx.saved_tensors
         soft = ctx.needs_input_grad[2]
         parts: list[Sequence[Tensor]] = []
-        for x, y, w in ctx.service.chunks.of(images, labels, weights):
+        for x, y, w in ctx.service.chunks.of(images, labels, weights, differentiated=True):
             wanted = [x.detach().requires_grad_(), y.detach().requires_grad_(soft)]
             gradient = ctx.service._of(*wanted, w, graph=True)
             with torch.enable_grad():

@@ -52,9 +52,14 @@ def count_workers(before: int, own: int) -> None:
 
 
 def process_peak() -> int:
-    """The most bytes that this process alone has had; 0 where unknown."""
+    """The most bytes that this process alone has had; 0 where unknown.
+
+    On Linux, `getrusage` would count what the process that started this one had.
+    """
     if sys.platform == "win32":
         return 0
+    if told := _told_by_kernel("status", "VmHWM"):
+        return told
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -69,9 +74,7 @@ def forget_process_peak() -> None:
 
 def process_memory() -> int:
     """The bytes that this process has now, on Linux, those that it shares with others among them."""
-    import resource
-
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    return _told_by_kernel("status", "VmRSS")
 
 
 def own_peak() -> int:
@@ -79,11 +82,16 @@ def own_peak() -> int:
 
     Memory that was there before the fork counts where one of both has written to it since.
     """
-    private = 0
-    with contextlib.suppress(OSError):  # kernels before 4.14 do not tell
-        lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
-        private = sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Private_Dirty:"))
-    return private + process_peak() - process_memory()
+    return _told_by_kernel("smaps_rollup", "Private_Dirty") + process_peak() - process_memory()
+
+
+def _told_by_kernel(file: str, name: str) -> int:
+    """Bytes that a line of one of this process's files below `/proc` names; 0 where there is none."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self", file).read_text().splitlines():
+            if line.startswith(f"{name}:"):
+                return 1024 * int(line.split()[1])
+    return 0
 
 
 def memory_left(run: RunOptions, data: RealData, device: torch.device) -> int | None:

@@ -1,6 +1,8 @@
 """How many images go through a network at once, and what happens when memory runs out."""
 
 import logging
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from dcc_core import Batch, DccError, Randomness
 from dcc_core.chunks import CACHE, SECOND_ORDER, WEIGHTS, Chunks, Footprint
 from dcc_core.criterion import cross_entropy
 from dcc_core.engine import update
+from dcc_core.memory import process_peak
 from dcc_core.step import Step
 from dcc_core.training import train_epoch
 from dcc_plugins.augmentation import NoAugmentation
@@ -28,7 +31,13 @@ def test_the_largest_maps_of_a_pass_fit_into_the_cache(width, side, images):
     """The first block's maps are the largest: width × side × side numbers of four bytes."""
     footprint = Footprint.of(convnet(width, side=side), torch.zeros(2, 3, side, side))
     assert footprint.largest == width * side * side * 4
-    assert Chunks(footprint, CPU).images == images == max(1, CACHE // footprint.largest)
+    chunks = Chunks(footprint, CPU)
+    assert chunks.images == images == max(1, CACHE // footprint.largest)
+    assert chunks.differentiated == max(1, images // SECOND_ORDER)
+    assert Chunks(footprint, CPU, given=2).differentiated == min(2, chunks.differentiated)
+    assert [len(x) for (x,) in chunks.of(torch.zeros(2 * images), differentiated=True)] == (
+        [chunks.differentiated] * (2 * images // chunks.differentiated)
+    )
 
 
 def test_a_footprint_counts_what_is_kept_once():
@@ -120,3 +129,12 @@ def test_training_sees_a_batch_in_chunks_where_it_may(norm, seen):
     assert network.seen == seen
     for whole, parted in zip(*trained, strict=True):
         assert torch.allclose(whole, parted, atol=1e-12)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peaks of other systems cannot be forgotten")
+def test_a_peak_is_the_process_s_own():
+    """Not that of the process that started it, which `getrusage` would count."""
+    there = torch.ones(75_000_000)  # 300 MB
+    code = "from dcc_core.memory import process_peak; print(process_peak())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 0 < int(done.stdout) < process_peak() - there.nbytes / 2
