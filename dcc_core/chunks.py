@@ -70,8 +70,9 @@ class Chunks:
 
     Passes whose gradient is differentiated again hold several times as much, and so take fewer: `differentiated`.
 
-    footprint: of the network. given: the user's own number, or none. memory: bytes that a pass may take, or none.
-    shared: several processes work together, and must do the same.
+    footprint: of the network. given: the user's own number, or none. memory: bytes that a pass may take, or none; of
+    these it leaves `spare`, unless that leaves too little for an image. shared: several processes work together, and
+    must do the same.
     Raises DccError where not even one image fits.
     """
 
@@ -82,6 +83,7 @@ class Chunks:
         *,
         given: int | None = None,
         memory: int | None = None,
+        spare: int = 0,
         shared: bool = False,
     ) -> None:
         if device.type == "cuda":
@@ -94,14 +96,14 @@ class Chunks:
         self.most: int | None = None
         self._shared = shared
         if memory is not None:
-            self.most = fits = (memory - WEIGHTS * footprint.weights) // (SECOND_ORDER * footprint.total)
-            if fits < 1:
-                least = WEIGHTS * footprint.weights + SECOND_ORDER * footprint.total
+            least = WEIGHTS * footprint.weights + SECOND_ORDER * footprint.total
+            if memory < least:
                 raise DccError(
                     f"run.memory: {size(max(0, memory))} are left beside the data and the program; the network takes "
                     f"{size(least)}. Give at least {size(least - memory)} more"
                 )
-            self.images = min(self.images, fits)
+            self.most = max(1, 1 + (memory - spare - least) // (SECOND_ORDER * footprint.total))
+            self.images = min(self.images, self.most)
 
     @property
     def differentiated(self) -> int:

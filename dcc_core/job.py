@@ -29,7 +29,7 @@ from dcc_core.evaluate import Score, Scorer
 from dcc_core.grid import grid_png
 from dcc_core.group import ALONE, Group
 from dcc_core.initial import initial_rows
-from dcc_core.memory import memory_left
+from dcc_core.memory import WORKER, memory_left
 from dcc_core.moment import Moment
 from dcc_core.precision import DTYPES, in_precision
 from dcc_core.protocols import PROTOCOLS
@@ -260,9 +260,8 @@ class Job:
     def _chunks(self, label: str, sharers: int = 1) -> Chunks:
         """How many images a network takes at once; several of them at a time share the memory."""
         memory = None if self._memory is None else self._memory // sharers
-        given = self.config.run.micro_batch
-        shared = self.group.size > 1
-        return Chunks(self._trials[label].footprint, self.device, given=given, memory=memory, shared=shared)
+        how = {"given": self.config.run.micro_batch, "memory": memory, "spare": WORKER if sharers > 1 else 0}
+        return Chunks(self._trials[label].footprint, self.device, **how, shared=self.group.size > 1)
 
     def _adapted(self, augmentation: Augmentation, section: str) -> Augmentation:
         generator = Randomness(self.config.run.seed).generator("trial", "augmentation")

@@ -16,6 +16,8 @@ from dcc_core.run_options import RunOptions
 
 PROGRAM = 800_000_000
 """Bytes of the program itself: Python, torch and the packages that a run imports."""
+WORKER = 40_000_000
+"""Bytes that a worker process has of its own beside what its network takes."""
 IMAGES_AT_ONCE = 256
 """Real images that are normalised and augmented in one call; bounds memory for many classes."""
 COPIES = 4

@@ -54,6 +54,8 @@ def test_a_limit_of_memory_is_divided_among_images():
     assert Chunks(footprint, CPU, memory=left).images == 7
     assert Chunks(footprint, CPU, memory=left - 1).images == 6
     assert Chunks(footprint, CPU, memory=10**9).images == 100
+    assert Chunks(footprint, CPU, memory=left, spare=2 * SECOND_ORDER * 1000).images == 5
+    assert Chunks(footprint, CPU, memory=left, spare=10**9).images == 1
     assert Chunks(footprint, CPU, given=3, memory=left).images == 3
     assert Chunks(footprint, CPU, given=9, memory=left).images == 7
     with pytest.raises(DccError, match=r"run\.memory: 80 bytes are left .* takes 4\.1 kB\. Give at least 4\.0 kB more"):
