@@ -22,6 +22,8 @@ DEFAULT_NAMES = {
     "selection": "random",
 }
 BUILTIN = "builtin:"
+OBSERVERS = "log"
+"""The key of observers, of which a run may have several, each with options of its own."""
 ENGINE_SECTIONS: dict[str, type] = {"run": RunOptions, "score": ScoreOptions}
 SECTIONS = ENGINE_SECTIONS | {"continual": ContinualOptions}
 """Every section that is no component's: the engine's, which each configuration has, and those of one command."""
@@ -52,8 +54,11 @@ class Builder:
             if key in ENGINE_SECTIONS:
                 self.problems.append(f"{key}: {setting.value!r} is not a table of options; write {key}.NAME")
             elif section not in sections or (section == "recipe" and key != section):
-                hint = did_you_mean(section, sections)
-                self.problems.append(f"{key}: unknown section '{section}'.{hint} One of: {', '.join(sections)}")
+                if section == OBSERVERS:
+                    hint = f" Options of an observer stand behind its name: run.log=NAME,{key.partition('.')[2]}=..."
+                else:
+                    hint = f"{did_you_mean(section, sections)} One of: {', '.join(sections)}"
+                self.problems.append(f"{key}: unknown section '{section}'.{hint}")
             elif key in DEFAULT_NAMES:
                 try:
                     self.registry.find(KIND_OF_KEY[key], str(setting.value))
@@ -113,7 +118,7 @@ class Builder:
         """The observers of `run.log` by what was written for each."""
         groups = {",".join(group): group for group in named_groups(words)}
         return {
-            label: self._apart("log", "observer", f"run.log '{label}'", name, pairs)
+            label: self._apart(OBSERVERS, "observer", f"run.log '{label}'", name, pairs)
             for label, (name, *pairs) in groups.items()
         }
 

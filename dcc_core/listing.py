@@ -12,6 +12,7 @@ import click
 
 from dcc_core import options
 from dcc_core.builder import SECTIONS
+from dcc_core.component import KINDS
 from dcc_core.errors import DccError, IncompleteError, PluginWarning
 from dcc_core.registry import Provided, Registry, kind_named
 
@@ -66,14 +67,17 @@ def plugins(kind: str | None, match: str | None, check: bool, as_json: bool) -> 
 
 
 @click.command()
-@click.argument("kind")
+@click.argument("kind", required=False)
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
-def show(kind: str, name: str | None, as_json: bool) -> None:
+def show(kind: str | None, name: str | None, as_json: bool) -> None:
     """Show the options of a component, e.g. `dcc show loss collective`.
 
     `dcc show run` and `dcc show score` show the engine's own, `dcc show continual` those of `dcc continual`.
     """
+    if kind is None:
+        sections, kinds = ", ".join(SECTIONS), ", ".join(k.name for k in KINDS)
+        raise DccError(f"show what? The options of {sections}, or a kind of component and a name: {kinds}")
     registry = Registry.installed()
     key, found, chosen = kind, None, ""
     if kind in SECTIONS:

@@ -148,6 +148,7 @@ def test_dcc_run_is_the_command_run_of_dcc():
         ),
         (["-o", "run.image_rate=-0.1"], "Error: run.image_rate: '-0.1' is not a finite number > 0, or none."),
         (["-o", "loss.distanse=cosine"], "Error: loss.distanse: unknown option. Did you mean 'distance'?"),
+        (["-o", "log.every=10"], "unknown section 'log'. Options of an observer stand behind its name: run.log=NAME,every="),
         (["-o", "loss.distance"], "Error: -o 'loss.distance': expected KEY=VALUE"),
         (["--config", "missing.toml"], "Error: --config 'missing.toml' cannot be read"),
         (["--device", "gpu"], "Error: run.device: 'gpu' cannot be used"),
@@ -267,6 +268,7 @@ def test_show_gives_types_defaults_and_help():
         (["los", "collective"], "no kind of component named 'los'. Did you mean 'loss'?"),
         (["loss", "colective"], "no loss named 'colective'. Did you mean 'collective'?"),
         (["loss"], "which loss? One of: class-wise, collective"),
+        ([], "show what? The options of run, score, continual, or a kind of component and a name: loss, augmentation"),
     ],
 )
 def test_show_names_what_it_does_not_know(arguments, message):
