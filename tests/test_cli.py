@@ -148,7 +148,7 @@ def test_dcc_run_is_the_command_run_of_dcc():
         ),
         (["-o", "run.image_rate=-0.1"], "Error: run.image_rate: '-0.1' is not a finite number > 0, or none."),
         (["-o", "loss.distanse=cosine"], "Error: loss.distanse: unknown option. Did you mean 'distance'?"),
-        (["-o", "log.every=10"], "unknown section 'log'. Options of an observer stand behind its name: run.log=NAME,every="),
+        (["-o", "log.every=10"], "log.every: unknown section 'log'. Options of an observer stand behind its name"),
         (["-o", "loss.distance"], "Error: -o 'loss.distance': expected KEY=VALUE"),
         (["--config", "missing.toml"], "Error: --config 'missing.toml' cannot be read"),
         (["--device", "gpu"], "Error: run.device: 'gpu' cannot be used"),
