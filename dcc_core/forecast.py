@@ -221,8 +221,10 @@ def _score_seconds(work: Work, device: torch.device) -> float:
 
 
 def _training_seconds(work: Work, size: int, timed: _Timer) -> float:
-    """The time of so many networks together. Of many images the epoch is judged by some, as many whole batches as they
-    fill."""
+    """The time of so many networks together.
+
+    Of many images the epoch is judged by some, as many whole batches as they fill.
+    """
     scorer, batch, random = work.scorer, work.scorer.protocol.batch, Randomness(0)
     networks = [scorer.build(random.at("net", net).generator("probe")) for net in range(size)]
     build = timed(lambda: scorer.build(random.generator("probe")))

@@ -34,10 +34,10 @@ class Autocast(nn.Module):
 def in_precision(network: nn.Module, run: RunOptions, device: torch.device) -> nn.Module:
     """A network on a device, as `run.precision` and `run.layout` say.
 
-    Weights with their channels last make convolutions give maps that lie so. On a GPU, `run.tf32` holds from then on,
-    for the whole process.
+    Weights with their channels last make convolutions give maps that lie so. On a GPU, a `run.tf32` other than torch's
+    own holds from then on, for the whole process.
     """
-    if device.type == "cuda":
+    if device.type == "cuda" and run.tf32 != "torch":
         use_tf32(run.tf32)
     network = network.to(device, DTYPES[run.precision])
     low = run.precision == "bfloat16"
@@ -47,6 +47,6 @@ def in_precision(network: nn.Module, run: RunOptions, device: torch.device) -> n
 
 
 def use_tf32(where: str) -> None:
-    """Set where this process's GPUs may round factors to TF32: `convolutions` (torch's own choice), `all` or `none`."""
-    torch.backends.cudnn.allow_tf32 = where != "none"
+    """Set where this process's GPUs round factors to TF32: `off`, in `convolutions`, or in `all` products."""
+    torch.backends.cudnn.allow_tf32 = where != "off"
     torch.set_float32_matmul_precision("high" if where == "all" else "highest")

@@ -73,9 +73,10 @@ class RunOptions:
         "how maps lie in memory; auto: with their channels last for bfloat16 on a GPU",
     ] = "auto"
     tf32: Annotated[
-        Literal["convolutions", "all", "none"],
-        "what a GPU may compute in TF32, a rougher float32: convolutions alone, matrix products too, or nothing",
-    ] = "convolutions"
+        Literal["torch", "off", "convolutions", "all"],
+        "what a GPU computes in TF32, a rougher float32; all: matrix products too; torch: as torch is set, which is "
+        "convolutions unless you said otherwise",
+    ] = "torch"
     memory: Annotated[str | None, "memory to keep to, e.g. 8G, of the computer or of the GPU where one is used"] = None
     micro_batch: Annotated[int | None, "images in one pass through a network; none: by shapes and device", Ge(1)] = None
     compile: Annotated[

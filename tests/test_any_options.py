@@ -47,7 +47,7 @@ OPTIONS = {
     "run.micro_batch": ["1", "none", "0"],
     "run.compile": ["auto", "off", "always"],
     "run.layout": ["channels-last", "auto", "channels-first", "nhwc"],
-    "run.tf32": ["all", "none", "some"],
+    "run.tf32": ["all", "off", "some"],
     "run.checkpoint": ["0s", "1d", "never"],
     "arch.norm": ["batch", "group", "none"],
     "arch.width": ["1", "4", "0"],

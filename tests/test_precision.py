@@ -85,27 +85,33 @@ def layouts(network, shape):
     return found
 
 
+@pytest.fixture
+def torchs_own():
+    """What torch says of TF32, which is the process's, is as it was again."""
+    before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    yield
+    torch.backends.cudnn.allow_tf32 = before[0]
+    torch.set_float32_matmul_precision(before[1])
+
+
+@pytest.mark.usefixtures("torchs_own")
 @pytest.mark.parametrize(
     ("where", "convolutions", "products"),
-    [("convolutions", True, "highest"), ("all", True, "high"), ("none", False, "highest")],
+    [("convolutions", True, "highest"), ("all", True, "high"), ("off", False, "highest")],
 )
 def test_tf32(where, convolutions, products):
-    before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
-    try:
-        use_tf32(where)
-        assert torch.backends.cudnn.allow_tf32 == convolutions
-        assert torch.get_float32_matmul_precision() == products
-    finally:
-        torch.backends.cudnn.allow_tf32 = before[0]
-        torch.set_float32_matmul_precision(before[1])
+    use_tf32(where)
+    assert torch.backends.cudnn.allow_tf32 == convolutions
+    assert torch.get_float32_matmul_precision() == products
 
 
+@pytest.mark.usefixtures("torchs_own")
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("options", [{"run.tf32": "all"}, {"run.layout": "channels-last"}])
 def test_a_gpus_gradients_agree_with_exact_ones(make_job, options):
     """Summed gradients, to TF32's ten bits, beside those with every product in float32."""
     sums = []
-    for own in ({"run.tf32": "none", "run.layout": "channels-first"}, options):
+    for own in ({"run.tf32": "off", "run.layout": "channels-first"}, options):
         job = make_job({"run.device": "cuda", "run.precision": "float32", "arch.width": 16, **own})
         run, synthetic, _ = job.start()
         network = job.build(run.random.generator("network"))
