@@ -15,7 +15,7 @@ from dcc_core.cli import cli, run
 from dcc_core.coreset import random_set
 from dcc_core.display import Display
 from dcc_core.evaluate import Scorer
-from dcc_core.forecast import Probe, _network_seconds
+from dcc_core.forecast import Probe, _training_seconds
 from dcc_core.measure import Measurer
 from dcc_core.protocols import PROTOCOLS
 from dcc_core.registry import Origin, Registry
@@ -327,15 +327,15 @@ def test_a_forecast_judges_a_long_epoch_by_some_batches(make_job, monkeypatch):
     monkeypatch.setattr(Scorer, "epoch", epoch)
     job, s = made(make_job, {"score.protocol": "lrs"})
 
-    def timed(work):
+    def timed(work, compiles=False):
         work()
         return 1.0
 
     full = Measurer(job, s).work(measurements("lrs")["full"])
-    assert _network_seconds(full, timed) == 1 + 4 * 26 / 8 + 1  # building, four epochs of 26 images, the test
+    assert _training_seconds(full, 1, timed) == 1 + 4 * 26 / 8 + 1  # building, four epochs of 26 images, the test
     assert shown == [8]
     own = Measurer(job, s).work(measurements("lrs")["condensed"])
-    assert _network_seconds(own, timed) == 1 + 4 * 1 + 1
+    assert _training_seconds(own, 1, timed) == 1 + 4 * 1 + 1
     assert shown == [8, 6]
 
 
