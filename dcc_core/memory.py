@@ -14,7 +14,7 @@ from dcc_core.data import RealData
 from dcc_core.quantities import parsed_size
 from dcc_core.run_options import RunOptions
 
-PROGRAM = 800_000_000
+PROGRAM = 850_000_000
 """Bytes of the program itself: Python, torch and the packages that a run imports."""
 WORKER = 40_000_000
 """Bytes that a worker process has of its own beside what its network takes."""
