@@ -21,8 +21,8 @@ T = TypeVar("T")
 log = logging.getLogger("dcc")
 
 CACHE = 16 * 2**20
-"""Bytes of the largest maps that go through a network at once on a CPU. Beyond that nothing is gained, as they leave
-the cache; far below, the products are too small."""
+"""Bytes of the largest maps that go through a network at once on a CPU. Beyond that little is gained; far below,
+the products are too small."""
 CARD = 1 / 8
 """Share of a GPU's memory for the maps of one pass."""
 SECOND_ORDER = 4
