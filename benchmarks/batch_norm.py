@@ -22,13 +22,13 @@ from statistics import fmean, pstdev, stdev
 import click
 import torch
 
-from dcc_core.api import Batch
-from dcc_core.config import resolve
-from dcc_core.coreset import random_set
-from dcc_core.job import Job
-from dcc_core.registry import Registry
-from dcc_core.setfile import CondensedSet
-from dcc_core.settings import Rank, Settings
+from dcc_core.config.settings import Rank, Settings
+from dcc_core.data.batch import Batch
+from dcc_core.jobs.configuration import resolve
+from dcc_core.jobs.coreset import random_set
+from dcc_core.jobs.job import Job
+from dcc_core.plugins.registry import Registry
+from dcc_core.sets.condensed_set import CondensedSet
 
 WAYS: dict[str, tuple[int, float | None]] = {
     "real, a tenth of the way": (16, None),

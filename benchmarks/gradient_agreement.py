@@ -19,12 +19,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dcc_core.config import resolve
-from dcc_core.engine import Network
-from dcc_core.job import Job
-from dcc_core.registry import Registry
-from dcc_core.settings import Rank, Settings
-from dcc_core.step import Step
+from dcc_core.config.settings import Rank, Settings
+from dcc_core.engine.algorithm import Network
+from dcc_core.engine.step import Step
+from dcc_core.jobs.configuration import resolve
+from dcc_core.jobs.job import Job
+from dcc_core.plugins.registry import Registry
 
 CASES = (
     ("convnet",),

@@ -22,7 +22,7 @@ from pathlib import Path
 import click
 import torch
 
-from dcc_core.cli import cli
+from dcc_core.cli.app import cli
 
 RUN = shlex.split(
     "run --data digits --loss collective --aug dsa --outer-loops 4 --inner-loops 3 --network-steps 2 --sets 2 "

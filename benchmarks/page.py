@@ -21,11 +21,11 @@ from playwright.sync_api import sync_playwright
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from shown_runs import large, registry_of
 
-from dcc_core.files import write_atomically
-from dcc_core.page import page
-from dcc_core.record import read_run
-from dcc_core.setfile import load_set
-from dcc_core.snapshots import pictures_of, to_bytes
+from dcc_core.runs.snapshots import make_pictures, to_bytes
+from dcc_core.sets.atomic_files import write_atomically
+from dcc_core.sets.set_file import load_set
+from dcc_plugins.pages.page import render_page
+from dcc_plugins.pages.record import read_run
 
 SIZES = (10, 100, 1000)
 BYTES, SECONDS = 20_000_000, 3.0
@@ -46,7 +46,7 @@ def main(per_class: int, moments: int) -> None:
         for classes in SIZES:
             run = large(Path(folder) / f"{classes}", classes, per_class, moments)
             begin = time.perf_counter()
-            content = page([read_run(run, registry_of())])
+            content = render_page([read_run(run, registry_of())])
             written = time.perf_counter() - begin
             (file := run / "page.html").write_bytes(content)
             times = []
@@ -57,7 +57,7 @@ def main(per_class: int, moments: int) -> None:
             notes = " ".join(tab.locator("#images .note").all_inner_texts()) or "lossless, every moment"
             size, elements = len(content) / 1e6, tab.evaluate(ELEMENTS)
             s, begin = load_set(run / "set.safetensors"), time.perf_counter()
-            write_atomically(run / "again", to_bytes(pictures_of(s, registry_of(), 0)))
+            write_atomically(run / "again", to_bytes(make_pictures(s, registry_of(), 0)))
             snapshot, weight = 1000 * (time.perf_counter() - begin), (run / "again").stat().st_size / 1e6
             numbers = (
                 f"{written:.1f}",

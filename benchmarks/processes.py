@@ -40,7 +40,7 @@ FIRST_STEP = """
 import os, sys
 import dcc_core.engine, dcc_core.forecast
 def stop(*_): os._exit(0)
-dcc_core.engine.update = dcc_core.forecast.update = stop
+dcc_core.engine.algorithm.update = dcc_core.runs.forecast.update = stop
 from dcc_core.cli import main_run
 sys.argv = ["dcc-run", "--data", "cifar10", "--data-root", {root!r}, "--aug", "dsa", "--quiet", "--out", {out!r}]
 main_run()

@@ -26,9 +26,9 @@ from typing import Any
 import click
 
 from dcc_core import DccError, Registry, StepReport
-from dcc_core.config import resolve
-from dcc_core.job import Job
-from dcc_core.settings import Rank, Settings
+from dcc_core.config.settings import Rank, Settings
+from dcc_core.jobs.configuration import resolve
+from dcc_core.jobs.job import Job
 
 NETS = 3
 PLACE = ("data", "ipc", "loss", "loops")

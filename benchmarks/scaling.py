@@ -19,8 +19,8 @@ import click
 import torch
 
 from dcc_core import Batch
+from dcc_core.engine.network_training import train_epoch
 from dcc_core.testing import job_of
-from dcc_core.training import train_epoch
 from dcc_plugins.networks.convnet import ConvNet
 
 NUMBER = 4

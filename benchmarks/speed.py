@@ -28,7 +28,7 @@ from turns import Apart, in_turn
 from ways import WIDE, Way, fields_way, job_of, matching, our_way
 
 from dcc_core import Randomness
-from dcc_core.job import Job
+from dcc_core.jobs.job import Job
 
 Ratios = list[tuple[float, ...]]
 """Round by round: the ratio, and that of equal allocators where there is one."""

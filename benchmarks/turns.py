@@ -51,7 +51,7 @@ def _serve(make: Make, keeps: bool, there: Connection) -> None:
     if not keeps:
         import dcc_core.memory
 
-        dcc_core.memory.keep_freed_memory = lambda: False
+        dcc_core.compute.memory.keep_freed_memory = lambda: False
     way = make()
     while there.recv():
         start = time.perf_counter()

@@ -15,7 +15,7 @@ import click
 import torch
 from scaling import COMPARED, bytes_per_step
 
-from dcc_core.group import Group
+from dcc_core.group.group import Group
 from dcc_core.testing import in_processes, job_of, learned
 
 LOSSES = {"class-wise": {"loss": "class-wise"}, "collective": {"loss": "collective", "loss.warmup": "none"}}

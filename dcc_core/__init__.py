@@ -7,4 +7,11 @@ The public names stand in `__init__.pyi`; each is imported on first use, so that
 
 import lazy_loader
 
+from dcc_core.renamed import forward
+
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__ = forward(
+    __name__,
+    {name: f"dcc_plugins.studies:{name}" for name in ("Bench", "Findings", "Study")},
+    __getattr__,
+)

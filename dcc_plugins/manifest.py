@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dcc_core.component import Component
-from dcc_core.hookspecs import hookimpl
-from dcc_plugins.rows import FORMATS, STUDIES, TABLES
+from dcc_core import Component, hookimpl
+from dcc_plugins.rows import COMMANDS, FORMATS, STUDIES, TABLES
 
 
 @hookimpl
@@ -27,7 +26,7 @@ def dcc_losses() -> list[Component]:
         ),
         Component(
             name="warmup",
-            target="dcc_core.combine:Warmup",
+            target="dcc_core.engine.warmup:Warmup",
             summary="one loss in the first inner steps of the first outer loops, another one otherwise",
         ),
         Component(
@@ -284,3 +283,8 @@ def dcc_recipes() -> list[Component]:
 @hookimpl
 def dcc_tables() -> list[Component]:
     return TABLES
+
+
+@hookimpl
+def dcc_commands() -> list[Component]:
+    return COMMANDS

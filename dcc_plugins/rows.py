@@ -1,4 +1,4 @@
-"""Rows of the manifest that are many: formats, tables and studies. Strings only."""
+"""Rows of the manifest that are many: formats, tables, studies and commands. Strings only."""
 
 from __future__ import annotations
 
@@ -104,5 +104,54 @@ STUDIES = [
         name="shared-features",
         target="dcc_plugins.studies.shared:SharedFeatures",
         summary="when contrast pays: random, class-wise and collective against what classes have in common",
+    ),
+]
+
+COMMANDS = [
+    Component(
+        name="report",
+        target="dcc_plugins.pages.commands:report",
+        summary="write one page about runs: images over time, curves, scores, options, cost",
+    ),
+    Component(
+        name="watch",
+        target="dcc_plugins.pages.commands:watch",
+        summary="show a run's page in the browser while the run goes on",
+    ),
+    Component(
+        name="inspect",
+        target="dcc_plugins.commands.inspect:inspect",
+        summary="print everything in a set file, and what is wrong with it",
+    ),
+    Component(
+        name="table",
+        target="dcc_plugins.tables.commands:table",
+        summary="run the missing cells of a table and print it beside the paper's numbers",
+    ),
+    Component(
+        name="sweep",
+        target="dcc_plugins.tables.commands:sweep",
+        summary="run a grid of runs that a TOML file describes",
+    ),
+    Component(
+        name="study",
+        target="dcc_plugins.studies.command:study",
+        summary="conduct a study: figures, the numbers behind them, and a page",
+    ),
+    Component(
+        name="continual",
+        target="dcc_plugins.continual.command:continual",
+        summary="learn stages one after another with a memory, and compare memories",
+        options="dcc_plugins.continual.options:ContinualOptions",
+    ),
+    Component(
+        name="tune",
+        target="dcc_plugins.commands.tune:tune",
+        summary="find the number of images per pass that is fastest on this machine",
+    ),
+    Component(
+        name="new-plugin",
+        target="dcc_plugins.commands.new_plugin:new_plugin",
+        summary="write a plugin package with one component, its test and its CI",
     ),
 ]

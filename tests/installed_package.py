@@ -16,10 +16,10 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from dcc_core import Registry
-from dcc_core.cli import cli, run
-from dcc_core.config import resolve
-from dcc_core.flags import RUN_FLAGS, add_flags
-from dcc_core.settings import Settings
+from dcc_core.cli.app import cli, run
+from dcc_core.cli.flags import RUN_FLAGS, add_flags
+from dcc_core.config.settings import Settings
+from dcc_core.jobs.configuration import resolve
 from dcc_core.testing import Conformance, in_processes, job_of, learned
 from dcc_core.testing.base import TINY
 

@@ -11,7 +11,6 @@ from dcc_core import (
     Augmentation,
     DataSource,
     DccError,
-    Findings,
     Format,
     ImageSet,
     MatchingLoss,
@@ -21,12 +20,12 @@ from dcc_core import (
     RealData,
     Selection,
     State,
-    Study,
     Total,
     hookimpl,
     read_tensor,
     seeded,
 )
+from dcc_plugins.studies import Findings, Study
 
 mutant = dataclass(frozen=True, kw_only=True)
 CALLS = itertools.count(1)

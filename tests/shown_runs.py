@@ -11,15 +11,15 @@ from safetensors.torch import save_file
 
 import dcc_plugins.manifest
 from dcc_core import Registry
-from dcc_core.config import resolve
-from dcc_core.display import Display
-from dcc_core.folder import RunFolder
-from dcc_core.protocols import PROTOCOLS
-from dcc_core.registry import Origin
-from dcc_core.run import execute
-from dcc_core.setfile import CondensedSet, Provenance
-from dcc_core.settings import Rank, Settings
-from dcc_core.snapshots import pictures_of, to_bytes
+from dcc_core.cli.display import Display
+from dcc_core.config.settings import Rank, Settings
+from dcc_core.jobs.configuration import resolve
+from dcc_core.plugins.registry import Origin
+from dcc_core.runs.run import execute
+from dcc_core.runs.run_folder import RunFolder
+from dcc_core.runs.snapshots import make_pictures, to_bytes
+from dcc_core.scoring.protocols import PROTOCOLS
+from dcc_core.sets.condensed_set import CondensedSet, Provenance
 
 HOSTILE = (
     "<script>window.harm = 1</script>",
@@ -88,7 +88,7 @@ def large(out, classes=1000, ipc=10, on_the_way=0):
     (out / "snapshots").mkdir()
     for step in range(-on_the_way, 0):
         s.images.copy_(s.images.flip(0))
-        pictures = pictures_of(s, registry_of(), step + on_the_way)
+        pictures = make_pictures(s, registry_of(), step + on_the_way)
         (out / "snapshots" / f"{pictures.step:08}.safetensors").write_bytes(to_bytes(pictures))
     config = {"run.outer_loops": {"value": on_the_way, "origin": "default"}}
     fields = {"method": "collective", "config": config, "versions": {}, "seconds": {}, "by_architecture": {}}

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from dcc_core.allocator import OWN_SETTINGS
+from dcc_core.compute.allocator import OWN_SETTINGS
 
 FAULTS = """
 import resource, torch

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 import dcc_plugins.manifest
 from dcc_core import Registry, load_set
-from dcc_core.cli import run
-from dcc_core.protocols import PROTOCOLS
-from dcc_core.registry import Origin
+from dcc_core.cli.app import run
+from dcc_core.plugins.registry import Origin
+from dcc_core.scoring.protocols import PROTOCOLS
 
 TINY = ("--outer-loops", "2", "--sets", "1", "--eval-nets", "1", "--quiet")
 OPTIONS = {
@@ -85,7 +85,7 @@ def _toys_and_short_scoring():
         patch.setattr(Registry, "installed", classmethod(lambda cls: registry))
         for name, protocol in list(PROTOCOLS.items()):
             patch.setitem(PROTOCOLS, name, replace(protocol, epochs=2))
-        patch.setattr("dcc_core.protocols.Protocol.suited", lambda self, *about: self)
+        patch.setattr("dcc_core.scoring.protocols.Protocol.suited", lambda self, *about: self)
         yield
 
 

@@ -5,14 +5,14 @@ import torch
 import toys
 
 from dcc_core import DataSource, DccError, ImageSet, RealData
-from dcc_core.arrange import arranged
-from dcc_core.data import channel_statistics
+from dcc_core.data.images import channel_statistics
+from dcc_core.data.source_options import apply_source_options
 
 
 def load(**options):
     source = toys.Blobs(**{"counts": (12, 9, 5, 8), **options})
     data = source.load(root=None, download=False, progress=False)
-    return data, arranged(source, data)
+    return data, apply_source_options(source, data)
 
 
 def images_of(data, label, part="train"):
@@ -104,7 +104,7 @@ class Bare(DataSource):
 
 def arranged_bare(**options):
     source = Bare(**options)
-    return arranged(source, source.load(root=None, download=False, progress=False))
+    return apply_source_options(source, source.load(root=None, download=False, progress=False))
 
 
 def test_classes_without_images_are_named_or_skipped():
@@ -127,7 +127,7 @@ def test_statistics_take_little_memory(monkeypatch):
     """Chunk by chunk or whole, the numbers are the same."""
     images = torch.randint(256, (9, 2, 5, 5), dtype=torch.uint8)
     whole = channel_statistics(images)
-    monkeypatch.setattr("dcc_core.data.CHUNK", 60)
+    monkeypatch.setattr("dcc_core.data.images.CHUNK", 60)
     assert channel_statistics(images)[0] == pytest.approx(whole[0])
     assert channel_statistics(images)[1] == pytest.approx(whole[1])
 

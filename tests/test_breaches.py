@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from dcc_core import DccError, ImageSet, Part, RealData
-from dcc_core.coreset import coreset
-from dcc_core.engine import Network, optimise
+from dcc_core.engine.algorithm import Network, optimise
+from dcc_core.jobs.coreset import coreset
 
 DM = r"loss 'dm' of plugin toys \(dcc-toys 1.0\) breaks a rule of its kind: "
 

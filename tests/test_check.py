@@ -9,10 +9,11 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from dcc_core import Registry, checking
-from dcc_core.checking import imported_alone
-from dcc_core.cli import cli
-from dcc_core.registry import Origin
+from dcc_core import Registry
+from dcc_core.cli import plugin_checks as checking
+from dcc_core.cli.app import cli
+from dcc_core.cli.plugin_checks import import_alone
+from dcc_core.plugins.registry import Origin
 
 MANIFEST = """
 from dcc_core import Component, hookimpl
@@ -109,6 +110,6 @@ def test_a_clean_installation_is_exit_code_0(monkeypatch):
 
 
 def test_a_manifest_that_does_not_import_says_why():
-    assert imported_alone("no_such_module").faults() == [
+    assert import_alone("no_such_module").faults() == [
         "its manifest does not import on its own: ModuleNotFoundError: No module named 'no_such_module'"
     ]

@@ -9,7 +9,7 @@ import time
 import pytest
 from click.testing import CliRunner
 
-from dcc_core.cli import cli, run
+from dcc_core.cli.app import cli, run
 
 EVAL_FLAGS = shlex.split("""
 file --arch --data --protocol --nets --seed --device --memory --data-root --config -o --json --quiet

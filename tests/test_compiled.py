@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch._dynamo.exc import BackendCompilerFailed
 
-from dcc_core.cli import run
-from dcc_core.compiled import WORTHWHILE, Compiled, Compiler
-from dcc_core.flags import RUN_FLAGS, add_flags
-from dcc_core.settings import Settings
+from dcc_core.cli.app import run
+from dcc_core.cli.flags import RUN_FLAGS, add_flags
+from dcc_core.compute.compiler import WORTHWHILE, Compiled, Compiler
+from dcc_core.config.settings import Settings
 from dcc_core.testing import job_of, toys
 
 CPU, CARD = torch.device("cpu"), torch.device("cuda")

@@ -11,12 +11,12 @@ import toys
 
 import dcc_plugins.manifest
 from dcc_core import Component, MatchingLoss, Registry, Schedule, hookimpl
-from dcc_core.config import resolve
+from dcc_core.config.options import schema
+from dcc_core.config.run_options import RunOptions, ScoreOptions
+from dcc_core.config.settings import Rank, Settings, as_toml
 from dcc_core.errors import DccError, OptionError
-from dcc_core.options import schema
-from dcc_core.registry import Origin
-from dcc_core.run_options import RunOptions, ScoreOptions
-from dcc_core.settings import Rank, Settings, as_toml
+from dcc_core.jobs.configuration import resolve
+from dcc_core.plugins.registry import Origin
 from dcc_plugins.losses import ClassWise, Collective, CollectiveBare
 
 

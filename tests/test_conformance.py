@@ -7,7 +7,7 @@ import pytest
 
 import dcc_plugins.manifest
 from dcc_core import Registry
-from dcc_core.registry import Origin
+from dcc_core.plugins.registry import Origin
 from dcc_core.testing import (
     ArchitectureConformance,
     AugmentationConformance,
@@ -18,9 +18,8 @@ from dcc_core.testing import (
     ParametrisationConformance,
     RecipeConformance,
     SelectionConformance,
-    StudyConformance,
-    TableConformance,
 )
+from dcc_plugins.testing import StudyConformance, TableConformance
 
 ROOT = Path(__file__).parent.parent
 REGISTRY = Registry([dcc_plugins.manifest], [Origin("builtin", "dcc", "0.1")])

@@ -8,7 +8,7 @@ import toys
 
 import dcc_plugins.manifest
 from dcc_core import Registry, testing
-from dcc_core.registry import Origin
+from dcc_core.plugins.registry import Origin
 
 REGISTRY = Registry(
     [dcc_plugins.manifest, mutants_manifest, toys], [Origin("builtin", "dcc", "0.1"), Origin("mutants"), Origin("toys")]

@@ -1,5 +1,6 @@
 """Continual learning: stages, memories, replay, and sequences that go on where they were interrupted."""
 
+import importlib.util
 import json
 import os
 import shutil
@@ -12,20 +13,19 @@ import torch
 from click.testing import CliRunner
 from torch.nn import functional as F
 
-import dcc_core.figures
 from dcc_core import Batch, Component, DccError, Registry, hookimpl, load_set
-from dcc_core.cli import cli
-from dcc_core.continual.heads import HeadOf, Heads
-from dcc_core.continual.metrics import average_accuracy, backward_transfer, forgetting
-from dcc_core.continual.options import ContinualOptions
-from dcc_core.continual.plan import Plan
-from dcc_core.continual.replay import Learner, Memory
-from dcc_core.continual.specs import memory_specs, stage_specs
-from dcc_core.continual.stages import brought_to, cut
-from dcc_core.data import ImageSet, RealData
-from dcc_core.folder import RunFolder
-from dcc_core.rng import Randomness
-from dcc_core.settings import Rank, Settings
+from dcc_core.cli.app import cli
+from dcc_core.compute.random import Randomness
+from dcc_core.config.settings import Rank, Settings
+from dcc_core.data.images import ImageSet, RealData
+from dcc_core.runs.run_folder import RunFolder
+from dcc_plugins.continual.heads import HeadOf, Heads
+from dcc_plugins.continual.metrics import average_accuracy, backward_transfer, forgetting
+from dcc_plugins.continual.options import ContinualOptions
+from dcc_plugins.continual.plan import Plan
+from dcc_plugins.continual.replay import Learner, Memory
+from dcc_plugins.continual.specs import memory_specs, stage_specs
+from dcc_plugins.continual.stages import brought_to, cut
 
 THREE = "digits,classes=0+1+2,digits,classes=3+4,digits,classes=5+6"
 QUICK = [
@@ -344,8 +344,8 @@ def test_augmentations_reach_stage_and_memory(registry):
 
 @pytest.mark.parametrize("loss", ["collective", "dm"])
 def test_any_loss_and_parametrisation_makes_a_memory(registry, loss, tmp_path):
-    from dcc_core.continual.comparison import Comparison
-    from dcc_core.display import Display
+    from dcc_core.cli.display import Display
+    from dcc_plugins.continual.comparison import Comparison
 
     plan = planned(registry, [f"{loss},param=half"], given={"run.network_steps": 1}, seeds=1)
     results = Comparison(plan, tmp_path / "out").run(Display(quiet=True)).as_dict()
@@ -562,7 +562,7 @@ def test_the_plot_is_a_picture_or_says_what_is_missing(undisturbed, tmp_path, mo
     assert b"<svg" in svg
     invoke(*words, *MEMORIES, "--out", copy)
     assert (copy / "continual.svg").read_bytes() == svg
-    monkeypatch.setattr(dcc_core.figures.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     result = invoke(*words, *MEMORIES, "--out", tmp_path / "new")
     assert result.exit_code == 2 and "pip install 'dcc[plots]'" in result.stderr
     assert not (tmp_path / "new").exists()

@@ -10,8 +10,8 @@ import toys
 
 import dcc_core
 from dcc_core import DccError, MatchingLoss, Part, Randomness
-from dcc_core.engine import optimise
-from dcc_core.setfile import CondensedSet
+from dcc_core.engine.algorithm import optimise
+from dcc_core.sets.condensed_set import CondensedSet
 
 EVERYTHING = [
     {"loss": "collective"},

@@ -12,7 +12,7 @@ from field_files import MEAN, STD, condensed, statistics
 from PIL import Image
 
 from dcc_core import DccError, convert, load_set
-from dcc_core.cli import cli
+from dcc_core.cli.app import cli
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dcc_core.criterion import cross_entropy, hinge
+from dcc_core.compute.criterion import cross_entropy, hinge
 
 
 def logits(seed, n=7, k=4):

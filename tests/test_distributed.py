@@ -19,17 +19,19 @@ import pytest
 import torch
 from torch.distributed import HashStore
 
-from dcc_core import Component, DccError, MatchingLoss, Part, State, distributed, engine, hookimpl
-from dcc_core.checkpoint import load_checkpoint
-from dcc_core.display import Display
-from dcc_core.engine import Network, optimise
+from dcc_core import Component, DccError, MatchingLoss, Part, State, hookimpl
+from dcc_core.cli.display import Display
+from dcc_core.compute.random import Randomness
+from dcc_core.engine import algorithm as engine
+from dcc_core.engine.algorithm import Network, optimise
+from dcc_core.engine.step import Step
 from dcc_core.errors import SilentError
-from dcc_core.folder import CHECKPOINT, CONDENSING, Elsewhere, RunFolder, folder_of
-from dcc_core.group import ALONE, Alone
-from dcc_core.measure import on_all_images
-from dcc_core.rng import Randomness
-from dcc_core.run import execute
-from dcc_core.step import Step
+from dcc_core.group import torch_distributed as distributed
+from dcc_core.group.group import ALONE, Alone
+from dcc_core.jobs.measurements import work_on_all_images
+from dcc_core.runs.checkpoint import load_checkpoint
+from dcc_core.runs.run import execute
+from dcc_core.runs.run_folder import CHECKPOINT, CONDENSING, Elsewhere, RunFolder, open_folder
 from dcc_core.testing import in_processes, job_of, learned
 from dcc_core.testing.base import TINY
 from dcc_core.testing.processes import CAN_FORK
@@ -111,7 +113,7 @@ def test_networks_are_divided_and_score_the_same():
     options = {**TINY, "score.full_epochs": 3, "run.precision": "float32"}
 
     def score(group):
-        work = on_all_images(job_of(options, group=group), "convnet", "dc", 5)
+        work = work_on_all_images(job_of(options, group=group), "convnet", "dc", 5)
         return work.scorer.score_and_first(work.data, work.nets)
 
     def accuracies(group):
@@ -341,9 +343,9 @@ def test_a_group_that_died_while_it_replaced_a_run_replaces_it_again(configure, 
     group.restarts = 1
     for name in (CHECKPOINT, "report.json"):
         (tmp_path / name).write_text("{}")
-    assert not folder_of(group, configure(), tmp_path, CONDENSING, overwrite=True).unfinished
+    assert not open_folder(group, configure(), tmp_path, CONDENSING, overwrite=True).unfinished
     (tmp_path / "report.json").unlink()
-    assert folder_of(group, configure(), tmp_path, CONDENSING, overwrite=True).unfinished
+    assert open_folder(group, configure(), tmp_path, CONDENSING, overwrite=True).unfinished
 
 
 # From the command line, by torchrun

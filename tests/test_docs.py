@@ -9,17 +9,18 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from dcc_core import Registry, hookspecs
-from dcc_core.cli import cli, run
-from dcc_core.component import KINDS
-from dcc_core.config import resolve
-from dcc_core.continual.specs import memory_specs, stage_specs
-from dcc_core.facts import Sources
-from dcc_core.flags import EVAL_FLAGS, RUN_FLAGS, SELECT_FLAGS, STUDY_FLAGS, add_flags
-from dcc_core.registry import Origin
-from dcc_core.settings import Rank, Settings
-from dcc_core.studying import chosen
-from dcc_core.table import sweep_in, table_named
+from dcc_core import Registry
+from dcc_core.cli.app import cli, run
+from dcc_core.cli.flags import EVAL_FLAGS, RUN_FLAGS, SELECT_FLAGS, STUDY_FLAGS, add_flags
+from dcc_core.config.settings import Rank, Settings
+from dcc_core.jobs.configuration import resolve
+from dcc_core.plugins import hookspecs as hookspecs
+from dcc_core.plugins.component import KINDS
+from dcc_core.plugins.registry import Origin
+from dcc_core.sets.known_statistics import Sources
+from dcc_plugins.continual.specs import memory_specs, stage_specs
+from dcc_plugins.studies.run_study import choose_study
+from dcc_plugins.tables.table import find_table, read_sweep
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -142,7 +143,7 @@ def test_the_readmes_selections_resolve(command):
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("dcc table")])
 def test_the_readmes_tables_have_the_cells(command):
     flags = cli.commands["table"].make_context("table", shlex.split(command)[2:]).params
-    spec = table_named(Registry.installed(), flags["name"])
+    spec = find_table(Registry.installed(), flags["name"])
     assert len(spec.cells(flags["scale"] or spec.usual, flags["cells"])) > 1
     assert flags["place"].partition(":")[0] in ("local", "ray")
 
@@ -150,7 +151,7 @@ def test_the_readmes_tables_have_the_cells(command):
 def test_the_readmes_sweep_resolves(tmp_path):
     (text,) = re.findall(r"```toml\n(\[options\]\n.*?)```", README.read_text(), re.S)
     (tmp_path / "rates.toml").write_text(text)
-    spec = sweep_in(tmp_path / "rates.toml")
+    spec = read_sweep(tmp_path / "rates.toml")
     cells = spec.cells(spec.usual)
     assert len(cells) == 6
     assert len(spec.cells(spec.usual, ["*/image_rate=1.0"])) == 2
@@ -163,7 +164,7 @@ def test_the_readmes_sweep_resolves(tmp_path):
 def test_the_readmes_studies_have_the_options(command):
     flags = cli.commands["study"].make_context("study", shlex.split(command)[2:]).params
     given = add_flags(Settings(), STUDY_FLAGS, flags, flags["config_file"], flags["pairs"])
-    assert chosen(Registry.installed(), flags["name"], given).name == flags["name"]
+    assert choose_study(Registry.installed(), flags["name"], given).name == flags["name"]
 
 
 def test_the_readme_names_every_study():

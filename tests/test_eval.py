@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from dcc_core import DccError, load_set, score, score_across
-from dcc_core.cli import cli, run
-from dcc_core.report import result_table
+from dcc_core.cli.app import cli, run
+from dcc_core.runs.report import result_table
 
 SMALL = shlex.split("--outer-loops 1 --inner-loops 1 --network-steps 1 --eval-nets 2 --protocol dc -o arch.width=8")
 ACROSS = shlex.split("--eval-arch convnet --eval-arch mlp --eval-arch convnet,norm=batch,width=4")
@@ -142,7 +142,7 @@ def test_a_set_of_strangers_components_is_scored_without_them(folder, tmp_path):
 
 
 def test_what_nobody_foresaw_is_one_message(folder, monkeypatch):
-    from dcc_core.evaluate import Scorer
+    from dcc_core.scoring.scorer import Scorer
 
     def fails(self, *_):
         raise ValueError("no such luck")

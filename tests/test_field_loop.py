@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from dcc_core.engine import update
-from dcc_core.step import Step
+from dcc_core.engine.algorithm import update
+from dcc_core.engine.step import Step
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 import field_loop

@@ -9,11 +9,12 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from dcc_core import DccError, forecast
-from dcc_core.cli import run
-from dcc_core.evaluate import Scorer
-from dcc_core.forecast import Probe, planned
-from dcc_core.measure import Work
+from dcc_core import DccError
+from dcc_core.cli.app import run
+from dcc_core.jobs.measurements import Work
+from dcc_core.runs import forecast_run as forecast
+from dcc_core.runs.forecast import Probe, planned
+from dcc_core.scoring.scorer import Scorer
 
 CPU = torch.device("cpu")
 

@@ -9,8 +9,8 @@ import torch
 from field_files import MEAN, STD, close, condensed, statistics, to_unit
 
 from dcc_core import DccError, convert
-from dcc_core.decoding import check_fits
-from dcc_core.setfile import WHITENED
+from dcc_core.sets.condensed_set import WHITENED
+from dcc_core.sets.decoding import check_fits
 from dcc_plugins.data.class_names import CIFAR10
 
 CIFAR = {"stats": "cifar10", "data": "cifar10"}
@@ -256,7 +256,7 @@ def with_idc(monkeypatch, registry):
 
     import dcc_plugins.manifest
     from dcc_core import Registry
-    from dcc_core.registry import Origin
+    from dcc_core.plugins.registry import Origin
 
     monkeypatch.syspath_prepend(Path(__file__).parent.parent / "plugins_contrib" / "dcc-idc")
     import dcc_idc_manifest

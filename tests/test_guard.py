@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from dcc_core import DccError, MatchingLoss, Part, State
-from dcc_core.engine import optimise
-from dcc_core.guard import LOWER, RETRIES
-from dcc_core.moment import Moment
+from dcc_core.engine.algorithm import optimise
+from dcc_core.engine.divergence import LOWER, RETRIES
+from dcc_core.engine.resume_state import ResumeState
 
 
 @final
@@ -102,7 +102,7 @@ def test_what_follows_is_a_run_from_the_good_state_at_the_smaller_rate(make_job)
     taken_back, _ = images(1.0, Broken(where="loss", until=0.5))
     _, moments = images(1.0, Broken(where=""))
     after_first = next(m for m in moments if (m.outer, m.inner) == (1, 0))
-    expected, _ = images(LOWER, Broken(where=""), Moment(outer=1, tensors=after_first.tensors))
+    expected, _ = images(LOWER, Broken(where=""), ResumeState(outer=1, tensors=after_first.tensors))
     assert torch.equal(taken_back, expected)
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dcc_core import DccError
-from dcc_core.arrange import arranged
+from dcc_core.data.source_options import apply_source_options
 from dcc_plugins.data import imagenet32
 from dcc_plugins.data.imagenet32 import TRAIN, ImageNet32
 
@@ -307,8 +307,8 @@ def test_classes_without_images(tmp_path):
     source = ImageNet32(group="lizard", resolution=8)
     data = source.load(root=tmp_path, download=True, progress=False)
     with pytest.raises(DccError, match=r"no training images of American_chameleon, Gila_monster; -o data.missing=skip"):
-        arranged(source, data)
-    nine = arranged(ImageNet32(group="lizard", resolution=8, missing="skip"), data)
+        apply_source_options(source, data)
+    nine = apply_source_options(ImageNet32(group="lizard", resolution=8, missing="skip"), data)
     assert nine.num_classes == 9
     assert "Gila_monster" not in nine.class_names
     x, y = expected("train")

@@ -11,9 +11,9 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from dcc_core import CondensedSet, DccError, convert, load_set
-from dcc_core.cli import cli
-from dcc_core.inspection import inspected
-from dcc_core.setfile import METADATA_KEY
+from dcc_core.cli.app import cli
+from dcc_core.sets.condensed_set import METADATA_KEY
+from dcc_plugins.commands.inspection import inspect_set
 
 
 def dcc(*words):
@@ -74,7 +74,7 @@ def test_json_holds_it_all(s, path, registry):
     assert images["least"] == pytest.approx(s.images.min().item())
     assert images["not_finite"] == 0
     assert found["stored_images"] == [2, 2, 2]
-    assert inspected(path, registry).findings == ()
+    assert inspect_set(path, registry).findings == ()
 
 
 def test_the_images_are_drawn(s, path, tmp_path, make_job, registry):
@@ -83,11 +83,11 @@ def test_the_images_are_drawn(s, path, tmp_path, make_job, registry):
     assert done.exit_code == 0, done.stderr
     assert Image.open(tmp_path / "grid.png").size[1] > 3 * 64
     changed(s, path, {"images": s.images.clone().fill_(torch.nan)})
-    assert inspected(path, registry).grid(registry).startswith(b"\x89PNG")
+    assert inspect_set(path, registry).grid(registry).startswith(b"\x89PNG")
     half = make_job({"param": "scaled", "loss": "dm"}).condense()
     half.save(path)
     assert "images" not in half.stored
-    assert inspected(path, registry).grid(registry).startswith(b"\x89PNG")
+    assert inspect_set(path, registry).grid(registry).startswith(b"\x89PNG")
     for tensors, fields in (({}, {"without": ("owners",)}), ({"owners": torch.zeros(0).long()}, {"class_names": []})):
         changed(s, path, tensors, **fields)
         done = dcc(path, "--grid", tmp_path / "none.png")
@@ -103,7 +103,7 @@ def test_the_images_are_drawn(s, path, tmp_path, make_job, registry):
 def test_whitened_images_are_drawn_and_warned_of(path, tmp_path, registry):
     field_files.kip(tmp_path / "kip.npz", size=8)
     convert(tmp_path / "kip.npz", path, source_format="kip", registry=registry)
-    found = inspected(path, registry)
+    found = inspect_set(path, registry)
     assert found.findings == (
         "images are ZCA-whitened: the set cannot be scored on images that are not whitened alike",
     )
@@ -144,7 +144,7 @@ FINDINGS = {
 def test_trouble_is_found(s, path, registry, tensors, fields, finding):
     changed(s, path, tensors, **fields)
     with pytest.raises(AssertionError, match=finding):
-        raise AssertionError("\n".join(inspected(path, registry).findings))
+        raise AssertionError("\n".join(inspect_set(path, registry).findings))
     done = dcc(path)
     assert done.exit_code == 0, done.stderr
     assert "warning: " in done.stdout
@@ -206,7 +206,7 @@ def test_a_file_gives_no_orders_to_the_terminal(s, path):
 def test_unknown_fields_are_named_and_no_trouble(s, path, registry):
     changed(s, path, colour="blue")
     assert load_set(path).provenance == load_set(path).provenance
-    assert inspected(path, registry).findings == ()
+    assert inspect_set(path, registry).findings == ()
     text = dcc(path).stdout
     assert "fields unknown here" in text
     assert "colour" in text

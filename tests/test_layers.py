@@ -5,10 +5,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from dcc_core.chunks import SECOND_ORDER, WEIGHTS, Chunks, Footprint
-from dcc_core.criterion import cross_entropy, hinge
-from dcc_core.gradients import WeightGradient
-from dcc_core.layers import agrees, by_group
+from dcc_core.compute.chunks import SECOND_ORDER, WEIGHTS, Chunks, Footprint
+from dcc_core.compute.criterion import cross_entropy, hinge
+from dcc_core.engine.gradients import WeightGradient
+from dcc_core.engine.grouped_gradients import agrees, by_group
 
 WHOLE = Chunks(Footprint(largest=1, total=1, weights=1), torch.device("cpu"))
 """All images at once."""
@@ -160,8 +160,8 @@ def test_class_gradients_come_in_chunks_with_the_same_result(make_job):
     """With toy classes of two images, whole chunks; the sum of distances and its derivative do not change."""
     import dataclasses
 
-    from dcc_core.engine import update
-    from dcc_core.step import Step
+    from dcc_core.engine.algorithm import update
+    from dcc_core.engine.step import Step
 
     values = {}
     for by_layer in (True, False):

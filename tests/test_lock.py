@@ -9,7 +9,7 @@ import pytest
 from shown_runs import made
 
 from dcc_core import DccError
-from dcc_core.lock import LOCK, alive, held
+from dcc_core.runs.lock import LOCK, hold_lock, is_alive
 
 HOLD = """
 import sys, time
@@ -37,31 +37,31 @@ def test_a_second_process_is_refused(tmp_path, holder):
     with pytest.raises(DccError, match=f"another process is running in '{tmp_path}'; wait for its end"):
         made(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == [LOCK]
-    assert alive(tmp_path)
+    assert is_alive(tmp_path)
 
 
 def test_a_killed_process_holds_nothing(tmp_path, holder):
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     assert (tmp_path / LOCK).exists()
-    assert not alive(tmp_path)
+    assert not is_alive(tmp_path)
     made(tmp_path, {"run.sets": 1})
     assert not (tmp_path / LOCK).exists()
 
 
 def test_a_child_that_outlives_its_run_holds_nothing(tmp_path):
     """Scoring networks are forked processes."""
-    with held(tmp_path):
+    with hold_lock(tmp_path):
         child = os.fork()
         if child == 0:
             signal.pause()
     try:
-        assert not alive(tmp_path)
+        assert not is_alive(tmp_path)
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
 
 
 def test_a_folder_without_a_run_has_no_process(tmp_path):
-    assert not alive(tmp_path)
-    assert not alive(tmp_path / "none")
+    assert not is_alive(tmp_path)
+    assert not is_alive(tmp_path / "none")

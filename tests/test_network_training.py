@@ -7,7 +7,7 @@ import torch
 import toys
 
 from dcc_core import DccError, Step
-from dcc_core.engine import Network, optimise
+from dcc_core.engine.algorithm import Network, optimise
 from dcc_plugins.augmentation import NoAugmentation
 
 SMALL = {"run.ipc": 2, "run.inner_loops": 3, "run.network_steps": 2, "run.network_batch": 4, "run.outer_loops": 1}

@@ -10,8 +10,8 @@ import tomllib
 import pytest
 from click.testing import CliRunner
 
-from dcc_core.cli import cli
-from dcc_core.new_plugin import USES
+from dcc_core.cli.app import cli
+from dcc_plugins.commands.scaffold import USES
 
 SMALL = "--outer-loops 2 --inner-loops 1 --network-steps 1 --eval-nets 1 --protocol dc -o score.baseline=false --quiet"
 

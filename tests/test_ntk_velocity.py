@@ -7,13 +7,14 @@ import torch
 from click.testing import CliRunner
 
 import dcc_plugins.manifest
-from dcc_core import Bench, Registry, StepReport
-from dcc_core.cli import run
-from dcc_core.display import Display
-from dcc_core.figures import styled
-from dcc_core.registry import Origin
+from dcc_core import Registry, StepReport
+from dcc_core.cli.app import run
+from dcc_core.cli.display import Display
+from dcc_core.plugins.registry import Origin
 from dcc_core.testing import Moment
+from dcc_plugins.figures import figure_style
 from dcc_plugins.ntk import Velocities, kernel, velocity
+from dcc_plugins.studies import Bench
 from dcc_plugins.studies.ntk_velocity import NtkVelocity
 
 REGISTRY = Registry([dcc_plugins.manifest], [Origin("builtin", "dcc", "0.1")])
@@ -93,7 +94,7 @@ def test_peaks_are_counted_at_new_networks():
 def test_the_study_follows_both_methods(tmp_path):
     given = {"arch.width": 2, "run.network_steps": 0, "run.real_batch": 8}
     bench = Bench(REGISTRY, given, tmp_path, tmp_path, Display(quiet=True))
-    with styled():
+    with figure_style():
         found = NtkVelocity(data="digits", ipc=1, outer_loops=2, inner_loops=3, seeds=2).conduct(bench)
     assert len(found.tables["ntk_velocity"]) == 2 * 2 * 6
     assert {r["velocity"] is None for r in found.tables["ntk_velocity"] if r["step"]} == {False}

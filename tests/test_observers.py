@@ -10,14 +10,14 @@ from click.testing import CliRunner
 
 import dcc_plugins.manifest
 from dcc_core import Component, DccError, Observer, Registry, hookimpl
-from dcc_core.cli import run
-from dcc_core.config import resolve
-from dcc_core.display import Display
+from dcc_core.cli.app import run
+from dcc_core.cli.display import Display
+from dcc_core.config.settings import Rank, Settings
 from dcc_core.errors import PluginWarning
-from dcc_core.folder import RunFolder
-from dcc_core.registry import Origin
-from dcc_core.run import execute
-from dcc_core.settings import Rank, Settings
+from dcc_core.jobs.configuration import resolve
+from dcc_core.plugins.registry import Origin
+from dcc_core.runs.run import execute
+from dcc_core.runs.run_folder import RunFolder
 
 SMALL = "--outer-loops 2 --inner-loops 3 --network-steps 0 --sets 2 --eval-nets 2 --protocol dc -o arch.width=4 --quiet"
 
@@ -186,7 +186,7 @@ def test_the_end_is_told_when_a_run_fails(watched, tmp_path, monkeypatch):
     def broken(*_, **__):
         raise RuntimeError("no scores")
 
-    monkeypatch.setattr("dcc_core.run.Scoring.of", broken)
+    monkeypatch.setattr("dcc_core.runs.run.Scoring.of", broken)
     with pytest.raises(DccError, match="no scores"):
         carry_out(watched, tmp_path / "a", **{"run.log": "told", "run.outer_loops": 1})
     assert TOLD[-1] == ("end", None)

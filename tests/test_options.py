@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import pytest
 from annotated_types import Ge, Gt
 
-from dcc_core.options import check, flatten, literal, plain, schema
+from dcc_core.config.options import check_value, flatten, parse_literal, plain, schema
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class Sample:
     ],
 )
 def test_values_are_read_by_their_type(name, given, expected):
-    value = check(schema(Sample)[name], given)
+    value = check_value(schema(Sample)[name], given)
     assert value == expected
     assert type(value) is type(expected)
 
@@ -69,7 +69,7 @@ def test_values_are_read_by_their_type(name, given, expected):
 )
 def test_wrong_values_say_what_was_expected(name, given, message):
     with pytest.raises(ValueError) as error:
-        check(schema(Sample)[name], given)
+        check_value(schema(Sample)[name], given)
     assert str(error.value) == message
 
 
@@ -106,8 +106,8 @@ def test_plain_values_are_json():
     ],
 )
 def test_values_without_a_type_are_read_as_they_look(text, value):
-    assert literal(text) == value
-    assert type(literal(text)) is type(value)
+    assert parse_literal(text) == value
+    assert type(parse_literal(text)) is type(value)
 
 
 def test_a_mapping_is_open():

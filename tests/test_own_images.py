@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from dcc_core import DccError, condense
-from dcc_core.arrange import arranged
+from dcc_core.data.source_options import apply_source_options
 from dcc_plugins.data.folder import ImageFolder
 from dcc_plugins.data.npz import Npz
 
@@ -228,9 +228,9 @@ def test_folders_that_hold_nothing_of_use(photos, tmp_path):
 def test_a_class_folder_without_images_is_a_missing_class(photos):
     (photos / "train" / "dog").mkdir()
     source = ImageFolder(path=photos, missing="skip")
-    assert arranged(source, load(source)).class_names == ("ant", "bee", "cat")
+    assert apply_source_options(source, load(source)).class_names == ("ant", "bee", "cat")
     with pytest.raises(DccError, match="no training images of dog"):
-        arranged(ImageFolder(path=photos), folder(photos))
+        apply_source_options(ImageFolder(path=photos), folder(photos))
 
 
 def test_sizes_that_make_no_sense(photos):

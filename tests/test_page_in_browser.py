@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from shown_runs import HOSTILE, large, made, registry_of, renamed
 
-from dcc_core.page import page
-from dcc_core.record import read_run
-from dcc_core.snapshots import MOST
+from dcc_core.runs.snapshots import MOST
+from dcc_plugins.pages.page import render_page
+from dcc_plugins.pages.record import read_run
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def folder(tmp_path_factory):
 def written(folder: Path, name: str, *runs: Path) -> str:
     """A report's address."""
     path = folder / name
-    path.write_bytes(page([read_run(run, registry_of()) for run in runs]))
+    path.write_bytes(render_page([read_run(run, registry_of()) for run in runs]))
     return path.as_uri()
 
 

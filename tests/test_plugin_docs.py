@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from dcc_core import hookspecs, testing
-from dcc_core.cli import cli, run
+from dcc_core import testing
+from dcc_core.cli.app import cli, run
+from dcc_core.plugins import hookspecs as hookspecs
 
 PAGE = Path(__file__).parent.parent / "docs" / "plugins.md"
 HOOKS = [name for name in vars(hookspecs) if name.startswith("dcc_")]

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from dcc_core.engine import update
-from dcc_core.precision import Autocast, in_precision, use_tf32
-from dcc_core.run_options import RunOptions
-from dcc_core.step import Step
+from dcc_core.compute.precision import Autocast, in_precision, use_tf32
+from dcc_core.config.run_options import RunOptions
+from dcc_core.engine.algorithm import update
+from dcc_core.engine.step import Step
 
 CPU = torch.device("cpu")
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from rich.console import Console
 
-from dcc_core.preview import HALF, MOST_CLASSES, SIDE, show_preview
-from dcc_core.snapshots import Pictures
+from dcc_core.cli.preview import HALF, MOST_CLASSES, SIDE, show_preview
+from dcc_core.runs.snapshots import Pictures
 
 
 def pictures(images, names=("zero", "one")):
@@ -71,8 +71,8 @@ def _plain(text):
 
 
 def test_pixels_are_means_of_squares():
-    from dcc_core.sprites import reduced
+    from dcc_core.cli.preview import shrink_images
 
     images = np.arange(2 * 5 * 4, dtype=np.uint8).reshape(2, 5, 4, 1)
-    assert reduced(images, 2)[0, :, :, 0].tolist() == [[5]] or reduced(images, 3).shape == (2, 2, 2, 1)
-    assert reduced(images, 3)[0, :, :, 0].tolist() == [[2, 4], [10, 12]]
+    assert shrink_images(images, 2)[0, :, :, 0].tolist() == [[5]] or shrink_images(images, 3).shape == (2, 2, 2, 1)
+    assert shrink_images(images, 3)[0, :, :, 0].tolist() == [[2, 4], [10, 12]]

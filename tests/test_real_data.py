@@ -8,8 +8,8 @@ import torch
 from click.testing import CliRunner
 from paper_groups import GROUPS
 
-from dcc_core.arrange import arranged
-from dcc_core.cli import run
+from dcc_core.cli.app import run
+from dcc_core.data.source_options import apply_source_options
 from dcc_plugins.data.folder import ImageFolder
 from dcc_plugins.data.imagenet32 import ImageNet32
 from dcc_plugins.data.torchvision_sets import Cifar10, Mnist
@@ -26,7 +26,7 @@ def test_cifar10(real_data):
     assert torch.bincount(data.train.labels).tolist() == [5000] * 10
     assert torch.bincount(data.test.labels).tolist() == [1000] * 10
     assert data.class_names == Cifar10().published().class_names
-    computed = arranged(Cifar10(statistics="computed"), data)
+    computed = apply_source_options(Cifar10(statistics="computed"), data)
     assert computed.mean == pytest.approx((0.4914, 0.4822, 0.4465), abs=1e-4)
 
 
@@ -34,7 +34,7 @@ def test_mnist(real_data):
     data = load(Mnist(), real_data)
     assert data.train.images.shape == (60_000, 1, 28, 28)
     assert len(data.test.labels) == 10_000
-    computed = arranged(Mnist(statistics="computed"), data)
+    computed = apply_source_options(Mnist(statistics="computed"), data)
     assert (computed.mean[0], computed.std[0]) == pytest.approx((0.1307, 0.3081), abs=1e-4)
 
 
@@ -49,7 +49,7 @@ def test_a_folder_and_imagenet32_give_the_same_insects(real_data, tmp_path):
     ids = {net.name(row): net.wnids[row] for row in net.choose("insect").rows}
     folder = load(ImageFolder(path=real_data / "insect10"), real_data)
     source = ImageNet32(group="insect", missing="skip", cache=False)
-    cut = arranged(source, load(source, real_data))
+    cut = apply_source_options(source, load(source, real_data))
     assert cut.num_classes == folder.num_classes == 10
     in_paper = [line.split()[2] for line in GROUPS["insect"].split("\n") if line.strip()]
     assert list(cut.class_names) == [name for name in in_paper if name in cut.class_names]

@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 import torch
 
-from dcc_core.engine import update
-from dcc_core.provenance import provenance_of
-from dcc_core.setfile import CondensedSet
-from dcc_core.step import Step
+from dcc_core.engine.algorithm import update
+from dcc_core.engine.step import Step
+from dcc_core.jobs.provenance import provenance_of
+from dcc_core.sets.condensed_set import CondensedSet
 from dcc_plugins.losses import ClassWise, Collective, CollectiveBare
 
 

@@ -7,9 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from dcc_core import Component, DccError, MatchingLoss, Registry, hookimpl, hookspecs, listing
+from dcc_core import Component, DccError, MatchingLoss, Registry, hookimpl
+from dcc_core.cli import listing as listing
 from dcc_core.errors import PluginWarning
-from dcc_core.registry import Origin, kind_named
+from dcc_core.plugins import hookspecs as hookspecs
+from dcc_core.plugins.registry import Origin, find_kind
 
 
 def row(name="mine", target="toys:DistributionMatching", **more):
@@ -41,9 +43,9 @@ def test_components_come_in_the_order_of_their_plugins():
 
 
 def test_kinds_answer_to_their_name_and_key():
-    assert kind_named("aug") is kind_named("augmentation")
+    assert find_kind("aug") is find_kind("augmentation")
     with pytest.raises(DccError, match=r"no kind of component named 'los'. Did you mean 'loss'"):
-        kind_named("los")
+        find_kind("los")
 
 
 def test_a_plugin_that_fails_is_named_and_left_out():
@@ -183,7 +185,7 @@ def test_installed_plugins_that_do_not_import_are_named(monkeypatch):
 
     points = [entry_point("swd", fails), entry_point("exits", lambda: sys.exit(3)), entry_point("ok", plugin)]
     points[2].load = lambda: plugin(row("fine"))
-    monkeypatch.setattr("dcc_core.registry.metadata.entry_points", lambda group: points)
+    monkeypatch.setattr("dcc_core.plugins.registry.metadata.entry_points", lambda group: points)
     with pytest.warns(PluginWarning) as caught:
         registry = Registry.installed()
     assert [str(w.message) for w in caught] == [

@@ -11,11 +11,11 @@ from click.testing import CliRunner
 from shown_runs import HOSTILE, large, made, registry_of, renamed
 
 from dcc_core import DccError, hookimpl
-from dcc_core.cli import cli
+from dcc_core.cli.app import cli
 from dcc_core.errors import Stopped
-from dcc_core.page import page
-from dcc_core.record import read_run
-from dcc_core.sprites import ENCODINGS, sprites
+from dcc_plugins.pages.page import render_page
+from dcc_plugins.pages.record import read_run
+from dcc_plugins.pages.sprites import ENCODINGS, draw_sprites
 
 
 def report(*arguments):
@@ -23,7 +23,7 @@ def report(*arguments):
 
 
 def text_of(*runs):
-    return page([read_run(run, registry_of()) for run in runs]).decode()
+    return render_page([read_run(run, registry_of()) for run in runs]).decode()
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,7 @@ def test_a_run_that_cannot_be_decoded_shows_its_snapshots(run, tmp_path, monkeyp
         raise DccError("no parametrisation named 'gone'")
 
     shutil.copytree(run, tmp_path / "run")
-    monkeypatch.setattr("dcc_core.record.pictures_of", gone)
+    monkeypatch.setattr("dcc_plugins.pages.record.make_pictures", gone)
     assert text_of(tmp_path / "run").count('<img class="strip"') == 6
     shutil.rmtree(tmp_path / "run" / "snapshots")
     with pytest.raises(DccError, match="no parametrisation named 'gone'"):
@@ -172,7 +172,7 @@ def test_hostile_names_are_escaped_wherever_they_stand(run, tmp_path):
 
 
 def test_without_matplotlib_the_page_says_what_is_missing(run, monkeypatch):
-    monkeypatch.setattr("dcc_core.page.drawable", lambda: False)
+    monkeypatch.setattr("dcc_plugins.pages.page.is_drawable", lambda: False)
     text = text_of(run)
     assert "pip install &#39;dcc[plots]&#39;" in text
     assert "<svg" not in text
@@ -180,14 +180,14 @@ def test_without_matplotlib_the_page_says_what_is_missing(run, monkeypatch):
 
 def test_pictures_take_the_room_that_there_is(tmp_path):
     pictures = list(read_run(large(tmp_path / "run", classes=20, ipc=10), registry_of()).pictures) * 3
-    lossless = sprites(pictures, 3_000_000)
+    lossless = draw_sprites(pictures, 3_000_000)
     assert (lossless.words, len(lossless.steps)) == ("lossless", 3)
-    small = sprites(pictures, 500_000)
+    small = draw_sprites(pictures, 500_000)
     assert small.words.startswith("JPEG")
     assert len(small.steps) == 3
-    tiny = sprites(pictures, 150_000)
+    tiny = draw_sprites(pictures, 150_000)
     assert (tiny.words, len(tiny.steps), tiny.shown) == (ENCODINGS[-1].words, 1, (10,) * 20)
-    least = sprites(pictures, 50_000)
+    least = draw_sprites(pictures, 50_000)
     assert 0 < least.shown[0] < 10
     for drawn, room in ((lossless, 3_000_000), (small, 500_000), (tiny, 150_000), (least, 50_000)):
         assert sum(map(len, drawn.urls)) < 1.15 * room

@@ -22,17 +22,17 @@ from click.testing import CliRunner
 
 import dcc_plugins.manifest
 from dcc_core import Component, DccError, MatchingLoss, Part, Registry, State, hookimpl, load_set
-from dcc_core.checkpoint import load_checkpoint
-from dcc_core.cli import cli, run
-from dcc_core.config import resolve
-from dcc_core.display import Display
+from dcc_core.cli.app import cli, run
+from dcc_core.cli.display import Display
+from dcc_core.config.settings import Rank, Settings
 from dcc_core.errors import Stopped
-from dcc_core.folder import CHECKPOINT, RunFolder
-from dcc_core.interrupts import Interrupts
-from dcc_core.protocols import PROTOCOLS
-from dcc_core.registry import Origin
-from dcc_core.run import execute
-from dcc_core.settings import Rank, Settings
+from dcc_core.jobs.configuration import resolve
+from dcc_core.plugins.registry import Origin
+from dcc_core.runs.checkpoint import load_checkpoint
+from dcc_core.runs.interrupts import Interrupts
+from dcc_core.runs.run import execute
+from dcc_core.runs.run_folder import CHECKPOINT, RunFolder
+from dcc_core.scoring.protocols import PROTOCOLS
 
 SMALL = {
     "data": "blobs-of:20,20,20",

@@ -11,18 +11,18 @@ import torch
 from click.testing import CliRunner
 
 from dcc_core import Batch, CondensedSet, DccError, Score, hookimpl, load_set, score, score_across
-from dcc_core.cli import cli, run
-from dcc_core.coreset import random_set
-from dcc_core.display import Display
-from dcc_core.evaluate import Scorer
-from dcc_core.forecast import Probe, _training_seconds
-from dcc_core.measure import Measurer
-from dcc_core.protocols import PROTOCOLS
-from dcc_core.registry import Origin, Registry
-from dcc_core.report import report_of, result_table
-from dcc_core.robustness import COMPOSITES, augmentation_robust, label_robust, measurements, robust
-from dcc_core.scoring import Scoring
-from dcc_core.stopwatch import Stopwatch
+from dcc_core.cli.app import cli, run
+from dcc_core.cli.display import Display
+from dcc_core.jobs.coreset import random_set
+from dcc_core.jobs.measurements import Measurer
+from dcc_core.plugins.registry import Origin, Registry
+from dcc_core.runs.forecast import Probe, _training_seconds
+from dcc_core.runs.report import make_report, result_table
+from dcc_core.runs.set_scoring import Scoring
+from dcc_core.runs.stopwatch import Stopwatch
+from dcc_core.scoring.protocols import PROTOCOLS
+from dcc_core.scoring.robustness import COMPOSITES, augmentation_robust, label_robust, map_to_unit, measurements
+from dcc_core.scoring.scorer import Scorer
 
 E = 2.718281828459045
 
@@ -32,7 +32,7 @@ def short(monkeypatch):
     """Protocols of a few epochs, all work in this process."""
     monkeypatch.setitem(PROTOCOLS, "dc", replace(PROTOCOLS["dc"], epochs=4, decays=(2,)))
     monkeypatch.setitem(PROTOCOLS, "dsa", replace(PROTOCOLS["dsa"], epochs=3, decays=(1,)))
-    monkeypatch.setattr("dcc_core.side_by_side.workers", lambda count, device: 1)
+    monkeypatch.setattr("dcc_core.scoring.in_processes.worker_count", lambda count, device: 1)
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_every_accuracy_moves_a_score_its_way():
             moved = composite.combine({**middle, name: 0.6}) - composite.combine(middle)
             assert (moved > 0) == (m.subject == "condensed"), (composite.name, name)
             assert moved != 0
-    assert (robust(-1), robust(1)) == (0, 1)
+    assert (map_to_unit(-1), map_to_unit(1)) == (0, 1)
 
 
 def test_hard_labels_are_trained_on_once(make_job, trained):
@@ -231,7 +231,7 @@ def test_reports_metrics_and_observers_have_the_parts(make_job):
     assert [r["subject"] for r in rows[10:]] == [n for n in names if n != "full" for _ in range(2)] + ["lrs"] * 2
     assert [r.subject for r in listener.reports] == [r["subject"] for r in rows]
     assert listener.reports[-1].score.robustness.value == rows[-1]["score"]
-    report = json.loads(json.dumps(report_of(job, "x", scores, seconds)))
+    report = json.loads(json.dumps(make_report(job, "x", scores, seconds)))
     for label, row in report["by_architecture"].items():
         lrs = row["lrs"]
         assert lrs["version"] == 1
@@ -264,7 +264,7 @@ def test_a_set_without_spread_has_no_interval(make_job):
     """One network on one set; an accuracy that was given has a mean alone."""
     job, s = made(make_job, {"score.protocol": "lrs", "score.nets": 1, "score.full_accuracy": 0.5})
     scores = Scoring(job, job.registry, Display(quiet=True), lambda row: None, Stopwatch()).of(s)
-    report = report_of(job, "x", scores, {})
+    report = make_report(job, "x", scores, {})
     assert report["accuracy"]["lrs"]["parts"]["full"] == {"mean": 0.5, "given": True}
     assert report["accuracy"]["lrs"]["ci95"] is None
     table = result_table(report)
@@ -314,7 +314,7 @@ def test_a_forecast_prices_all_parts(make_job):
 
 
 def test_a_forecast_judges_a_long_epoch_by_some_batches(make_job, monkeypatch):
-    monkeypatch.setattr("dcc_core.forecast.EPOCH", 9)
+    monkeypatch.setattr("dcc_core.runs.forecast_run.EPOCH", 9)
     monkeypatch.setitem(PROTOCOLS, "dc", replace(PROTOCOLS["dc"], batch=4))
     shown = []
     original = Scorer.epoch

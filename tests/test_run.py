@@ -17,13 +17,13 @@ from click.testing import CliRunner
 from PIL import Image
 
 from dcc_core import DccError, condense, hookimpl, load_set
-from dcc_core.cli import run
-from dcc_core.config import resolve
-from dcc_core.display import Display
-from dcc_core.folder import RunFolder, default_folder
-from dcc_core.grid import grid_png
-from dcc_core.run import execute
-from dcc_core.settings import Rank, Settings
+from dcc_core.cli.app import run
+from dcc_core.cli.display import Display
+from dcc_core.config.settings import Rank, Settings
+from dcc_core.jobs.configuration import resolve
+from dcc_core.runs.run import execute
+from dcc_core.runs.run_folder import RunFolder, default_folder
+from dcc_core.sets.grid import draw_grid
 
 SMALL = shlex.split("--outer-loops 2 --inner-loops 2 --network-steps 1 --eval-nets 1 --protocol dc -o arch.width=8")
 
@@ -243,7 +243,7 @@ class Watcher:
 
 
 def executed(out, watcher, **options):
-    from dcc_core.registry import Origin, Registry
+    from dcc_core.plugins.registry import Origin, Registry
     from dcc_plugins import manifest
 
     registry = Registry([manifest, watcher], [Origin("builtin"), Origin("watcher")])
@@ -305,7 +305,7 @@ def test_a_loss_that_becomes_nan_ends_with_one_message(tmp_path):
 def test_the_grid_has_a_row_per_class():
     images = torch.zeros(3, 3, 8, 8)
     images[0], images[1], images[2, 0] = 0.5, 1.5, 1.0
-    png = Image.open(io.BytesIO(grid_png(images, torch.tensor([0, 0, 1]), ("a", "longer"))))
+    png = Image.open(io.BytesIO(draw_grid(images, torch.tensor([0, 0, 1]), ("a", "longer"))))
     left = png.width - 2 * (64 + 4)
     assert png.height == 2 * 68 + 4
     assert png.getpixel((left + 30, 30)) == (128, 128, 128)
@@ -316,7 +316,7 @@ def test_the_grid_has_a_row_per_class():
 
 
 def test_wide_grids_and_grey_images():
-    png = Image.open(io.BytesIO(grid_png(torch.rand(70, 1, 100, 90), torch.zeros(70, dtype=torch.int64), ("x",))))
+    png = Image.open(io.BytesIO(draw_grid(torch.rand(70, 1, 100, 90), torch.zeros(70, dtype=torch.int64), ("x",))))
     assert png.size[1] == 100 + 8
     assert png.size[0] > 50 * 94
     assert png.size[0] < 52 * 94

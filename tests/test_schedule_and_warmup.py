@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dcc_core import DccError, MatchingLoss, Part, Schedule, State, Warmup
-from dcc_core.api import published_schedule
+from dcc_core.engine.matching_loss import published_schedule
 from dcc_plugins.losses import Collective
 
 

@@ -9,13 +9,13 @@ from torch import nn
 
 import dcc_plugins.manifest
 from dcc_core import Augmentation, Batch, Randomness, Registry, Score, score, seeded
-from dcc_core.chunks import Chunks, Footprint
-from dcc_core.criterion import cross_entropy
-from dcc_core.evaluate import Scorer, accuracy
-from dcc_core.protocols import PROTOCOLS
-from dcc_core.registry import Origin
-from dcc_core.summary import summary
-from dcc_core.training import train_epoch
+from dcc_core.compute.chunks import Chunks, Footprint
+from dcc_core.compute.criterion import cross_entropy
+from dcc_core.engine.network_training import train_epoch
+from dcc_core.plugins.registry import Origin
+from dcc_core.runs.summary import summary
+from dcc_core.scoring.protocols import PROTOCOLS
+from dcc_core.scoring.scorer import Scorer, measure_accuracy
 from dcc_plugins.augmentation import DSA
 from dcc_plugins.idc import IDC
 from dcc_plugins.networks.convnet import ConvNet
@@ -181,7 +181,7 @@ def test_all_real_images_score_as_a_set_of_the_same_ones(make_job, monkeypatch, 
         same = (zip(a.parameters(), b.parameters(), strict=True) for a, b in pairs)
         assert all(torch.equal(a, b) for pair in same for a, b in pair)
     else:
-        monkeypatch.setattr("dcc_core.side_by_side.workers", lambda count, device: 1)
+        monkeypatch.setattr("dcc_core.scoring.in_processes.worker_count", lambda count, device: 1)
         found, expected = scorer.score(images, 2), scorer.score(whole, 2)
         assert found.accuracies == expected.accuracies
         assert found.images_seen == 2 * 3 * 26
@@ -201,7 +201,7 @@ class OnCard(Batch):
 @pytest.mark.parametrize(("at_once", "stacked"), [(1, False), (2, False), (1, True)])
 def test_the_first_network_comes_with_the_score(monkeypatch, at_once, stacked):
     """As it was trained, from a process of its own too, and out of a stack."""
-    monkeypatch.setattr("dcc_core.side_by_side.workers", lambda count, device: at_once)
+    monkeypatch.setattr("dcc_core.scoring.in_processes.worker_count", lambda count, device: at_once)
     protocol = replace(PROTOCOLS["dc"], epochs=5)
 
     def build(generator):
@@ -225,7 +225,7 @@ def test_the_first_network_comes_with_the_score(monkeypatch, at_once, stacked):
 def test_accuracy_is_the_share_of_right_answers():
     network = nn.Flatten()
     images = torch.tensor([[3.0, 1.0], [0.0, 2.0], [5.0, 4.0], [1.0, 2.0]]).view(4, 2, 1, 1)
-    assert accuracy(network, Batch(images, torch.tensor([0, 1, 1, 1])), some_at_once(3)) == 0.75
+    assert measure_accuracy(network, Batch(images, torch.tensor([0, 1, 1, 1])), some_at_once(3)) == 0.75
 
 
 def with_trait(data, trait):

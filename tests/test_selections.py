@@ -13,9 +13,9 @@ from torch.nn import functional as F
 
 import dcc_core
 from dcc_core import DccError, load_set, over_real, train_on_real
-from dcc_core.cli import cli
-from dcc_core.coreset import coreset
-from dcc_core.measure import on_all_images
+from dcc_core.cli.app import cli
+from dcc_core.jobs.coreset import coreset
+from dcc_core.jobs.measurements import work_on_all_images
 from dcc_plugins.selections.by_score import EL2N, CScore, Forgetting, GraNd
 from dcc_plugins.selections.in_feature_space import Herding, KCenter
 
@@ -219,9 +219,9 @@ def test_scores_may_stand_in_an_archive(run, tmp_path):
 
 def test_the_real_c_scores_of_cifar10(real_data, registry):
     """The most consistent image of every class, by labels and scores as their files have them."""
-    from dcc_core.config import resolve
-    from dcc_core.job import Job
-    from dcc_core.settings import Rank, Settings
+    from dcc_core.config.settings import Rank, Settings
+    from dcc_core.jobs.configuration import resolve
+    from dcc_core.jobs.job import Job
 
     path = real_data / "cifar10_cscores.npy"
     settings = Settings()
@@ -314,7 +314,7 @@ def test_all_images_are_scored_without_a_set(tmp_path):
 
 def test_all_images_are_scored_as_a_batch_of_them_would_be(make_job):
     job = make_job({"arch": "linear", "score.full_epochs": 2})
-    work = on_all_images(job, "", "dc", 2)
+    work = work_on_all_images(job, "", "dc", 2)
     batch = job.real.batch(torch.arange(len(job.data.train.labels)))
     assert work.scorer.score(work.data, 2).accuracies == work.scorer.score(batch, 2).accuracies
     assert work.scorer.protocol.epochs == 2

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from dcc_core import load_set
-from dcc_core.exchange import RAW
-from dcc_core.setfile import FORMAT, WHITENED, Provenance
+from dcc_core.sets.condensed_set import FORMAT, WHITENED, Provenance
+from dcc_core.sets.formats import RAW
 
 PAGE = (Path(__file__).parent.parent / "docs" / "set-file.md").read_text()
 (READER,) = re.findall(r"```python\n(.*?)```", PAGE, re.S)
@@ -69,7 +69,7 @@ def test_it_refuses_what_it_cannot_read(reader, fresh, make_job, tmp_path, monke
     half.save(tmp_path / "half.safetensors")
     with pytest.raises(ValueError, match="decoded by the parametrisation half"):
         reader(tmp_path / "half.safetensors")
-    monkeypatch.setattr("dcc_core.setfile.FORMAT", FORMAT + 1)
+    monkeypatch.setattr("dcc_core.sets.condensed_set.FORMAT", FORMAT + 1)
     s.save(tmp_path / "newer.safetensors")
     with pytest.raises(ValueError, match="has format 2"):
         reader(tmp_path / "newer.safetensors")

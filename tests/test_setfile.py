@@ -8,7 +8,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from dcc_core import CondensedSet, DccError, load_set
-from dcc_core.setfile import Provenance
+from dcc_core.sets.condensed_set import Provenance
 
 
 def make(soft=False, **fields):

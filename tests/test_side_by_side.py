@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from dcc_core import DccError
-from dcc_core.memory import forget_peak, peak_memory
-from dcc_core.side_by_side import side_by_side, workers
+from dcc_core.compute.memory import forget_peak, peak_memory
+from dcc_core.scoring.in_processes import run_in_processes, worker_count
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="work is done in one process elsewhere")
@@ -25,7 +25,7 @@ def two_threads():
 
 
 def test_all_work_is_done_by_processes_of_one_thread():
-    found = dict(side_by_side(lambda i: (i * i, os.getpid(), torch.get_num_threads()), 5, CPU))
+    found = dict(run_in_processes(lambda i: (i * i, os.getpid(), torch.get_num_threads()), 5, CPU))
     assert {i: f[0] for i, f in found.items()} == {i: i * i for i in range(5)}
     assert len({f[1] for f in found.values()}) == 2
     assert os.getpid() not in {f[1] for f in found.values()}
@@ -34,7 +34,7 @@ def test_all_work_is_done_by_processes_of_one_thread():
 
 def test_results_come_as_they_are_done():
     """The second worker's come while the first still sleeps."""
-    order = [i for i, _ in side_by_side(lambda i: time.sleep(0.5 * (i == 0)), 4, CPU)]
+    order = [i for i, _ in run_in_processes(lambda i: time.sleep(0.5 * (i == 0)), 4, CPU)]
     assert order.index(3) < order.index(0) < order.index(2)
 
 
@@ -47,7 +47,7 @@ def test_networks_train_as_they_do_alone():
         layer(torch.ones(4, 3, 9, 9)).square().mean().backward()
         return layer.weight.grad.tolist()
 
-    together = dict(side_by_side(trained, 3, CPU))
+    together = dict(run_in_processes(trained, 3, CPU))
     for i in range(3):
         assert together[i] == trained(i)
 
@@ -62,7 +62,7 @@ def test_what_workers_take_counts_as_memory():
         there.add_(1)
         torch.ones(12_500_000)
 
-    list(side_by_side(work, 2, CPU))
+    list(run_in_processes(work, 2, CPU))
     assert 200_000_000 <= peak_memory(CPU) - before < 350_000_000
     forget_peak()
     assert peak_memory(CPU) - before < 50_000_000
@@ -75,13 +75,13 @@ def test_an_error_is_raised_with_its_words():
         return i
 
     with pytest.raises(DccError, match="the second one is wrong") as caught:
-        list(side_by_side(fails, 4, CPU))
+        list(run_in_processes(fails, 4, CPU))
     assert "in fails" in str(caught.value.__cause__)
 
 
 def test_a_worker_that_dies_is_an_error():
     with pytest.raises(DccError, match=r"a worker process ended with exit code -9: out of memory\?"):
-        list(side_by_side(lambda i: os.kill(os.getpid(), signal.SIGKILL) if i else None, 2, CPU))
+        list(run_in_processes(lambda i: os.kill(os.getpid(), signal.SIGKILL) if i else None, 2, CPU))
 
 
 def test_leaving_early_ends_the_workers(tmp_path):
@@ -89,7 +89,7 @@ def test_leaving_early_ends_the_workers(tmp_path):
         (tmp_path / f"{i}").write_text(str(os.getpid()))
         time.sleep(60 * (i > 0))
 
-    for _ in side_by_side(work, 4, CPU):
+    for _ in run_in_processes(work, 4, CPU):
         break
     for file in tmp_path.iterdir():
         with pytest.raises(ProcessLookupError):
@@ -99,5 +99,5 @@ def test_leaving_early_ends_the_workers(tmp_path):
 @pytest.mark.parametrize(("threads", "count", "expected"), [(2, 1, 1), (2, 5, 2), (8, 5, 5), (8, 3, 1), (1, 5, 1)])
 def test_workers_are_used_where_they_fill_the_threads(threads, count, expected):
     torch.set_num_threads(threads)
-    assert workers(count, CPU) == expected
-    assert workers(count, torch.device("cuda")) == 1
+    assert worker_count(count, CPU) == expected
+    assert worker_count(count, torch.device("cuda")) == 1

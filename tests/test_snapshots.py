@@ -10,20 +10,20 @@ from shown_runs import large, made, registry_of
 
 from dcc_core import DccError, hookimpl, load_set
 from dcc_core.errors import Stopped
-from dcc_core.record import read_run
-from dcc_core.snapshots import MOST, kept_in, moments, pictures_of
-from dcc_core.stopwatch import Stopwatch
+from dcc_core.runs.snapshots import MOST, make_pictures, read_snapshots, snapshot_steps
+from dcc_core.runs.stopwatch import Stopwatch
+from dcc_plugins.pages.record import read_run
 
 STEPS = 12
 
 
 def test_moments_lie_evenly_from_the_first_step_to_the_last():
-    assert moments(4, 12) == {0, 4, 8, 12}
-    assert moments(12, 1000) >= {0, 1000}
-    assert len(moments(12, 1000)) == 12
-    assert moments(1, 12) == {12}
-    assert moments(0, 12) == set()
-    assert moments(12, 2) == {0, 1, 2}
+    assert snapshot_steps(4, 12) == {0, 4, 8, 12}
+    assert snapshot_steps(12, 1000) >= {0, 1000}
+    assert len(snapshot_steps(12, 1000)) == 12
+    assert snapshot_steps(1, 12) == {12}
+    assert snapshot_steps(0, 12) == set()
+    assert snapshot_steps(12, 2) == {0, 1, 2}
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +32,8 @@ def whole(tmp_path_factory):
 
 
 def test_a_run_keeps_its_first_set_on_the_way(whole):
-    kept = list(kept_in(whole))
-    assert [p.step for p in kept] == sorted(moments(12, STEPS))
+    kept = list(read_snapshots(whole))
+    assert [p.step for p in kept] == sorted(snapshot_steps(12, STEPS))
     final = load_set(whole / "set.safetensors")
     assert torch.equal(kept[-1].images, (final.images.clamp(0, 1) * 255).round().to(torch.uint8))
     assert kept[0].images.shape == (12, 3, 8, 8)
@@ -85,22 +85,24 @@ def test_an_interrupted_run_has_no_moment_twice(whole, tmp_path, every):
     assert [p.step for p in record.pictures] == [0, 4, 8, 12]
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in lines if row.get("subject") == "moment"] == [0, 4, 8, 12]
-    for mine, theirs in zip(kept_in(out), (p for p in kept_in(whole) if p.step in (0, 4, 8, 12)), strict=True):
+    for mine, theirs in zip(
+        read_snapshots(out), (p for p in read_snapshots(whole) if p.step in (0, 4, 8, 12)), strict=True
+    ):
         assert torch.equal(mine.images, theirs.images)
 
 
 def test_what_an_earlier_run_kept_goes_with_it(tmp_path):
-    from dcc_core.folder import RunFolder
+    from dcc_core.runs.run_folder import RunFolder
 
     made(tmp_path / "run", {"run.sets": 1})
     RunFolder(tmp_path / "run", overwrite=True)
-    assert len(list(kept_in(tmp_path / "run"))) == 12, "nothing goes before the next run begins"
+    assert len(list(read_snapshots(tmp_path / "run"))) == 12, "nothing goes before the next run begins"
     assert made(tmp_path / "again", {"run.snapshots": 2, "run.sets": 1}).is_dir()
 
 
 def test_of_many_images_the_first_are_kept(tmp_path):
     s = load_set(large(tmp_path / "run", classes=3, ipc=12) / "set.safetensors")
-    pictures = pictures_of(s, registry_of(), 7)
+    pictures = make_pictures(s, registry_of(), 7)
     assert pictures.counts == (12, 12, 12)
     assert len(pictures.images) == 3 * MOST
     assert torch.equal(pictures.images[MOST], (s.images[12] * 255).round().to(torch.uint8))
@@ -108,7 +110,7 @@ def test_of_many_images_the_first_are_kept(tmp_path):
 
 def test_time_within_a_phase_within_a_phase_counts_once(monkeypatch):
     now = iter(range(100))
-    monkeypatch.setattr("dcc_core.stopwatch.time.perf_counter", lambda: next(now))
+    monkeypatch.setattr("dcc_core.runs.stopwatch.time.perf_counter", lambda: next(now))
     clock = Stopwatch()
     with clock("condense"):  # begins at 0
         with clock("curve"):  # from 1 to 2

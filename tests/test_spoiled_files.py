@@ -18,9 +18,9 @@ from test_imagenet32 import write as write_imagenet32
 
 import dcc_plugins.manifest
 from dcc_core import Registry, hookimpl
-from dcc_core.cli import cli
-from dcc_core.protocols import PROTOCOLS
-from dcc_core.registry import Origin
+from dcc_core.cli.app import cli
+from dcc_core.plugins.registry import Origin
+from dcc_core.scoring.protocols import PROTOCOLS
 
 CASES = 500
 SECONDS = 60
@@ -180,7 +180,7 @@ def _quick():
         patch.setattr(Registry, "installed", classmethod(lambda cls: own))
         for name, protocol in list(PROTOCOLS.items()):
             patch.setitem(PROTOCOLS, name, replace(protocol, epochs=1))
-        patch.setattr("dcc_core.protocols.Protocol.suited", lambda self, *about: self)
+        patch.setattr("dcc_core.scoring.protocols.Protocol.suited", lambda self, *about: self)
         yield
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from dcc_core.stacked import Stack, stackable
+from dcc_core.scoring.stack import Stack, is_stackable
 from dcc_plugins.networks.convnet import ConvNet
 
 
@@ -50,6 +50,6 @@ def test_a_stack_holds_its_own_weights():
 
 def test_networks_that_draw_or_keep_statistics_are_no_stack():
     images = torch.randn(2, 3, 8, 8, dtype=torch.float64)
-    assert stackable(convnet(), images)
-    assert not stackable(convnet("batch"), images)
-    assert not stackable(nn.Sequential(convnet(), nn.Dropout(0.5)), images)
+    assert is_stackable(convnet(), images)
+    assert not is_stackable(convnet("batch"), images)
+    assert not is_stackable(nn.Sequential(convnet(), nn.Dropout(0.5)), images)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dcc_core import Batch, Step
-from dcc_core.engine import Network
+from dcc_core.engine.algorithm import Network
 
 SIX = {"data": "blobs-of:9,8,9,7,9,9", "run.ipc": 2}
 

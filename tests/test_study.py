@@ -10,16 +10,16 @@ from typing import Annotated
 import pytest
 from click.testing import CliRunner
 
-import dcc_core.figures
 import dcc_plugins.manifest
-from dcc_core import Bench, Component, DccError, Findings, Registry, Study, hookimpl
-from dcc_core.cli import cli
-from dcc_core.display import Display
+from dcc_core import Component, DccError, Registry, hookimpl
+from dcc_core.cli.app import cli
+from dcc_core.cli.display import Display
+from dcc_core.config.settings import Rank, Settings
 from dcc_core.errors import OptionError
-from dcc_core.figures import rendered, styled
-from dcc_core.registry import Origin
-from dcc_core.settings import Rank, Settings
-from dcc_core.studying import chosen, conducted
+from dcc_core.plugins.registry import Origin
+from dcc_plugins.figures import figure_style, render_figure
+from dcc_plugins.studies import Bench, Findings, Study
+from dcc_plugins.studies.run_study import choose_study, conduct_study
 
 TINY = "-o study.ratios=1 -o study.shown=1 -o study.steps=2 -o study.seeds=1 -o study.count=40 --quiet"
 
@@ -93,7 +93,7 @@ def test_what_is_wrong_is_one_message(words, message, tmp_path):
 
 
 def test_without_matplotlib_it_says_what_to_install(monkeypatch, tmp_path):
-    monkeypatch.setattr(dcc_core.figures.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(dcc_plugins.figures.importlib.util, "find_spec", lambda name: None)
     result = dcc("contrast", "--out", str(tmp_path / "out"))
     assert result.exit_code == 2
     assert "pip install 'dcc[plots]'" in result.stderr
@@ -142,7 +142,7 @@ def rates(tmp_path):
     def conduct(**options):
         given = Settings()
         given.add({key.replace("__", "."): value for key, value in options.items()}, "-o", Rank.OPTION)
-        return conducted(chosen(registry, "rates", given), registry, tmp_path / "out", Display(quiet=True))
+        return conduct_study(choose_study(registry, "rates", given), registry, tmp_path / "out", Display(quiet=True))
 
     return conduct
 
@@ -194,10 +194,10 @@ def test_figures_tell_neither_time_nor_program():
 
     found = []
     for _ in range(2):
-        with styled():
+        with figure_style():
             figure = Figure()
             figure.subplots().plot([1, 2], label="a")
-            found.append(rendered(figure))
+            found.append(render_figure(figure))
     assert found[0] == found[1]
     assert b"Matplotlib" not in found[0]["png"]
     assert b"<dc:date>" not in found[0]["svg"]

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 import dcc_plugins.manifest
-from dcc_core import Bench, DccError, Registry, select
-from dcc_core.display import Display
-from dcc_core.figures import styled
-from dcc_core.registry import Origin
-from dcc_plugins.studies import alignment as module
+from dcc_core import DccError, Registry, select
+from dcc_core.cli.display import Display
+from dcc_core.plugins.registry import Origin
+from dcc_plugins.figures import figure_style
+from dcc_plugins.studies import Bench, alignment as module
 from dcc_plugins.studies.alignment import Alignment, alignment, uniformity
 
 REGISTRY = Registry([dcc_plugins.manifest], [Origin("builtin", "dcc", "0.1")])
@@ -40,7 +40,7 @@ def test_networks_are_trained_once(bench, monkeypatch, tmp_path):
     monkeypatch.setattr(
         Alignment, "_made", lambda self, bench: {"random": sets, "class-wise": sets, "collective": sets}
     )
-    with styled():
+    with figure_style():
         first, again = (Alignment(**given).conduct(bench) for _ in range(2))
         assert (len(trained), again.tables) == (2, first.tables)
         Alignment(**{**given, "epochs": 2}).conduct(bench)
@@ -55,7 +55,7 @@ def test_networks_are_trained_once(bench, monkeypatch, tmp_path):
 def test_any_set_files_are_measured(bench, tmp_path):
     for name, seed in (("a", 0), ("b", 1)):
         select(method="random", data="digits", ipc=2, seed=seed, registry=REGISTRY).save(tmp_path / name)
-    with styled():
+    with figure_style():
         found = Alignment(**{**SMALL, "data": "digits", "sets": (tmp_path / "a", tmp_path / "b")}).conduct(bench)
     rows = found.tables["alignment"]
     assert [(r["images"], r["set"], r["network"]) for r in rows] == [("random", s, n) for n in (0, 1) for s in (0, 1)]

@@ -7,15 +7,16 @@ import torch
 from scipy.stats import norm
 
 import dcc_plugins.manifest
-from dcc_core import Bench, Registry
-from dcc_core.coreset import coreset
-from dcc_core.criterion import hinge
-from dcc_core.display import Display
-from dcc_core.figures import styled
-from dcc_core.registry import Origin
+from dcc_core import Registry
+from dcc_core.cli.display import Display
+from dcc_core.compute.criterion import hinge
+from dcc_core.jobs.coreset import coreset
+from dcc_core.plugins.registry import Origin
 from dcc_core.testing import DataConformance, LossConformance, Moment
 from dcc_plugins.data.gaussians import Gaussians
+from dcc_plugins.figures import figure_style
 from dcc_plugins.networks.fixed import Along
+from dcc_plugins.studies import Bench
 from dcc_plugins.studies.contrast import Contrast, class_wise_ratio, inside_mean, ratio, solutions
 
 REGISTRY = Registry([dcc_plugins.manifest], [Origin("builtin", "dcc", "0.1")])
@@ -39,7 +40,7 @@ def found(tmp_path_factory):
     """The study at a small scale."""
     folder = tmp_path_factory.mktemp("contrast")
     bench = Bench(REGISTRY, {}, folder, folder, Display(quiet=True))
-    with styled():
+    with figure_style():
         return Contrast(ratios=(1, 10), shown=1, steps=350, count=4000, seeds=1).conduct(bench)
 
 
@@ -77,9 +78,11 @@ def test_the_page_has_the_measured_numbers(found):
 
 def test_every_sample_has_a_seed_of_its_own_wherever_they_begin(tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr("dcc_core.python.coreset", lambda job, *a: seen.append(job.config.run.seed) or coreset(job, *a))
+    monkeypatch.setattr(
+        "dcc_core.runs.python_api.coreset", lambda job, *a: seen.append(job.config.run.seed) or coreset(job, *a)
+    )
     bench = Bench(REGISTRY, {"run.seed": 5}, tmp_path, tmp_path, Display(quiet=True))
-    with styled():
+    with figure_style():
         Contrast(ratios=(1,), shown=1, steps=1, count=40, seeds=2).conduct(bench)
     assert set(seen) == {5, 6}
 

@@ -4,10 +4,11 @@ import pytest
 import torch
 
 import dcc_plugins.manifest
-from dcc_core import Bench, Registry
-from dcc_core.display import Display
-from dcc_core.figures import styled
-from dcc_core.registry import Origin
+from dcc_core import Registry
+from dcc_core.cli.display import Display
+from dcc_core.plugins.registry import Origin
+from dcc_plugins.figures import figure_style
+from dcc_plugins.studies import Bench
 from dcc_plugins.studies.digits import Digits38, half_share
 
 REGISTRY = Registry([dcc_plugins.manifest], [Origin("builtin", "dcc", "0.1")])
@@ -23,7 +24,7 @@ def test_halves_are_of_the_energy():
 def test_the_study_has_its_controls(real_data, tmp_path):
     given = {"run.data_root": str(real_data), "data.per_class": 20, "run.inner_loops": 1, "arch.width": 2}
     bench = Bench(REGISTRY, given, tmp_path, tmp_path, Display(quiet=True))
-    with styled():
+    with figure_style():
         found = Digits38(ipc=2, seeds=1, outer_loops=1).conduct(bench)
     rows = found.tables["shares"]
     assert {(r["arrangement"], r["half"]) for r in rows} == {("plain", "left"), ("mirrored", "right")}

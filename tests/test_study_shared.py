@@ -7,12 +7,13 @@ import pytest
 import torch
 
 import dcc_plugins.manifest
-from dcc_core import Bench, Registry
-from dcc_core.display import Display
-from dcc_core.figures import styled
-from dcc_core.registry import Origin
+from dcc_core import Registry
+from dcc_core.cli.display import Display
+from dcc_core.plugins.registry import Origin
 from dcc_core.testing import DataConformance
 from dcc_plugins.data.shared_features import SharedFeatures as Family
+from dcc_plugins.figures import figure_style
+from dcc_plugins.studies import Bench
 from dcc_plugins.studies.shared import SharedFeatures, crossing, crossings, gaps_of
 
 REGISTRY = Registry([dcc_plugins.manifest], [Origin("builtin", "dcc", "0.1")])
@@ -89,7 +90,7 @@ class Known(Bench):
 def test_the_study_finds_a_crossing_that_is_known(tmp_path):
     given = {"arch.width": 2, "run.inner_loops": 1, "run.network_steps": 0, "data.train": 4, "data.test": 4}
     bench = Known(REGISTRY, given, tmp_path, tmp_path, Display(quiet=True))
-    with styled():
+    with figure_style():
         found = SharedFeatures(dial=(0.0, 0.9), seeds=2, outer_loops=1, nets=1).conduct(bench)
     rows = found.tables["accuracies"]
     assert len(rows) == 2 * 2 * 4

@@ -2,13 +2,13 @@
 
 import pytest
 
-import dcc_core.cell
 import dcc_plugins.manifest
+import dcc_plugins.tables.cell
 from dcc_core import DccError, Registry
-from dcc_core.display import Display
-from dcc_core.registry import Origin
-from dcc_core.settings import Rank, Settings
-from dcc_core.studying import chosen, conducted
+from dcc_core.cli.display import Display
+from dcc_core.config.settings import Rank, Settings
+from dcc_core.plugins.registry import Origin
+from dcc_plugins.studies.run_study import choose_study, conduct_study
 
 REGISTRY = Registry([dcc_plugins.manifest], [Origin("builtin", "dcc", "0.1")])
 TINY = {
@@ -22,15 +22,15 @@ def study(tmp_path):
     def conduct(*, overwrite=False, **options):
         given = Settings()
         given.add({**TINY, **{k.replace("__", "."): v for k, v in options.items()}}, "-o", Rank.OPTION)
-        what = chosen(REGISTRY, "warm-up", given)
-        return conducted(what, REGISTRY, tmp_path / "out", Display(quiet=True), overwrite=overwrite)
+        what = choose_study(REGISTRY, "warm-up", given)
+        return conduct_study(what, REGISTRY, tmp_path / "out", Display(quiet=True), overwrite=overwrite)
 
     return conduct
 
 
 def test_it_compares_three_designs_and_goes_on_where_it_was_interrupted(study, tmp_path, monkeypatch):
     ran = []
-    execute = dcc_core.cell.execute
+    execute = dcc_plugins.tables.cell.execute
 
     def killed_at_the_third(config, *args, **more):
         if len(ran) == 2:
@@ -38,11 +38,11 @@ def test_it_compares_three_designs_and_goes_on_where_it_was_interrupted(study, t
         ran.append(config.loss.warmup)
         return execute(config, *args, **more)
 
-    monkeypatch.setattr(dcc_core.cell, "execute", killed_at_the_third)
+    monkeypatch.setattr(dcc_plugins.tables.cell, "execute", killed_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         study()
     assert ran == ["none", "simple"]
-    monkeypatch.setattr(dcc_core.cell, "execute", lambda c, *a, **m: ran.append(c.loss.warmup) or execute(c, *a, **m))
+    monkeypatch.setattr(dcc_plugins.tables.cell, "execute", lambda c, *a, **m: ran.append(c.loss.warmup) or execute(c, *a, **m))
     summary = study()
     assert ran == ["none", "simple", "bi-level"]
     assert [n for n in summary["numbers"] if n.startswith("dcc/ipc1/")] == [
@@ -63,8 +63,8 @@ def test_what_is_wrong_leaves_earlier_cells(study, tmp_path):
 
 def test_replaced_cells_are_run_anew(study, monkeypatch):
     study()
-    ran, execute = [], dcc_core.cell.execute
-    monkeypatch.setattr(dcc_core.cell, "execute", lambda c, *a, **m: ran.append(c.loss.warmup) or execute(c, *a, **m))
+    ran, execute = [], dcc_plugins.tables.cell.execute
+    monkeypatch.setattr(dcc_plugins.tables.cell, "execute", lambda c, *a, **m: ran.append(c.loss.warmup) or execute(c, *a, **m))
     study(overwrite=True, arch__width=3)
     assert ran == ["none", "simple", "bi-level"]
 

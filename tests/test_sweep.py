@@ -6,9 +6,9 @@ import pytest
 from click.testing import CliRunner
 
 from dcc_core import DccError
-from dcc_core.cli import cli
-from dcc_core.table import sweep_in
-from dcc_core.workers import Resources
+from dcc_core.cli.app import cli
+from dcc_plugins.tables.table import read_sweep
+from dcc_plugins.tables.workers import Resources
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def described(tmp_path):
 
     def read(text):
         (tmp_path / "mine.toml").write_text(text)
-        return sweep_in(tmp_path / "mine.toml")
+        return read_sweep(tmp_path / "mine.toml")
 
     return read
 

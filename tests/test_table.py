@@ -8,14 +8,15 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-import dcc_core.cell
+import dcc_core
+import dcc_plugins.tables.cell
 from dcc_core import DccError, Registry
-from dcc_core.cli import cli
-from dcc_core.config import resolve
-from dcc_core.display import Display
-from dcc_core.settings import Settings
-from dcc_core.table import TableFile, TableSpec, table_named
-from dcc_core.tabling import Tabling
+from dcc_core.cli.app import cli
+from dcc_core.cli.display import Display
+from dcc_core.config.settings import Settings
+from dcc_core.jobs.configuration import resolve
+from dcc_plugins.tables.run_table import Tabling
+from dcc_plugins.tables.table import TableFile, TableSpec, find_table
 
 PAPERS = ("fine-grained", "benchmarks", "cross-architecture", "warm-up", "warm-up-design")
 SHIPPED = ("overview", *PAPERS)
@@ -30,7 +31,7 @@ def builtin():
 
 
 def configs(registry, name, scale):
-    for cell in table_named(registry, name).cells(scale):
+    for cell in find_table(registry, name).cells(scale):
         if cell.values.get("method") not in ELSEWHERE:
             yield cell, resolve(registry, cell.settings("table"))
 
@@ -92,19 +93,19 @@ def test_the_papers_scale_is_the_papers_settings(builtin, name):
     ],
 )
 def test_the_papers_numbers(builtin, table, cell, network, published):
-    assert table_named(builtin, table).published(cell, network) == published
+    assert find_table(builtin, table).published(cell, network) == published
 
 
 @pytest.mark.parametrize("name", PAPERS)
 def test_every_cell_of_the_papers_tables_has_its_number(builtin, name):
-    spec = table_named(builtin, name)
+    spec = find_table(builtin, name)
     networks = NETWORKS if name == "cross-architecture" else ("convnet",)
     lacking = [c.name for c in spec.cells("paper") for n in networks if not spec.published(c.name, n)]
     assert lacking == []
 
 
 def test_the_sizes_of_the_papers_tables(builtin):
-    sizes = [len(table_named(builtin, name).cells("paper")) for name in PAPERS]
+    sizes = [len(find_table(builtin, name).cells("paper")) for name in PAPERS]
     assert sizes == [6 * 2 * 5, 9 * 9 - 4 + 3, 5, 2 * 2 * 3 * 2, 1 * 2 * 2 * 3]
 
 
@@ -145,13 +146,13 @@ def table(registry, tmp_path):
 @pytest.fixture
 def executed(monkeypatch):
     """The folders of the runs that are carried out."""
-    folders, execute = [], dcc_core.cell.execute
+    folders, execute = [], dcc_plugins.tables.cell.execute
 
     def watched(config, registry, folder, display, **how):
         folders.append("/".join(folder.path.parts[-2:]))
         return execute(config, registry, folder, display, **how)
 
-    monkeypatch.setattr(dcc_core.cell, "execute", watched)
+    monkeypatch.setattr(dcc_plugins.tables.cell, "execute", watched)
     return folders
 
 
@@ -316,7 +317,7 @@ def test_a_table_file_that_is_wrong_is_refused(tmp_path, monkeypatch, text, mess
             return [dcc_core.Component(name="mine", target="some_tables:mine.toml", summary="mine")]
 
     with pytest.raises(DccError, match=message):
-        table_named(Registry([Plugin()]), "mine")
+        find_table(Registry([Plugin()]), "mine")
 
 
 def dcc_table(*arguments):

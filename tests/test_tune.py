@@ -5,10 +5,10 @@ import shlex
 
 from click.testing import CliRunner
 
-from dcc_core.cli import cli
-from dcc_core.display import Display
-from dcc_core.job import Job
-from dcc_core.tune import Tuning, tuned
+from dcc_core.cli.app import cli
+from dcc_core.cli.display import Display
+from dcc_core.jobs.job import Job
+from dcc_plugins.commands.tune import Tuning, tune_passes
 
 SMALL = "-o arch.width=8 --inner-loops 2 --network-steps 1 --outer-loops 1 --sets 1"
 
@@ -21,18 +21,18 @@ def test_the_suggested_number_stays_unless_another_is_clearly_faster():
 def test_numbers_around_the_suggested_one_are_timed(configure, registry):
     """Up to all real images of a step: 3 classes × 4."""
     config = configure({"run.micro_batch": 8, "run.real_batch": 4})
-    found = tuned(config, registry, Display(quiet=True))
+    found = tune_passes(config, registry, Display(quiet=True))
     assert found.suggested == 8
     assert list(found.seconds) == [2, 4, 8, 12]
     assert min(found.seconds.values()) > 0
 
 
 def test_memory_bounds_what_is_timed(configure, registry, monkeypatch):
-    monkeypatch.setattr("dcc_core.job.memory_left", lambda *_: 10**5)
+    monkeypatch.setattr("dcc_core.jobs.job.memory_left", lambda *_: 10**5)
     config = configure({"run.memory": "8G", "run.real_batch": 4})
     most = Job(config, registry).context().chunks.most
     assert 1 < most < 12
-    assert max(tuned(config, registry, Display(quiet=True)).seconds) == most
+    assert max(tune_passes(config, registry, Display(quiet=True)).seconds) == most
 
 
 def test_a_run_takes_what_was_written(tmp_path):

@@ -12,8 +12,9 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from dcc_core import DccError, read_npz, read_tensor, read_torch, untrusted
-from dcc_core.cli import cli
+from dcc_core import DccError, read_npz, read_tensor, read_torch
+from dcc_core.cli.app import cli
+from dcc_core.sets import safe_loading as untrusted
 
 
 class Runs:

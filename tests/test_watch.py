@@ -15,10 +15,10 @@ from shown_runs import made, registry_of
 from test_lock import HOLD
 from test_snapshots import Interrupting
 
-from dcc_core.cli import cli
+from dcc_core.cli.app import cli
 from dcc_core.errors import DccError, Stopped
-from dcc_core.lock import LOCK
-from dcc_core.watching import Watched, served, until_the_end
+from dcc_core.runs.lock import LOCK
+from dcc_plugins.pages.live import Watched, serve_page, until_the_end
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def asked(port, path, *, method="GET", **headers):
 
 def test_the_page_and_nothing_else(going_on):
     folder, _ = going_on
-    with served(Watched(folder, registry_of()), 0) as server:
+    with serve_page(Watched(folder, registry_of()), 0) as server:
         status, headers, body = asked(server.server_port, "/")
         assert status == 200
         assert b"running" in body
@@ -97,21 +97,21 @@ def test_the_page_and_nothing_else(going_on):
 
 def test_it_listens_on_loopback_alone(going_on):
     folder, _ = going_on
-    with served(Watched(folder, registry_of()), 0) as server:
+    with serve_page(Watched(folder, registry_of()), 0) as server:
         assert server.socket.getsockname()[0] == "127.0.0.1"
         own = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
         for address in own - {"127.0.0.1"}:
             with pytest.raises(OSError), socket.create_connection((address, server.server_port), timeout=1):
                 pass
         taken = pytest.raises(DccError, match=f"--port {server.server_port} cannot be used")
-        with taken, served(Watched(folder, registry_of()), server.server_port):
+        with taken, serve_page(Watched(folder, registry_of()), server.server_port):
             pass
 
 
 def test_what_is_new_comes_at_the_next_request(going_on, monkeypatch):
-    monkeypatch.setattr("dcc_core.watching.FRESH", 0.0)
+    monkeypatch.setattr("dcc_plugins.pages.live.FRESH", 0.0)
     folder, _ = going_on
-    with served(Watched(folder, registry_of()), 0) as server:
+    with serve_page(Watched(folder, registry_of()), 0) as server:
         tag = asked(server.server_port, "/")[1]["ETag"]
         with open(folder / "metrics.jsonl", "a") as file:
             file.write('{"set": 0, "outer": 1, "inner": 2, "loss": 0.5, "phase": ""}\n')
@@ -157,12 +157,12 @@ def test_what_is_not_going_on_is_one_message(interrupted, tmp_path):
 def test_the_browser_follows(going_on, browser, monkeypatch):
     from playwright.sync_api import expect
 
-    monkeypatch.setattr("dcc_core.watching.FRESH", 0.0)
+    monkeypatch.setattr("dcc_plugins.pages.live.FRESH", 0.0)
     folder, process = going_on
     tab = browser.new_page()
     troubles = []
     tab.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
-    with served(Watched(folder, registry_of()), 0) as server:
+    with serve_page(Watched(folder, registry_of()), 0) as server:
         tab.goto(f"http://127.0.0.1:{server.server_port}/")
         tab.fill("#filter", "blob 3")
         with open(folder / "metrics.jsonl", "a") as file:

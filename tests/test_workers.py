@@ -18,13 +18,13 @@ from acts import Acts
 from click.testing import CliRunner
 
 from dcc_core import DccError
-from dcc_core.cell import CellRun, CellWork, written
-from dcc_core.cli import cli
-from dcc_core.display import Display
-from dcc_core.on_ray import Seen, check_seen
-from dcc_core.processes import Processes, shares
-from dcc_core.settings import Rank, Settings
-from dcc_core.workers import RETRIES, Began, Done, Failed, Lost, Resources, ThisProcess
+from dcc_core.cli.app import cli
+from dcc_core.cli.display import Display
+from dcc_core.config.settings import Rank, Settings
+from dcc_plugins.tables.cell import CellRun, CellWork, is_written
+from dcc_plugins.tables.on_ray import Seen, check_seen
+from dcc_plugins.tables.processes import Processes, shares
+from dcc_plugins.tables.workers import RETRIES, Began, Done, Failed, Lost, Resources, ThisProcess
 
 RAY = pytest.param(
     "ray", marks=pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
@@ -156,19 +156,21 @@ def test_a_cell_goes_on_from_its_own_checkpoint_alone(registry, tmp_path, monkey
 
     def run(cell):
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr("dcc_core.folder.RunFolder.metric", interrupted)
+            patch.setattr("dcc_core.runs.run_folder.RunFolder.metric", interrupted)
             work(cell)
         return (cell.folder / "run.log").read_text()
 
     assert "going on" not in run(cell_of(tmp_path))
     assert "going on with set 0, outer loop 1" in run(cell_of(tmp_path))
-    anew = replace(cell_of(tmp_path, **{"run.seed": 7}), earlier=written(tmp_path))
+    anew = replace(cell_of(tmp_path, **{"run.seed": 7}), earlier=is_written(tmp_path))
     assert "going on" not in run(anew)
     assert "going on with set 0, outer loop 1" in run(anew)
     report = work(anew)
     assert report["config"]["run.seed"]["value"] == 7
     with monkeypatch.context() as patch:
-        patch.setattr("dcc_core.cell.execute", None)  # its worker was lost after the report: nothing is left to do
+        patch.setattr(
+            "dcc_plugins.tables.cell.execute", None
+        )  # its worker was lost after the report: nothing is left to do
         assert work(anew) == report
 
 
@@ -352,7 +354,7 @@ def silent():
 
 @pytest.mark.parametrize("ray", [RAY])
 def test_addresses_that_do_not_answer(sweep, tmp_path, monkeypatch, silent, ray):
-    monkeypatch.setattr("dcc_core.on_ray.PATIENCE", 4)
+    monkeypatch.setattr("dcc_plugins.tables.on_ray.PATIENCE", 4)
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
     for place, message in (

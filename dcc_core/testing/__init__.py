@@ -13,22 +13,25 @@ For what a component promises beyond these rules: `job_of` gives a run, `Moment.
 `in_processes` and `learned` runs on several processes, and the module `toys` small components to put beside one's own.
 """
 
+from dcc_core.renamed import forward
 from dcc_core.testing import toys
 from dcc_core.testing.architectures import ArchitectureConformance
 from dcc_core.testing.augmentations import AugmentationConformance
 from dcc_core.testing.base import Conformance, job_of
+from dcc_core.testing.commands import CommandConformance
 from dcc_core.testing.data import DataConformance
-from dcc_core.testing.files import RecipeConformance, TableConformance
 from dcc_core.testing.formats import FormatConformance
 from dcc_core.testing.losses import LossConformance, Moment
 from dcc_core.testing.observers import ObserverConformance
 from dcc_core.testing.processes import in_processes, learned
+from dcc_core.testing.randomness import global_seeds, left_alone
+from dcc_core.testing.recipes import RecipeConformance
 from dcc_core.testing.sets import ParametrisationConformance, SelectionConformance
-from dcc_core.testing.studies import StudyConformance
 
 __all__ = [
     "ArchitectureConformance",
     "AugmentationConformance",
+    "CommandConformance",
     "Conformance",
     "DataConformance",
     "FormatConformance",
@@ -38,10 +41,14 @@ __all__ = [
     "ParametrisationConformance",
     "RecipeConformance",
     "SelectionConformance",
-    "StudyConformance",
-    "TableConformance",
+    "global_seeds",
     "in_processes",
     "job_of",
     "learned",
+    "left_alone",
     "toys",
 ]
+
+__getattr__ = forward(
+    __name__, {name: f"dcc_plugins.testing:{name}" for name in ("StudyConformance", "TableConformance")}
+)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dcc_core.api import Augmentation
+from dcc_core.engine import Augmentation
 from dcc_core.testing.base import Conformance
 from dcc_core.testing.randomness import generator, global_seeds, left_alone
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from dcc_core.builder import Builder
-from dcc_core.checking import imported_alone
-from dcc_core.component import Kind
-from dcc_core.config import resolve
+from dcc_core.cli import import_alone
+from dcc_core.config import Builder, Rank, Settings
 from dcc_core.group import ALONE, Group
-from dcc_core.job import Job
-from dcc_core.registry import Registry, kind_named
-from dcc_core.settings import Rank, Settings
+from dcc_core.jobs import Job, resolve
+from dcc_core.plugins import Kind, Registry, find_kind
 
 TINY: dict[str, object] = {
     "data": "builtin:digits",
@@ -68,7 +65,7 @@ class Conformance:
         """Every command imports every manifest, `--help` too: one that imports torch costs all users seconds."""
         registry = self.registry()
         origin = registry.find(self.kind, self.component).provided.origin
-        faults = imported_alone(registry.manifests()[origin]).faults()
+        faults = import_alone(registry.manifests()[origin]).faults()
         assert not faults, f"plugin {origin}: a manifest holds strings only and imports fast; {'; '.join(faults)}"
 
     @property
@@ -90,7 +87,7 @@ class Conformance:
 
     @property
     def _kind(self) -> Kind:
-        return kind_named(self.kind)
+        return find_kind(self.kind)
 
     def _settings(self) -> Settings:
         key = self._kind.key

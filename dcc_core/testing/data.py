@@ -8,12 +8,10 @@ from typing import ClassVar
 import pytest
 import torch
 
-from dcc_core.builder import ENGINE_SECTIONS
-from dcc_core.config import resolve
+from dcc_core.config import ENGINE_SECTIONS, Rank, Settings, schema
 from dcc_core.data import DataSource, ImageSet, RealData
 from dcc_core.errors import ContractError, DccError
-from dcc_core.options import schema
-from dcc_core.settings import Rank, Settings
+from dcc_core.jobs import resolve
 from dcc_core.testing.base import Conformance
 from dcc_core.testing.randomness import global_seeds, left_alone
 

@@ -13,11 +13,8 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from dcc_core.api import Format
-from dcc_core.conversion import imported
 from dcc_core.errors import DccError
-from dcc_core.exchange import LOGITS, Exporting, Importing
-from dcc_core.setfile import WHITENED, CondensedSet, Provenance
+from dcc_core.sets import LOGITS, WHITENED, CondensedSet, Exporting, Format, Importing, Provenance, import_set
 from dcc_core.testing.base import Conformance
 from dcc_core.testing.randomness import generator, left_alone
 
@@ -154,7 +151,7 @@ class FormatConformance(Conformance):
             class_names=CLASSES,
             statistics=None if self.whitened else STATISTICS,
         )
-        return imported(self._format(), self.title, path, known)
+        return import_set(self._format(), self.title, path, known)
 
     def _refused(self, path: Path, rule: str) -> None:
         try:

@@ -11,13 +11,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from dcc_core.api import SHARED, MatchingLoss, Part, State, Total
-from dcc_core.engine import SECOND_BACKWARD, Network
+from dcc_core.engine import (
+    SECOND_BACKWARD,
+    SHARED,
+    MatchingLoss,
+    Network,
+    Part,
+    State,
+    Step,
+    Synthetic,
+    Total,
+    state_of,
+)
 from dcc_core.group import ALONE, Group
-from dcc_core.guard import state_of
-from dcc_core.job import Job
-from dcc_core.step import Step
-from dcc_core.synthetic import Synthetic
+from dcc_core.jobs import Job
 from dcc_core.testing.base import Conformance
 from dcc_core.testing.processes import CAN_FORK, in_processes
 from dcc_core.testing.randomness import generator, global_seeds, left_alone

@@ -5,13 +5,12 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-from dcc_core.config import resolve
-from dcc_core.display import Display
+from dcc_core.cli import Display
+from dcc_core.config import Rank, Settings
 from dcc_core.errors import ContractError, PluginWarning
-from dcc_core.folder import RunFolder
-from dcc_core.observe import RunInfo
-from dcc_core.run import execute
-from dcc_core.settings import Rank, Settings
+from dcc_core.jobs import resolve
+from dcc_core.plugins import RunInfo
+from dcc_core.runs import RunFolder, execute
 from dcc_core.testing.base import TINY, Conformance
 from dcc_core.testing.randomness import left_alone
 

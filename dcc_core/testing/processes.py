@@ -16,10 +16,9 @@ import numpy as np
 import torch
 from torch import distributed
 
-from dcc_core.distributed import Processes
 from dcc_core.engine import optimise
-from dcc_core.group import Group
-from dcc_core.job import Job
+from dcc_core.group import Group, Processes
+from dcc_core.jobs import Job
 
 T = TypeVar("T")
 

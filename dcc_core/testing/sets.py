@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from dcc_core.engine import Synthetic
 from dcc_core.errors import DccError
-from dcc_core.job import Job
-from dcc_core.setfile import load_set
-from dcc_core.synthetic import Synthetic
+from dcc_core.jobs import Job
+from dcc_core.sets import load_set
 from dcc_core.testing.base import Conformance
 from dcc_core.testing.randomness import generator, global_seeds, left_alone
 

@@ -13,7 +13,8 @@ from annotated_types import Ge
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dcc_core import Bench, CondensedSet, DccError, Findings, RunContext, Study, load_set, train_on_real
+from dcc_core import CondensedSet, DccError, RunContext, load_set, train_on_real
+from dcc_plugins.studies import Bench, Findings, Study
 from dcc_plugins.studies.plots import MARKERS, NUMBERS
 from dcc_plugins.studies.words import markdown, page, words
 

@@ -13,7 +13,8 @@ from annotated_types import Ge, Gt
 from scipy.stats import norm
 from torch import Tensor
 
-from dcc_core import Bench, CondensedSet, Findings, Study
+from dcc_core import CondensedSet
+from dcc_plugins.studies import Bench, Findings, Study
 from dcc_plugins.studies.words import markdown, page, spread
 
 if TYPE_CHECKING:

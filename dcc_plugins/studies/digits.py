@@ -10,7 +10,8 @@ import torch
 from annotated_types import Ge
 from torch import Tensor
 
-from dcc_core import Bench, CondensedSet, DccError, Findings, Study
+from dcc_core import CondensedSet, DccError
+from dcc_plugins.studies import Bench, Findings, Study
 from dcc_plugins.studies.plots import dots, tiles
 from dcc_plugins.studies.words import markdown, page, words
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, final
 
 from annotated_types import Ge
 
-from dcc_core import Bench, Findings, StepReport, Study
+from dcc_core import StepReport
 from dcc_plugins.ntk import Velocities
+from dcc_plugins.studies import Bench, Findings, Study
 from dcc_plugins.studies.plots import MARKERS
 from dcc_plugins.studies.words import markdown, page, spread, words
 

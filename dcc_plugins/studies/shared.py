@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, final
 
 from annotated_types import Ge
 
-from dcc_core import Bench, Findings, Study
+from dcc_plugins.studies import Bench, Findings, Study
 from dcc_plugins.studies.plots import NUMBERS, curve
 from dcc_plugins.studies.words import markdown, page, spread, words
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, final
 
-from dcc_core import Bench, DccError, Findings, Study
+from dcc_core import DccError
+from dcc_plugins.studies import Bench, Findings, Study
 from dcc_plugins.studies.plots import MARKERS
 from dcc_plugins.studies.words import markdown, page
 

@@ -1,0 +1,35 @@
+from .app import (
+    cli as cli,
+    main as main,
+    main_run as main_run,
+)
+from .display import (
+    Display as Display,
+    print_table as print_table,
+    printable as printable,
+    terminal as terminal,
+)
+from .flags import (
+    RUN_FLAGS as RUN_FLAGS,
+    STUDY_FLAGS as STUDY_FLAGS,
+    TABLE_FLAGS as TABLE_FLAGS,
+    Flag as Flag,
+    add_flags as add_flags,
+    with_flags as with_flags,
+    with_preview as with_preview,
+    with_results as with_results,
+    with_workers as with_workers,
+)
+from .guard import (
+    GuardedCommand as GuardedCommand,
+)
+from .plugin_checks import (
+    import_alone as import_alone,
+)
+from .preview import (
+    show_preview as show_preview,
+    shrink_images as shrink_images,
+)
+from .run_commands import (
+    run as run,
+)

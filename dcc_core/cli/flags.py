@@ -1,0 +1,228 @@
+"""The flags that commands share: the parts of a run by name, and the engine's options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import click
+
+from dcc_core.config import DEFAULT_NAMES, ENGINE_SECTIONS, Rank, Settings, schema
+from dcc_core.errors import DccError
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A flag, the dotted key that it sets, and its help where that is not the option's own.
+
+    switch: it has no value but a counterpart, `--no-...`; they say `on` and `off`.
+    """
+
+    name: str
+    key: str
+    help: str = ""
+    repeatable: bool = False
+    switch: bool = False
+
+
+RUN_FLAGS = (
+    Flag("--data", "data", "data source"),
+    Flag("--loss", "loss", "matching loss"),
+    Flag("--aug", "aug", "augmentation, Siamese in matching"),
+    Flag("--arch", "arch", "network architecture"),
+    Flag("--param", "param", "parametrisation of the synthetic images"),
+    Flag("--recipe", "recipe", "named settings, e.g. paper or official"),
+    Flag("--ipc", "run.ipc"),
+    Flag("--seed", "run.seed"),
+    Flag("--sets", "run.sets"),
+    Flag("--outer-loops", "run.outer_loops"),
+    Flag("--budget", "run.budget"),
+    Flag("--inner-loops", "run.inner_loops"),
+    Flag("--network-steps", "run.network_steps"),
+    Flag("--init", "run.init"),
+    Flag("--protocol", "score.protocol"),
+    Flag("--eval-arch", "score.arch", "network to score on, with options: resnet18,norm=batch; repeatable", True),
+    Flag("--eval-nets", "score.nets"),
+    Flag("--log", "run.log", "observer, with options: tensorboard,every=10; repeatable", True),
+    Flag("--device", "run.device"),
+    Flag("--memory", "run.memory"),
+    Flag("--compile", "run.compile", switch=True),
+    Flag("--data-root", "run.data_root"),
+)
+SELECT_FLAGS = (
+    Flag("--method", "selection", "coreset selection: which real images to keep"),
+    Flag("--data", "data", "data source"),
+    Flag("--arch", "arch", "network architecture, of the selection and of scoring"),
+    Flag("--recipe", "recipe", "named settings, e.g. paper or official"),
+    Flag("--ipc", "run.ipc"),
+    Flag("--seed", "run.seed"),
+    Flag("--sets", "run.sets", "sets to select, each with random numbers of its own"),
+    Flag("--protocol", "score.protocol"),
+    Flag("--eval-arch", "score.arch", "network to score on, with options: resnet18,norm=batch; repeatable", True),
+    Flag("--eval-nets", "score.nets"),
+    Flag("--device", "run.device"),
+    Flag("--memory", "run.memory"),
+    Flag("--data-root", "run.data_root"),
+)
+TABLE_FLAGS = (
+    Flag("--seed", "run.seed"),
+    Flag("--sets", "run.sets"),
+    Flag("--eval-nets", "score.nets"),
+    Flag("--device", "run.device"),
+    Flag("--memory", "run.memory"),
+    Flag("--data-root", "run.data_root"),
+)
+STUDY_FLAGS = (
+    Flag("--seed", "run.seed", "first seed of the study's runs"),
+    Flag("--device", "run.device"),
+    Flag("--memory", "run.memory"),
+    Flag("--data-root", "run.data_root"),
+)
+EVAL_FLAGS = (
+    Flag("--arch", "score.arch", "network to score on, with options: resnet18,norm=batch; repeatable", True),
+    Flag("--data", "data", "data source; needed where the set was made of your own files"),
+    Flag("--protocol", "score.protocol"),
+    Flag("--nets", "score.nets"),
+    Flag("--seed", "run.seed"),
+    Flag("--device", "run.device"),
+    Flag("--memory", "run.memory"),
+    Flag("--data-root", "run.data_root"),
+)
+
+
+def with_flags(
+    flags: tuple[Flag, ...], *, defaults: bool, sections: Mapping[str, type] = MappingProxyType({})
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add flags to a command, then `--config` and `-o`.
+
+    defaults: show the options' own in the help. sections: dataclasses of options that the command has beside the
+    engine's, by section.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        command = click.option(
+            "-o", "pairs", multiple=True, metavar="KEY=VALUE", help="any option, e.g. -o loss.distance=cosine"
+        )(command)
+        command = click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML file of options")(
+            command
+        )
+        for flag in reversed(flags):
+            words, default, metavar = _help(flag, {**ENGINE_SECTIONS, **sections})
+            text = ",".join(default) if isinstance(default, tuple) else default
+            shown = f"  [default: {text}]" if defaults and default not in (None, ()) else ""
+            name = f"{flag.name}/{flag.name.replace('--', '--no-')}" if flag.switch else flag.name
+            how = {"default": None} if flag.switch else {"metavar": metavar, "multiple": flag.repeatable}
+            command = click.option(name, help=words + shown, **how)(command)
+        return command
+
+    return decorate
+
+
+def with_results(default: str, *, again: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add where a command's results go, and how they are shown. again: what `--overwrite` does."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        for option in (
+            click.option("--quiet", is_flag=True, help="show nothing but errors and the result"),
+            click.option("--json", "as_json", is_flag=True, help="print the result as JSON, the last line of stdout"),
+            click.option("--overwrite", is_flag=True, help=again),
+            click.option(
+                "--out", type=click.Path(path_type=Path), help=f"folder for the results  [default: {default}]"
+            ),
+        ):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def with_workers(command: Callable[..., None]) -> Callable[..., None]:
+    """Add where a command's runs are done, and what each of them takes."""
+    gpus, cpus = click.FloatRange(min=0), click.IntRange(min=1)
+    for option in (
+        click.option("--cell-gpus", type=gpus, metavar="N", help="GPUs of a cell; may be a part  [default: a share]"),
+        click.option("--cell-cpus", type=cpus, metavar="N", help="CPUs of a cell, its threads  [default: a share]"),
+        click.option(
+            "--on",
+            "place",
+            default="local",
+            show_default=True,
+            metavar="PLACE",
+            help="local: one cell after another; local:N: N processes; ray, ray://HOST:PORT, ray:ADDRESS: Ray",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def with_resuming(command: Callable[..., None]) -> Callable[..., None]:
+    """Add how to go on with a run that was interrupted."""
+    for option in (
+        click.option("--resume-anyway", is_flag=True, help="go on although versions or harmless options have changed"),
+        click.option(
+            "--resume",
+            type=click.Path(path_type=Path),
+            metavar="FOLDER",
+            help="go on with the unfinished run in a folder, with its options",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def with_preview(command: Callable[..., None]) -> Callable[..., None]:
+    """Add whether the images are shown on the terminal."""
+    return click.option("--preview", is_flag=True, help="show the images on the terminal too")(command)
+
+
+def settings_of_run(resume: Path | None, out: Path | None, *, overwrite: bool) -> Settings:
+    """The options of the unfinished run in a folder; none where there is no folder.
+
+    Raises DccError where it holds no such run, or the other flags say otherwise.
+    """
+    settings = Settings()
+    if resume is None:
+        return settings
+    if overwrite or out not in (None, resume):
+        raise DccError(f"--resume '{resume}' goes on with what is there; leave out --out and --overwrite")
+    if (resume / "report.json").exists():
+        raise DccError(
+            f"--resume '{resume}': the run there is finished; to refine its set, begin another from it: "
+            f"--init '{resume / 'set.safetensors'}'"
+        )
+    if not (resume / "config.toml").is_file():
+        raise DccError(f"--resume '{resume}': there is no unfinished run (no config.toml)")
+    settings.add_file(resume / "config.toml")
+    return settings
+
+
+def add_flags(
+    settings: Settings,
+    flags: tuple[Flag, ...],
+    values: Mapping[str, str | tuple[str, ...] | bool | None],
+    config_file: Path | None,
+    pairs: tuple[str, ...],
+) -> Settings:
+    """Lay a configuration file, `-o` and flags over settings. Raises DccError where they cannot be read."""
+    if config_file:
+        settings.add_file(config_file)
+    settings.add_options(pairs)
+    for flag in flags:
+        value = values[flag.name.removeprefix("--").replace("-", "_")]
+        if value not in (None, ()):
+            said = {True: "on", False: "off"}[bool(value)] if flag.switch else value
+            settings.add({flag.key: said}, flag.name, Rank.FLAG)
+    return settings
+
+
+def _help(flag: Flag, sections: Mapping[str, type]) -> tuple[str, Any, str]:
+    """Help, default and metavar of a flag."""
+    section, _, name = flag.key.partition(".")
+    if not name:
+        return flag.help, DEFAULT_NAMES.get(section), "NAME"
+    option = schema(sections[section])[name]
+    metavar = "N" if option.expected.startswith("an integer") else "NAME" if flag.repeatable else "TEXT"
+    return flag.help or option.help, option.default, metavar

@@ -1,0 +1,129 @@
+"""The commands that make sets: `dcc run` and `dcc select`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dcc_core.cli.flags import (
+    RUN_FLAGS,
+    SELECT_FLAGS,
+    add_flags,
+    settings_of_run,
+    with_flags,
+    with_preview,
+    with_results,
+    with_resuming,
+)
+from dcc_core.cli.guard import GuardedCommand
+from dcc_core.group import current_group
+from dcc_core.jobs import resolve
+from dcc_core.plugins import Registry
+
+
+@click.command(cls=GuardedCommand, name="run", context_settings={"help_option_names": ["-h", "--help"]})
+@with_flags(RUN_FLAGS, defaults=True)
+@click.option("--dry-run", is_flag=True, help="say what the run would take in time, memory and disk; write nothing")
+@with_resuming
+@with_preview
+@with_results("runs/<name>", again="replace the results of an earlier run in --out")
+def run(
+    config_file: Path | None,
+    pairs: tuple[str, ...],
+    dry_run: bool,
+    resume: Path | None,
+    resume_anyway: bool,
+    out: Path | None,
+    preview: bool,
+    overwrite: bool,
+    as_json: bool,
+    quiet: bool,
+    **flags: str | tuple[str, ...] | None,
+) -> None:
+    """Condense a data set into a few images per class, and score the result.
+
+    `dcc plugins` lists what the names can be, `dcc show KIND NAME` the options of each for `-o`. The defaults
+    are the paper's; small data sources suggest smaller budgets, and the report says where each value came from.
+
+    A run that was interrupted goes on with --resume FOLDER, or by the same command where it says --out.
+    """
+    registry = Registry.installed()
+    with current_group() as group:
+        begun = group.told(lambda: settings_of_run(resume, out, overwrite=overwrite))
+        config = resolve(registry, add_flags(begun, RUN_FLAGS, flags, config_file, pairs))
+
+        from dcc_core.cli.display import Display
+
+        display = Display(quiet=quiet, mute=not group.first)
+        if dry_run:
+            from dcc_core.runs import forecast_run
+
+            expected = forecast_run(config, registry, display, group)
+            if group.first:
+                click.echo(json.dumps(expected.as_dict()) if as_json else f"it would take {expected.words()}")
+            return
+
+        from dcc_core.runs import CONDENSING, execute, open_folder
+
+        folder = open_folder(group, config, resume or out, CONDENSING, overwrite=overwrite)
+        result = execute(config, registry, folder, display, anyway=resume_anyway, group=group)
+    if group.first:
+        show_result(result, registry, as_json, preview)
+
+
+@click.command()
+@with_flags(SELECT_FLAGS, defaults=True)
+@with_resuming
+@with_preview
+@with_results("runs/<name>", again="replace the results of an earlier run in --out")
+def select(
+    config_file: Path | None,
+    pairs: tuple[str, ...],
+    resume: Path | None,
+    resume_anyway: bool,
+    out: Path | None,
+    preview: bool,
+    overwrite: bool,
+    as_json: bool,
+    quiet: bool,
+    **flags: str | tuple[str, ...] | None,
+) -> None:
+    """Select real images of every class, a coreset, and score them.
+
+    Writes what `dcc run` writes: a set file, a picture, a report. `dcc plugins --kind selection` lists the methods,
+    `dcc show selection NAME` the options of each; `dcc-run --init NAME` condenses from such images.
+    """
+    registry = Registry.installed()
+    with current_group() as group:
+        begun = group.told(lambda: settings_of_run(resume, out, overwrite=overwrite))
+        config = resolve(registry, add_flags(begun, SELECT_FLAGS, flags, config_file, pairs))
+
+        from dcc_core.cli.display import Display
+        from dcc_core.runs import SELECTING, execute, open_folder
+
+        folder = open_folder(group, config, resume or out, SELECTING, overwrite=overwrite)
+        display = Display(quiet=quiet, mute=not group.first)
+        result = execute(config, registry, folder, display, selecting=True, anyway=resume_anyway, group=group)
+    if group.first:
+        show_result(result, registry, as_json, preview)
+
+
+def show_result(result: Mapping[str, Any], registry: Registry, as_json: bool, preview: bool) -> None:
+    """Print the report of a run; preview: with the images of its first set."""
+    from dcc_core.cli.display import print_table, terminal
+    from dcc_core.cli.preview import show_preview
+    from dcc_core.runs import make_pictures, result_table
+    from dcc_core.sets import load_set
+
+    if as_json:
+        click.echo(json.dumps(result))
+        return
+    sets = [name for name in result["files"] if name.endswith(".safetensors")]
+    if preview and sets:
+        show_preview(make_pictures(load_set(Path(result["out"]) / sets[0]), registry, 0), terminal())
+    print_table(result_table(result))
+    click.echo(f"results in {result['out']}")

@@ -1,0 +1,116 @@
+"""The commands that take set files: `dcc eval` and `dcc convert`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from dcc_core.cli.flags import EVAL_FLAGS, add_flags, with_flags
+from dcc_core.config import Settings
+from dcc_core.group import current_group
+from dcc_core.jobs import resolve
+from dcc_core.plugins import Registry
+
+FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("source", metavar="SRC", type=FILE)
+@click.argument("target", metavar="DST", type=FILE)
+@click.option("--from", "source_format", metavar="NAME", default="dcc", show_default=True, help="format of SRC")
+@click.option("--to", "target_format", metavar="NAME", default="dcc", show_default=True, help="format of DST")
+@click.option(
+    "--stats",
+    metavar="TEXT",
+    help="mean and std of normalised images: a data source whose they are (cifar10), or 'mean=... std=...'",
+)
+@click.option("--data", metavar="NAME", help="data source that the set was made of: it names the classes")
+@click.option("--class-names", metavar="A,B,...", help="names of the classes, in the order of their labels")
+@click.option("--data-root", type=FILE, help="folder for data sets; none: the user's cache folder")
+@click.option("-o", "pairs", multiple=True, metavar="KEY=VALUE", help="option of the format, e.g. -o format.factor=2")
+@click.option("--overwrite", is_flag=True, help="replace what stands at DST")
+@click.option("--json", "as_json", is_flag=True, help="print JSON, the last line of stdout")
+def convert(
+    source: Path,
+    target: Path,
+    source_format: str,
+    target_format: str,
+    stats: str | None,
+    data: str | None,
+    class_names: str | None,
+    data_root: Path | None,
+    pairs: tuple[str, ...],
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Read a set of another tool's as a set file, or write a set file as another tool reads it.
+
+    `dcc plugins --kind format` lists the formats, `dcc show format NAME` what each is and its options; `dcc` is a set
+    file. Nothing that stands in a file is executed. What the new file does not hold is said.
+    """
+    registry = Registry.installed()
+    for name in {source_format, target_format} - {"dcc"}:
+        registry.find("format", name)  # a mistyped name is told before torch is imported
+    settings = Settings()
+    settings.add_options(pairs)
+
+    from dcc_core.cli.display import Display, printable
+    from dcc_core.sets import convert as convert_set
+
+    with Display().logging():
+        done = convert_set(
+            source,
+            target,
+            source_format=source_format,
+            target_format=target_format,
+            stats=stats,
+            data=data,
+            class_names=[name.strip() for name in (class_names or "").split(",") if name.strip()],
+            options={key: setting.value for key, setting in settings.values.items()},
+            data_root=data_root,
+            overwrite=overwrite,
+            registry=registry,
+        )
+    classes, rows = len(done.set.class_names), len(done.set.owners)
+    if as_json:
+        click.echo(json.dumps({"out": str(target), "classes": classes, "rows": rows, "notes": list(done.notes)}))
+        return
+    for note in done.notes:
+        click.echo(f"note: {printable(note)}")
+    click.echo(f"wrote {target}: {rows} stored images of {classes} classes")
+
+
+@click.command(name="eval")
+@click.argument("file", metavar="SET", type=click.Path(path_type=Path))
+@with_flags(EVAL_FLAGS, defaults=False)
+@click.option("--json", "as_json", is_flag=True, help="print the report as JSON, the last line of stdout")
+@click.option("--quiet", is_flag=True, help="show nothing but errors and the result")
+def evaluate(
+    file: Path,
+    config_file: Path | None,
+    pairs: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+    **flags: str | tuple[str, ...] | None,
+) -> None:
+    """Score the condensed set in a file, on one architecture or many.
+
+    What is not said here is as the file says: data, architecture, protocol, seed.
+    """
+    registry = Registry.installed()
+
+    from dcc_core.cli.display import Display, print_table
+    from dcc_core.runs import evaluate_set, result_table, settings_of_set
+    from dcc_core.sets import load_set
+
+    with current_group() as group:
+        s = group.told(lambda: load_set(file))
+        config = resolve(registry, add_flags(settings_of_set(s, registry), EVAL_FLAGS, flags, config_file, pairs))
+        display = Display(quiet=quiet, mute=not group.first)
+        report = {"set": str(file)} | evaluate_set(s, config, registry, display, group)
+    if group.first and as_json:
+        click.echo(json.dumps(report))
+    elif group.first:
+        print_table(result_table(report))

@@ -1,0 +1,39 @@
+from .allocator import (
+    keep_freed_memory as keep_freed_memory,
+)
+from .chunks import (
+    Chunks as Chunks,
+    Footprint as Footprint,
+)
+from .compiler import (
+    OFF as OFF,
+    Compiler as Compiler,
+)
+from .criterion import (
+    CRITERIA as CRITERIA,
+    Criterion as Criterion,
+    cross_entropy as cross_entropy,
+)
+from .device import (
+    find_device as find_device,
+)
+from .memory import (
+    COPIES as COPIES,
+    IMAGES_AT_ONCE as IMAGES_AT_ONCE,
+    PROGRAM as PROGRAM,
+    WORKER as WORKER,
+    count_workers as count_workers,
+    forget_peak as forget_peak,
+    forget_process_peak as forget_process_peak,
+    own_peak as own_peak,
+    peak_memory as peak_memory,
+    process_memory as process_memory,
+)
+from .precision import (
+    DTYPES as DTYPES,
+    in_precision as in_precision,
+)
+from .random import (
+    Randomness as Randomness,
+    seeded as seeded,
+)

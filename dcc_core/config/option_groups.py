@@ -1,0 +1,41 @@
+"""Which options a result depends on, and which it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dcc_core.config.builder import KIND_OF_KEY
+from dcc_core.config.options import plain
+from dcc_core.config.settings import Setting
+from dcc_core.plugins import Registry
+
+PLACES = ("run.device", "run.data_root", "run.log", "run.checkpoint", "run.snapshots", "score.curve")
+"""Options that say where or how it is told, not what: they stay out of the set file."""
+
+
+FREE = ("run.data_root", "run.download", "run.log", "run.checkpoint", "run.snapshots", "score.curve")
+"""Options that no result hangs on."""
+
+
+MACHINE = ("run.device", "run.memory", "run.micro_batch", "run.compile", "run.layout", "run.tf32")
+"""Options that a result's last digits may hang on."""
+
+
+EXTENT = ("run.outer_loops", "run.sets", "run.image_rate")
+"""Options that may change on the way."""
+
+
+def without_places(entries: Mapping[str, Setting], registry: Registry) -> dict[str, Any]:
+    """Options without what says where, as plain values: of folders that a component's name holds, the last part."""
+    table = {key: plain(s.value) for key, s in entries.items() if key not in PLACES}
+    for key, setting in entries.items():
+        if isinstance(setting.value, Path) and key in table:
+            del table[key]
+            component = key.rpartition(".")[0]
+            kind = KIND_OF_KEY[component]
+            found = registry.find(kind, str(table[component]))
+            if found.argument is not None:
+                table[component] = found.provided.component.prefix + setting.value.resolve().name
+    return table

@@ -1,0 +1,96 @@
+"""Option values from flags, files and recipes, laid over each other.
+
+Precedence, low to high: a component's default, the data source's suggestion, the recipe, `--config`, `-o`,
+a flag.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from dcc_core.config.options import flatten, plain
+from dcc_core.errors import DccError, OptionError
+from dcc_core.plugins import Registry
+
+
+class Rank(IntEnum):
+    """Precedence of a layer."""
+
+    DEFAULT = 0
+    SUGGESTION = 1
+    RECIPE = 2
+    FILE = 3
+    OPTION = 4
+    FLAG = 5
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One value, where it came from, and the precedence of that place."""
+
+    value: Any
+    origin: str
+    rank: Rank = Rank.DEFAULT
+
+
+@dataclass
+class Settings:
+    """Dotted keys and their values, layer over layer: the higher rank wins, then the later layer."""
+
+    values: dict[str, Setting] = field(default_factory=dict)
+
+    def add(self, table: Mapping[str, Any], origin: str, rank: Rank) -> None:
+        """Lay a table over what is there."""
+        for key, value in flatten(table).items():
+            if key not in self.values or self.values[key].rank <= rank:
+                self.values[key] = Setting(value, origin, rank)
+
+    def add_options(self, pairs: Iterable[str]) -> None:
+        """Add `key=value` texts of the command line's `-o`."""
+        for pair in pairs:
+            key, equals, value = pair.partition("=")
+            if not equals or not key.strip():
+                raise OptionError([f"-o '{pair}': expected KEY=VALUE, e.g. -o loss.distance=cosine"])
+            self.add({key.strip(): value.strip()}, "-o", Rank.OPTION)
+
+    def add_file(self, path: Path) -> None:
+        """Add a TOML file. Raises DccError when it is missing or not TOML."""
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise DccError(f"--config '{path}' cannot be read: {error}") from error
+        except tomllib.TOMLDecodeError as error:
+            raise DccError(f"--config '{path}' is not TOML: {error}") from error
+        self.add(table, f"config {path}", Rank.FILE)
+
+    def add_recipe(self, registry: Registry) -> None:
+        """Add the recipe that the key `recipe` names, if any."""
+        if "recipe" in self.values:
+            name = str(self.values["recipe"].value)
+            try:
+                table = tomllib.loads(registry.find("recipe", name).read())
+            except tomllib.TOMLDecodeError as error:
+                raise DccError(f"recipe '{name}' is not TOML: {error}") from error
+            self.add(table, f"recipe {name}", Rank.RECIPE)
+
+    def under(self, key: str) -> dict[str, Setting]:
+        """The settings strictly below a key."""
+        return {k: v for k, v in self.values.items() if k.startswith(f"{key}.")}
+
+
+def as_toml(entries: Mapping[str, Setting]) -> str:
+    """A resolved configuration as a TOML file that `--config` reads, the origin of each value as a comment."""
+    lines = ["# Resolved configuration; the comment says where each value came from."]
+    tables = {key.rpartition(".")[0] for key in entries}
+    for key, setting in entries.items():
+        value = plain(setting.value)
+        written = f"{key}.name" if "." not in key or key in tables else key
+        text = "none" if value is None else value
+        lines.append(f"{written} = {json.dumps(text, ensure_ascii=False)}  # {setting.origin}")
+    return "\n".join(lines) + "\n"

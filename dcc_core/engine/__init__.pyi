@@ -1,0 +1,75 @@
+from .algorithm import (
+    SECOND_BACKWARD as SECOND_BACKWARD,
+    Keep as Keep,
+    Network as Network,
+    Watch as Watch,
+    optimise as optimise,
+    update as update,
+)
+from .architecture import (
+    Architecture as Architecture,
+    Classifier as Classifier,
+)
+from .augmentation import (
+    Augmentation as Augmentation,
+    apply_draws as apply_draws,
+)
+from .batch_statistics import (
+    batch_norm_layers as batch_norm_layers,
+)
+from .contracts import (
+    as_batch as as_batch,
+    check_decoded as check_decoded,
+    check_picked as check_picked,
+    check_stored as check_stored,
+    describe_value as describe_value,
+)
+from .divergence import (
+    state_of as state_of,
+)
+from .double_backward import (
+    PlainOperations as PlainOperations,
+    missing_derivative as missing_derivative,
+    refuse_hidden_errors as refuse_hidden_errors,
+)
+from .grouped_gradients import (
+    agrees as agrees,
+)
+from .matching_loss import (
+    MatchingLoss as MatchingLoss,
+    Part as Part,
+    Schedule as Schedule,
+    State as State,
+    Total as Total,
+)
+from .network_training import (
+    TrainingImages as TrainingImages,
+    epoch_order as epoch_order,
+    shuffled_batches as shuffled_batches,
+    train_epoch as train_epoch,
+    train_stack_epoch as train_stack_epoch,
+)
+from .parametrisation import (
+    SHARED as SHARED,
+    Parametrisation as Parametrisation,
+)
+from .resume_state import (
+    ResumeState as ResumeState,
+)
+from .run_context import (
+    RunContext as RunContext,
+)
+from .selection import (
+    Selection as Selection,
+)
+from .step import (
+    ClassGradients as ClassGradients,
+    Step as Step,
+    SummedGradients as SummedGradients,
+)
+from .synthetic import (
+    Synthetic as Synthetic,
+)
+from .warmup import (
+    Warmup as Warmup,
+)

@@ -1,0 +1,299 @@
+"""Algorithm 1 of the paper: optimise the synthetic set against the real one."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from dcc_core.data import Batch
+from dcc_core.engine.divergence import Guard, state_of
+from dcc_core.engine.double_backward import missing_derivative
+from dcc_core.engine.matching_loss import MatchingLoss, Part, State, Total
+from dcc_core.engine.network_training import train_epoch
+from dcc_core.engine.resume_state import ResumeState
+from dcc_core.engine.run_context import RunContext
+from dcc_core.engine.step import Step
+from dcc_core.engine.synthetic import BUFFER, MOMENTUM, NAMED, Synthetic
+from dcc_core.errors import ContractError, DccError, NotFiniteError, breaches_of
+from dcc_core.plugins import StepReport
+
+WEIGHTS = "weights."
+Watch = Callable[[StepReport], None]
+
+
+class Keep(Protocol):
+    """Is offered, after every step, what it takes to go on from there; `now` where that should be kept at once."""
+
+    def __call__(self, capture: Callable[[], ResumeState], *, now: bool = False) -> None: ...
+
+
+ALIKE = 1e-4
+"""Relative difference between a Total's values on several processes that may be rounding."""
+
+SECOND_BACKWARD = "backward through the graph a second time"
+"""What torch says where two terms share a graph, of which the first one's backward has freed the tensors."""
+
+
+def optimise(
+    run: RunContext,
+    loss: MatchingLoss,
+    synthetic: Synthetic,
+    state: State,
+    *,
+    set_index: int = 0,
+    watch: Watch | None = None,
+    keep: Keep | None = None,
+    begin: ResumeState | None = None,
+) -> tuple[str, ...]:
+    """Learn the synthetic set in place (Algorithm 1). state: what `loss.setup` gave. begin: where to go on from.
+
+    Returns what befell it on the way (see `Guard`). Raises DccError where numbers that are not finite come back after
+    every retry; the set then holds the last good state.
+    """
+    guard = Guard(synthetic, state)
+    moment = functools.partial(ResumeState.of, guard, group=run.group)
+    begin = begin or ResumeState()
+    begin.load(guard)
+    outer, first, weights = begin.outer, begin.inner, begin.network()
+    while outer < run.outer_loops:
+        network = Network(run, outer)
+        network.load_state_dict(weights)
+        if first == 0:
+            with breaches_of(run.titled("loss")):
+                guard.begin()
+        try:
+            for inner in range(first, run.inner_loops):
+                step = Step(run, synthetic, outer=outer, inner=inner, network=network.matching)
+                value = update(step, loss, state)
+                guard.passed(outer)
+                if watch:
+                    phase = loss.phase(step)
+                    place = {"set": set_index, "outer": outer, "inner": inner}
+                    watch(StepReport(**place, loss=value, phase=phase, gradients=synthetic.gradients()))
+                if inner < run.inner_loops - 1:
+                    network.train(synthetic, inner)
+                    if keep:
+                        keep(lambda i=inner + 1, o=outer, n=network: moment(o, i, n.state_dict()))
+            outer += 1
+            if keep:
+                keep(lambda o=outer: moment(o, 0, {}))
+        except NotFiniteError as trouble:
+            try:
+                outer = guard.back(trouble)
+            finally:
+                if keep:
+                    keep(lambda: moment(guard.outer, 0, {}), now=True)
+        first, weights = 0, {}
+    return guard.notes
+
+
+def update(step: Step, loss: MatchingLoss, state: State) -> float:
+    """One step on the synthetic set; returns the objective, the sum of the loss's terms. Raises NotFiniteError."""
+    try:
+        with breaches_of(step.run.titled("loss")):
+            kept = state_of(state)
+        found = step.run.chunks.within_memory(
+            lambda: _descent(step, loss, state),
+            restore=lambda: state.load_state_dict({name: t.clone() for name, t in kept.items()}),
+        )
+        return _moved(step, found)
+    except NotFiniteError as error:
+        raise NotFiniteError(f"{error} (outer loop {step.outer}, inner loop {step.inner})") from error
+
+
+class _Found(NamedTuple):
+    """Sums of a step's terms by kind, each term, whether all is finite, and the step's drift: left on the device."""
+
+    parts: Tensor
+    totals: Tensor
+    values: list[Tensor]
+    finite: Tensor
+    drift: Tensor
+
+
+def _descent(step: Step, loss: MatchingLoss, state: State) -> _Found:
+    """The terms' values, and the gradient of their sum, gathered in the synthetic set.
+
+    Raises ContractError where the terms are not what `MatchingLoss` says.
+    """
+    step.synthetic.zero_gradients()
+    group = step.run.group
+    parts, totals = torch.zeros((2,), dtype=torch.float64, device=step.run.device)
+    values: list[Tensor] = []
+    try:
+        with breaches_of(step.run.titled("loss")):
+            terms = loss.terms(step, state)
+            if not isinstance(terms, Iterable):
+                raise ContractError(f"terms yields Part and Total; it returned {type(terms).__name__}, so write yield")
+            count = 0
+            for count, term in enumerate(terms, start=1):
+                value = _scalar(term, count)
+                values.append(value.detach())
+                if isinstance(term, Total):  # every process differentiates its share of it
+                    totals += values[-1]
+                    value = value / group.size
+                else:
+                    parts += values[-1]
+                torch.autograd.backward(value, inputs=step.synthetic.leaves())
+            if not count and step.classes:
+                raise ContractError("terms yields at least one Part or Total in every step; it yielded nothing")
+    except RuntimeError as error:
+        if missing := missing_derivative(error):
+            raise missing from error
+        if SECOND_BACKWARD in str(error):
+            raise ContractError(
+                "terms share no graph, as each is differentiated when it arrives; yield the sum of terms that have "
+                "something in common, or compute it anew for each (synthetic.batch decodes at every call)"
+            ).of(step.run.titled("loss")) from error
+        raise
+    step.meet()
+    step.synthetic.add_gradients(group)
+    finite = torch.isfinite(parts + totals) & step.synthetic.gradients_are_finite()
+    return _Found(parts, totals, values, finite, step.drift())
+
+
+def _moved(step: Step, found: _Found) -> float:
+    """The synthetic set moves along the gradient; returns the objective. Looks at the device once, for everything.
+
+    Raises NotFiniteError where numbers are not finite, of before or after; what is stored is then of no use.
+    """
+    finite = found.finite & step.synthetic.update()
+    numbers = torch.stack([found.parts, found.totals, finite.double(), found.drift])
+    parts, totals, finite, drift = step.run.group.stacked(numbers).T.tolist()
+    if not all(finite):
+        said = step.run.group.gathered(_what_is_not_finite(step, found.values))
+        raise NotFiniteError("; ".join(dict.fromkeys(filter(None, said))) or "the sum over processes is not finite")
+    _check_alike(totals, drift)
+    return sum(parts) + totals[0]
+
+
+def _check_alike(totals: list[float], drift: list[float]) -> None:
+    """Raise where something is not the same on every process that should be."""
+    if len(set(drift)) > 1:
+        raise DccError(
+            f"the processes have drifted apart: checksums of synthetic set and network are {drift}. They compute the "
+            "same things from the same random numbers; use machines of one kind, with the same software"
+        )
+    if max(totals) - min(totals) > ALIKE * max(map(abs, totals)):
+        raise ContractError(
+            f"a Total is the same scalar on every process; it is {totals}. What is summed over a process's classes "
+            "passes through step.all_sum, or is a Part"
+        )
+
+
+def _what_is_not_finite(step: Step, values: list[Tensor]) -> str:
+    """In words; empty where this process sees nothing of it."""
+    numbers = [v.item() for v in values]
+    bad = [f"term {i} of the loss is {v}" for i, v in enumerate(numbers, start=1) if not math.isfinite(v)]
+    where = step.synthetic.where_not_finite()
+    words = [*bad[:NAMED], *(["..."] if len(bad) > NAMED else []), *([f"the gradient of {where}"] if where else [])]
+    overflow = "" if math.isfinite(sum(numbers)) else f"the loss is {sum(numbers)}"
+    words = ", ".join(words) or step.synthetic.where_moved_too_far() or overflow
+    return words + (" is not finite" if where else "")
+
+
+def _scalar(term: object, count: int) -> Tensor:
+    """The scalar of a loss's term, the `count`-th of its step. Raises ContractError where it is none."""
+    if not isinstance(term, Part | Total):
+        raise ContractError(f"terms yields Part and Total; term {count} is {type(term).__name__}")
+    value = term.value
+    if not isinstance(value, Tensor):
+        raise ContractError(f"terms are scalar tensors; term {count} holds {type(value).__name__}")
+    if value.ndim or not value.is_floating_point():
+        raise ContractError(f"terms are scalars; term {count} is {value.dtype} of shape {tuple(value.shape)}")
+    if not value.requires_grad:
+        raise ContractError(
+            f"terms depend on the synthetic set; term {count} is a constant, with nothing to learn from"
+        )
+    return value
+
+
+class Network:
+    """The network of one outer loop: built on first use, trained between the inner steps."""
+
+    def __init__(self, run: RunContext, outer: int) -> None:
+        self._run = run
+        self._random = run.random.at("outer", outer)
+
+    def matching(self) -> nn.Module:
+        return self._module
+
+    def train(self, synthetic: Synthetic, inner: int) -> None:
+        """T epochs, on the synthetic set as it stands or on real images, as the run says."""
+        run = self._run
+        if not run.network_steps:
+            return
+        data = run.real if run.network_data == "real" else self._frozen(synthetic)
+        with breaches_of(run.titled("run.network_aug")):
+            for epoch in range(run.network_steps):
+                train_epoch(
+                    self._trained,
+                    data,
+                    self._optimiser,
+                    batch_size=run.network_batch,
+                    chunks=run.chunks,
+                    num_classes=run.num_classes,
+                    criterion=run.criterion,
+                    augmentation=run.network_augmentation,
+                    random=self._random.at("inner", inner, "epoch", epoch),
+                    images=run.network_images,
+                )
+
+    @property
+    def compiles(self) -> bool:
+        """Whether its training passes go through a compiler, which takes a while at the first."""
+        return self._trained is not self._module
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Its weights and statistics, and its optimiser's momentum; nothing where it has not been built."""
+        if "_module" not in vars(self):
+            return {}
+        kept = {f"{WEIGHTS}{name}": t for name, t in self._module.state_dict().items()}
+        for name, p in self._module.named_parameters():
+            if (momentum := self._optimiser.state[p].get(BUFFER)) is not None:
+                kept[f"{MOMENTUM}{name}"] = momentum
+        return {name: t.detach().clone() for name, t in kept.items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what `state_dict` gave, if anything. Raises DccError where it is of another network."""
+        if not state:
+            return
+        weights = {n.removeprefix(WEIGHTS): t for n, t in state.items() if n.startswith(WEIGHTS)}
+        try:
+            self._module.load_state_dict(weights)
+        except RuntimeError as error:
+            raise DccError(f"the weights kept are not this network's: {error}") from error
+        for name, p in self._module.named_parameters():
+            if (momentum := state.get(f"{MOMENTUM}{name}")) is not None:
+                self._optimiser.state[p][BUFFER] = momentum.to(p.device, copy=True)
+
+    def _frozen(self, synthetic: Synthetic) -> Batch:
+        with torch.no_grad():
+            batch = synthetic.batch(*range(self._run.num_classes))
+        return Batch(batch.images.detach(), batch.labels.detach())
+
+    @cached_property
+    def _module(self) -> nn.Module:
+        return self._run.build(self._random.generator("network"))
+
+    @cached_property
+    def _trained(self) -> nn.Module:
+        run = self._run
+        return run.compiler(self._module, run.device, run.outer_loops * run.inner_loops * run.network_steps)
+
+    @cached_property
+    def _optimiser(self) -> torch.optim.Optimizer:
+        run = self._run
+        return torch.optim.SGD(
+            self._module.parameters(),
+            lr=run.network_rate,
+            momentum=run.network_momentum,
+            weight_decay=run.network_decay,
+            fused=True,
+        )

@@ -1,0 +1,92 @@
+"""Numbers that are not finite: back to the last good state, and on with a smaller image rate."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from dcc_core.engine.matching_loss import State
+from dcc_core.engine.synthetic import Synthetic
+from dcc_core.errors import ContractError, DccError, NotFiniteError
+
+log = logging.getLogger("dcc")
+
+RETRIES = 3
+"""How often one set is taken back."""
+LOWER = 0.3
+"""What the rates are multiplied by each time."""
+SET, LOSS = "set.", "loss."
+
+
+def snapshot(synthetic: Synthetic, state: State) -> dict[str, Tensor]:
+    """Copies of all that a step changes, but for the network, which the next outer loop has anew."""
+    kept = {f"{SET}{name}": t for name, t in synthetic.state_dict().items()}
+    return kept | {f"{LOSS}{name}": t for name, t in state_of(state).items()}
+
+
+def state_of(state: State) -> dict[str, Tensor]:
+    """Copies of what a loss keeps. Raises ContractError where that is no table of tensors."""
+    kept = state.state_dict()
+    for name, value in kept.items():
+        if not isinstance(value, Tensor):
+            raise ContractError(f"state_dict gives tensors by name; '{name}' is {type(value).__name__}")
+    return {name: t.detach().clone() for name, t in kept.items()}
+
+
+def restore(synthetic: Synthetic, state: State, kept: Mapping[str, Tensor]) -> None:
+    """Take back what `snapshot` gave."""
+    synthetic.load_state_dict({n.removeprefix(SET): t for n, t in kept.items() if n.startswith(SET)})
+    devices = {name: t.device for name, t in state.state_dict().items()}
+    own = {n.removeprefix(LOSS): t for n, t in kept.items() if n.startswith(LOSS)}
+    state.load_state_dict({name: t.to(devices.get(name, t.device), copy=True) for name, t in own.items()})
+
+
+@dataclass
+class Guard:
+    """The state before the last outer loop whose first step went well: a state from which work went on.
+
+    So what it goes back to follows from the configuration and the seed, not from a clock. retries: how often it did;
+    notes: what a set file should say of that.
+    """
+
+    synthetic: Synthetic
+    state: State
+    outer: int = 0
+    good: dict[str, Tensor] = field(default_factory=dict)
+    retries: int = 0
+    notes: tuple[str, ...] = ()
+    _next: dict[str, Tensor] = field(default_factory=dict)
+
+    def begin(self) -> None:
+        """An outer loop begins."""
+        self._next = snapshot(self.synthetic, self.state)
+        self.good = self.good or self._next
+
+    def passed(self, outer: int) -> None:
+        """A step of an outer loop went well."""
+        if self._next:
+            self.outer, self.good, self._next = outer, self._next, {}
+
+    def back(self, trouble: NotFiniteError) -> int:
+        """Go back; the outer loop to go on with. Raises DccError where that has been done often enough.
+
+        In either case the synthetic set holds the last good state.
+        """
+        restore(self.synthetic, self.state, self.good)
+        if self.retries == RETRIES:
+            raise DccError(
+                f"{trouble}, although the image rate was lowered {RETRIES} times by a factor of {LOWER}; "
+                "begin with a smaller one: -o run.image_rate=..."
+            ) from trouble
+        self.retries += 1
+        self.rescale()
+        self.notes += (f"{trouble}: back to outer loop {self.outer}, with rates times {LOWER**self.retries:.3g}",)
+        log.warning(self.notes[-1])
+        return self.outer
+
+    def rescale(self) -> None:
+        """Let the rates be what the retries have made of them."""
+        self.synthetic.scale_rates(LOWER**self.retries)

@@ -1,0 +1,262 @@
+"""What a matching loss sees of each inner step."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from dcc_core.compute import IMAGES_AT_ONCE
+from dcc_core.data import Batch
+from dcc_core.engine.augmentation import apply_draws
+from dcc_core.engine.batch_statistics import batch_norm_layers, move_statistics
+from dcc_core.engine.gradients import WeightGradient
+from dcc_core.engine.run_context import RunContext
+from dcc_core.engine.synthetic import Change, Synthetic
+from dcc_core.errors import breaches_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassGradients:
+    """Mean loss gradients of `k` classes: lists over weights of tensors (k, *weight shape)."""
+
+    classes: tuple[int, ...]
+    real: list[Tensor]
+    synthetic: list[Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SummedGradients:
+    """One weighted sum over classes of mean loss gradients: lists over weights."""
+
+    real: list[Tensor]
+    synthetic: list[Tensor]
+
+
+class Step:
+    """One inner step, as a matching loss sees it. Images are normalised, (B, C, H, W).
+
+    outer, inner: loop indices from 0. classes: the labels this process works on, of those that all of them work on
+    together, `everywhere`; with more processes than classes some have none.
+    synthetic: the set that is learned; `synthetic.batch(label)` decodes a class's images.
+    """
+
+    def __init__(
+        self,
+        run: RunContext,
+        synthetic: Synthetic,
+        *,
+        outer: int,
+        inner: int,
+        network: Callable[[], nn.Module],
+    ) -> None:
+        self.run = run
+        self.synthetic = synthetic
+        self.outer = outer
+        self.inner = inner
+        self.everywhere: tuple[int, ...] = tuple(range(run.num_classes))
+        self.classes: tuple[int, ...] = tuple(run.group.share(self.everywhere))
+        self._network = network
+        self._change: Change | None = None
+        self._draws: dict[int, dict[str, Tensor]] = {}
+        self._random = run.random.at("outer", outer, "inner", inner)
+
+    @property
+    def num_classes(self) -> int:
+        """Classes of the data set."""
+        return self.run.num_classes
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """The network in matching mode: no dropout, BatchNorm's statistics moved towards real images' and frozen.
+
+        Built on first use; a loss that never asks for it never pays for it. Leave its weights as they are.
+        """
+        network = self._network()
+        n = self.run.norm_batch
+        if n and batch_norm_layers(network):
+            draws = [
+                self.run.real.draw(k, n, self._random.generator("batch-norm", k)).images
+                for k in range(self.num_classes)
+            ]
+            move_statistics(network, torch.cat(draws), self.run.norm_momentum)
+        return network.eval()
+
+    def generator(self, *purpose: str | int) -> torch.Generator:
+        """A CPU generator of this step for a purpose, e.g. `generator("start", label)`."""
+        return self._random.generator("loss", *purpose)
+
+    def real(self, label: int, n: int | None = None) -> Batch:
+        """`n` real images of a class (default: the run's real batch; fewer where the class is smaller).
+
+        The same call in the same step gives the same images. Not augmented.
+        """
+
+        def drawn(k: int) -> Batch:
+            return self.run.real.draw(k, n or self.run.real_batch, self._random.generator("real", k))
+
+        return self._change(label, drawn) if self._change else drawn(label)
+
+    def within(self, classes: Sequence[int]) -> Step:
+        """This step for some of its classes alone, e.g. for a loss within a group: same network, images and draws."""
+        part = self._twin()
+        part.classes = tuple(k for k in self.classes if k in classes)
+        part.everywhere = tuple(k for k in self.everywhere if k in classes)
+        return part
+
+    def changed(self, change: Change) -> Step:
+        """This step with other images, real and synthetic alike, before the augmentation.
+
+        change: `change(label, of)` gives what stands for a class, as many images as `of(label)`, which are the class's
+        own; `of` gives those of any class of the same side. Labels may become soft.
+        """
+        part = self._twin()
+        before = self._change
+        part._change = change if before is None else lambda k, of: change(k, lambda other: before(other, of))
+        part.synthetic = self.synthetic.changed(change)
+        return part
+
+    def _twin(self) -> Step:
+        """A copy. The network comes first, for both: building it again would move BatchNorm's statistics twice."""
+        _ = self._gradient
+        return copy.copy(self)
+
+    def augment(self, batch: Batch, owners: Tensor | int, draw: int = 0) -> Batch:
+        """Siamese augmentation: the draw of this step and of each image's class, for real and synthetic alike.
+
+        owners: the class of each image (B,) int64 on the CPU, or one label for all. draw: which of the step's
+        independent draws, for a loss that needs several.
+        """
+        if isinstance(owners, int):
+            owners = torch.full((len(batch.images),), owners)
+        if draw not in self._draws:
+            generator = self._random.generator("augment", draw)
+            params = self.run.augmentation.draw(self.num_classes, self.run.data.shape, generator)
+            self._draws[draw] = dict(params)
+        with breaches_of(self.run.titled("aug")):
+            return apply_draws(self.run.augmentation, batch, self._draws[draw], owners, self.num_classes)
+
+    def augment_each(self, batch: Batch, *purpose: str | int) -> Batch:
+        """Augmentation as a network's training has it: a draw for every image, addressed by a purpose."""
+        generator = self._random.generator("augment-each", *purpose)
+        draws = self.run.augmentation.draw(len(batch.images), self.run.data.shape, generator, per_batch=True)
+        every = torch.arange(len(batch.images))
+        with breaches_of(self.run.titled("aug")):
+            return apply_draws(self.run.augmentation, batch, dict(draws), every, self.num_classes)
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Features (B, D) of the network before its head."""
+        return self.network.embed(images)  # pyright: ignore[reportCallIssue]
+
+    def all_sum(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Sums over processes of what hangs on a process's classes; on one process the tensors themselves.
+
+        Their derivative is the identity: each process's part of the gradient is that of its own images, and the engine
+        sums it. So a sum belongs into a `Total`, and what is summed may not hang on an earlier sum. Every process calls
+        this equally often, with tensors of the same shapes, even if it has no class of its own.
+        """
+        return self.run.group.all_sum(tensors, anchor=self.synthetic.leaves()[0])
+
+    def class_gradients(self, classes: Sequence[int] | None = None) -> Iterator[ClassGradients]:
+        """Mean gradients of each class (this process's by default), real and synthetic, Siamese draw applied.
+
+        They arrive in chunks; chunks share no graph.
+        """
+        for labels in self._alike(self.classes if classes is None else classes):
+            real = [self._gradient.value(*_mean(self.augment(self.real(k), k))) for k in labels]
+            owners = self.synthetic.owners_of(labels)
+            batch = self.augment(self.synthetic.batch(*labels), owners)
+            weights = self._spread(torch.ones(self.num_classes), owners)
+            yield ClassGradients(
+                classes=tuple(labels),
+                real=[torch.stack(of_weight) for of_weight in zip(*real, strict=True)],
+                synthetic=self._gradient.by_group(batch.images, batch.labels, weights, len(labels)),
+            )
+
+    def _alike(self, classes: Sequence[int]) -> Iterator[list[int]]:
+        """Classes in runs of equally many synthetic images, as many as one pass takes."""
+        images = self.run.parametrisation.images_per_row
+        for count, run in itertools.groupby(classes, key=lambda k: self.synthetic.counts[k]):
+            labels = list(run)
+            size = self._gradient.groups_at_once(count * images, self.run.data.shape)
+            yield from (labels[i : i + size] for i in range(0, len(labels), size))
+
+    def summed_gradients(self, weights: Tensor | None = None) -> SummedGradients:
+        """The sum over all classes of `weights[class]` times the mean gradient of the class.
+
+        weights: (num_classes,) constants, default all ones. Siamese draw applied; summed over processes.
+        """
+        w = torch.ones(self.num_classes) if weights is None else weights.detach().cpu()
+        real = [torch.zeros_like(p) for p in self._gradient.parameters]
+        for batch, owners in self._real_groups():
+            part = self._gradient.value(batch.images, batch.labels, self._spread(w, owners))
+            for sum_, gradient in zip(real, part, strict=True):
+                sum_ += gradient
+        self.run.group.add(real)
+        return SummedGradients(real=real, synthetic=self.all_sum(self._summed_synthetic(w)))
+
+    def _summed_synthetic(self, weights: Tensor) -> list[Tensor]:
+        """The synthetic side of `summed_gradients`, of this process's classes."""
+        if not self.classes:
+            return [torch.zeros_like(p) for p in self._gradient.parameters]
+        owners = self.synthetic.owners_of(self.classes)
+        batch = self.augment(self.synthetic.batch(*self.classes), owners)
+        return self._gradient.differentiable(batch.images, batch.labels, self._spread(weights, owners))
+
+    def drift(self) -> Tensor:
+        """A checksum of what is the same on every process: the synthetic set, and the network if it was asked for."""
+        network = self.network.state_dict().values() if "network" in vars(self) else []
+        return self.run.group.checksum([*self.synthetic.tensors().values(), *network])
+
+    def meet(self) -> None:
+        """Let the network have been asked for on every process where it was on any: asking moves its statistics.
+
+        A process without a class may have had no need of it.
+        """
+        if self.run.group.anywhere("network" in vars(self)):
+            _ = self.network
+
+    @cached_property
+    def _gradient(self) -> WeightGradient:
+        return WeightGradient(
+            self.network,
+            self.run.criterion,
+            self.run.chunks,
+            plain=self.run.plain_operations,
+            by_layer=self.run.by_layer,
+            suspicious=self.outer == self.inner == 0,
+        )
+
+    def _real_groups(self) -> Iterator[tuple[Batch, Tensor]]:
+        """Augmented real batches of all classes of this process, several classes at a time, with owners."""
+        group: list[Batch] = []
+        owners: list[int] = []
+        for position, label in enumerate(self.classes):
+            batch = self.real(label)
+            group.append(batch)
+            owners += [label] * len(batch.images)
+            if len(owners) >= IMAGES_AT_ONCE or position == len(self.classes) - 1:
+                whole = Batch(torch.cat([b.images for b in group]), torch.cat([b.labels for b in group]))
+                index = torch.tensor(owners)
+                yield self.augment(whole, index), index
+                group, owners = [], []
+
+    def _spread(self, weights: Tensor, owners: Tensor) -> Tensor:
+        """Per-image weights such that each class contributes `weights[class]` times its mean."""
+        counts = torch.bincount(owners, minlength=self.num_classes)
+        return (weights.double() / counts.clamp(min=1))[owners].to(self.run.device, self.run.dtype)
+
+
+def _mean(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """Images, labels and equal weights that sum to one."""
+    n = len(batch.images)
+    return (
+        batch.images,
+        batch.labels,
+        torch.full((n,), 1 / n, device=batch.images.device, dtype=batch.images.dtype),
+    )

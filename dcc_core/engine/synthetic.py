@@ -1,0 +1,199 @@
+"""The synthetic set while it is learned: stored tensors, their decoding, and their optimiser."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from dcc_core.data import Batch
+from dcc_core.engine.contracts import as_batch
+from dcc_core.engine.parametrisation import SHARED, Parametrisation
+from dcc_core.errors import DccError
+from dcc_core.group import Group
+
+NAMED = 3
+"""Classes that a message names."""
+STORED, LEARNED, MOMENTUM = "stored.", "learned.", "momentum."
+BUFFER = "momentum_buffer"
+"""What torch's SGD calls its momentum."""
+Change = Callable[[int, Callable[[int], Batch]], Batch]
+"""What stands for a class's images, given its label and the images of any class."""
+
+
+class Synthetic:
+    """Stored tensors of a parametrisation, sorted by class, and what a loss learns beside them.
+
+    Every class has its own leaf tensors, views into the stored ones, so that the gradient of one class costs
+    nothing for the others.
+
+    stored: as `Parametrisation.init` gives them. owners: (N,) int64, ascending, the class of every row.
+    class_names: for messages.
+    """
+
+    def __init__(
+        self,
+        stored: dict[str, Tensor],
+        owners: Tensor,
+        parametrisation: Parametrisation,
+        *,
+        num_classes: int,
+        rate: float,
+        momentum: float,
+        class_names: Sequence[str] = (),
+    ) -> None:
+        self.owners = owners
+        self.parametrisation = parametrisation
+        self.counts = torch.bincount(owners, minlength=num_classes).tolist()
+        self._momentum = momentum
+        self._names = list(class_names or map(str, range(num_classes)))
+        self._learnable = [name for name, t in stored.items() if t.requires_grad]
+        self.stored = {name: t.detach().clone() for name, t in stored.items()}
+        self.learned: dict[str, Tensor] = {}
+        self._change: Callable[[int], Batch] | None = None
+        self._leaves = self._split()
+        parameters = [self.stored[name] for name in self._learnable]
+        self._optimiser = torch.optim.SGD([{"params": parameters, "initial_lr": rate}], lr=rate, momentum=momentum)
+
+    def batch(self, *labels: int) -> Batch:
+        """The decoded images of some classes, class by class; decoded anew at every call."""
+        if self._change:
+            batches = [self._change(k) for k in labels]
+            return Batch(torch.cat([b.images for b in batches]), torch.cat([b.labels for b in batches]))
+        rows: dict[str, Tensor] = {}
+        for name in self.stored:
+            if name.startswith(SHARED):
+                (rows[name],) = self._leaves[name]
+            else:
+                parts = [self._leaves[name][k] for k in labels]
+                rows[name] = parts[0] if len(parts) == 1 else torch.cat(parts)
+        return as_batch(self.parametrisation.decode(rows))
+
+    def changed(self, change: Change) -> Synthetic:
+        """The same set, seen with other images: `Step.changed` says how."""
+        seen = copy.copy(self)
+        seen._change = lambda label: change(label, self.batch)
+        return seen
+
+    def owners_of(self, labels: Sequence[int]) -> Tensor:
+        """The class of each image that `batch(*labels)` gives: (B,) int64 on the CPU."""
+        rows = torch.tensor([k for k in labels for _ in range(self.counts[k])], dtype=torch.int64)
+        return rows.repeat_interleave(self.parametrisation.images_per_row)
+
+    def learn(self, name: str, value: float | Tensor, rate: float) -> Tensor:
+        """Learn one more tensor beside the images, with its own rate; call it from `MatchingLoss.setup`.
+
+        Its current value is `learned[name]`. Raises DccError for a name already taken.
+        """
+        if name in self.learned or name in self.stored:
+            raise DccError(f"'{name}' is learned already; `learn` is called in a loss's setup, once for every name")
+        like = self.stored[self._learnable[0]]
+        tensor = torch.as_tensor(value, dtype=like.dtype, device=like.device).detach().clone()
+        self.learned[name] = tensor.requires_grad_()
+        tensor.grad = torch.zeros_like(tensor)
+        group = {"params": [tensor], "lr": rate, "initial_lr": rate, "momentum": self._momentum}
+        self._optimiser.add_param_group(group)
+        return tensor
+
+    def leaves(self) -> list[Tensor]:
+        """The tensors to differentiate a term for."""
+        per_class = [leaf for name in self._learnable for leaf in self._leaves[name]]
+        return [*per_class, *self.learned.values()]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything learned, by name: what to watch, and what to keep."""
+        return {**{name: self.stored[name] for name in self._learnable}, **self.learned}
+
+    def gradients(self) -> dict[str, Tensor]:
+        """What backward has gathered since it was last forgotten, by the names of `tensors`."""
+        return {name: t.grad for name, t in self.tensors().items() if t.grad is not None}
+
+    def zero_gradients(self) -> None:
+        """Forget the gradients of the last step."""
+        for tensor in self.tensors().values():
+            if tensor.grad is not None:
+                tensor.grad.zero_()
+
+    def update(self) -> Tensor:
+        """One step of gradient descent with what backward has gathered.
+
+        Returns whether the result is finite, a boolean tensor, left on the device; if not, what is stored is of no use.
+        """
+        self._optimiser.step()
+        return torch.stack([torch.isfinite(t).all() for t in self.tensors().values()]).all()
+
+    def where_moved_too_far(self) -> str:
+        """The first tensor that an update has made other than finite, and its classes, in words."""
+        bad = ((name, t) for name, t in self.tensors().items() if not torch.isfinite(t).all())
+        return next((f"the update of '{n}' is not finite{self._classes_of(n, t)}" for n, t in bad), "")
+
+    def add_gradients(self, group: Group) -> None:
+        """Let what backward has gathered be its sum over processes."""
+        group.add([t.grad for t in self.tensors().values() if t.grad is not None])
+
+    def gradients_are_finite(self) -> Tensor:
+        """Whether all are that backward has gathered: a boolean tensor, left on the device."""
+        found = [torch.isfinite(t.grad).all() for t in self.tensors().values() if t.grad is not None]
+        return torch.stack(found).all()
+
+    def where_not_finite(self) -> str:
+        """The tensors whose gradients are not finite, and the classes, in words; empty where all are."""
+        bad = {n: t.grad for n, t in self.tensors().items() if t.grad is not None and not torch.isfinite(t.grad).all()}
+        return " and ".join(f"'{name}'{self._classes_of(name, gradient)}" for name, gradient in bad.items())
+
+    def scale_rates(self, factor: float) -> None:
+        """Let everything be learned at its initial rate times a factor."""
+        for group in self._optimiser.param_groups:
+            group["lr"] = group["initial_lr"] * factor
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Copies of what is stored and learned, and of the optimiser's momentum."""
+        own = {f"{STORED}{name}": t for name, t in self.stored.items()}
+        own |= {f"{LEARNED}{name}": t for name, t in self.learned.items()}
+        for name, tensor in self.tensors().items():
+            if (momentum := self._optimiser.state[tensor].get(BUFFER)) is not None:
+                own[f"{MOMENTUM}{name}"] = momentum
+        return {name: t.detach().clone() for name, t in own.items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what `state_dict` gave. Raises DccError where tensors are missing or have other shapes."""
+        own = {f"{STORED}{name}": t for name, t in self.stored.items()}
+        own |= {f"{LEARNED}{name}": t for name, t in self.learned.items()}
+        given = {name: t for name, t in state.items() if not name.startswith(MOMENTUM)}
+        if (expected := _shapes(own)) != (found := _shapes(given)):
+            raise DccError(f"the tensors kept are {found}; this run has {expected}")
+        for name, tensor in own.items():
+            tensor.detach().copy_(given[name])
+        for name, tensor in self.tensors().items():
+            self._optimiser.state[tensor].pop(BUFFER, None)
+            if (momentum := state.get(f"{MOMENTUM}{name}")) is not None:
+                self._optimiser.state[tensor][BUFFER] = momentum.to(tensor.device, copy=True)
+
+    def _classes_of(self, name: str, tensor: Tensor) -> str:
+        """The classes in which a tensor with a row for each stored one is not finite, in words."""
+        if name in self.learned or name.startswith(SHARED):
+            return ""
+        rows = torch.isfinite(tensor.flatten(1) if tensor.ndim > 1 else tensor.unsqueeze(1)).all(dim=1).cpu()
+        classes = self.owners[~rows].unique().tolist()
+        return " of class " + ", ".join(self._names[k] for k in classes[:NAMED]) + (", ..." if classes[NAMED:] else "")
+
+    def _split(self) -> dict[str, tuple[Tensor, ...]]:
+        leaves: dict[str, tuple[Tensor, ...]] = {}
+        for name, tensor in self.stored.items():
+            views = self._by_class(name, tensor)
+            if name in self._learnable:
+                tensor.grad = torch.zeros_like(tensor)
+                views = tuple(view.detach().requires_grad_() for view in views)
+                for view, gradient in zip(views, self._by_class(name, tensor.grad), strict=True):
+                    view.grad = gradient
+            leaves[name] = views
+        return leaves
+
+    def _by_class(self, name: str, tensor: Tensor) -> tuple[Tensor, ...]:
+        return (tensor,) if name.startswith(SHARED) else tensor.split(self.counts)
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(t.shape) for name, t in sorted(tensors.items())}

@@ -1,0 +1,5 @@
+"""A configuration with its data loaded: what condensing, selecting and scoring have in common."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

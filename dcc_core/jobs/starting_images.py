@@ -1,0 +1,87 @@
+"""The synthetic set before its first step: real images, noise, or another set."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dcc_core.engine import RunContext, check_picked, check_stored
+from dcc_core.errors import DccError, faults_of
+from dcc_core.jobs.configuration import Config
+from dcc_core.plugins import Registry
+from dcc_core.sets import CondensedSet, check_fits, decode_set, normalisation_of, normalise_stored
+
+Rows = tuple[dict[str, Tensor], Tensor]
+
+
+def initial_rows(config: Config, registry: Registry, run: RunContext, initial_set: CondensedSet | None) -> Rows:
+    """What is stored before the first step, and the class of each row: (N,) int64 on the CPU, ascending.
+
+    Raises DccError where a selection or the parametrisation breaks its contract, or a set file does not fit.
+    """
+    if initial_set:
+        return _rows_of_set(config, registry, initial_set, run)
+    owners = torch.arange(run.num_classes).repeat_interleave(run.ipc)
+    n = run.ipc * config.param.images_per_row
+    if config.run.init == "noise":
+        labels = torch.arange(run.num_classes).repeat_interleave(n).to(run.device)
+        noise = torch.randn((len(labels), *run.data.shape), generator=run.random.generator("init"), dtype=run.dtype)
+        return _store(config, run, noise.to(run.device), labels, len(owners)), owners
+    batch = run.real.batch(select_indices(config, run, n))
+    return _store(config, run, batch.images, batch.labels, len(owners)), owners
+
+
+def select_indices(config: Config, run: RunContext, n: int) -> Tensor:
+    """Indices of `n` training images of every class, as the selection picks them, class by class.
+
+    Raises DccError where the selection breaks its contract, or keeps every image.
+    """
+    check_partial(config)
+    with faults_of(run.titled("selection")):
+        return check_picked(config.selection.select(run.data, n, run), n, run.data)
+
+
+def check_partial(config: Config) -> None:
+    """Raise DccError where the selection keeps every image."""
+    if config.selection.whole:
+        raise DccError(
+            f"selection '{config.names['selection']}' keeps every image, not {config.run.ipc} of each class; "
+            "it can be scored by `dcc select` alone"
+        )
+
+
+def _store(config: Config, run: RunContext, images: Tensor, labels: Tensor, rows: int) -> dict[str, Tensor]:
+    """What the parametrisation makes of images. Raises DccError that names it where that breaks its contract."""
+    with faults_of(run.titled("param")):
+        return check_stored(config.param.init(images, labels, run), rows)
+
+
+def _rows_of_set(config: Config, registry: Registry, s: CondensedSet, run: RunContext) -> Rows:
+    """A set as initial images: as it is stored where the parametrisation is the same, else decoded."""
+    check_fits(s, run.data)
+    decoded = decode_set(s, registry, run.device, run.dtype)
+    owners = _pack(config, s.owners.repeat_interleave(len(decoded.images) // len(s.owners)), run)
+    largest = int(torch.bincount(owners).max())
+    if largest != run.ipc:
+        raise DccError(
+            f"run.ipc: {run.ipc} images per class, but the set to start from has {largest}; add --ipc {largest}"
+        )
+    unit = normalisation_of(s, run.device, run.dtype).to_unit(decoded.images)
+    rows = _store(config, run, run.real.normalisation.normalise(unit), decoded.labels, len(owners))
+    same_space = (s.provenance.mean, s.provenance.std) == (run.data.mean, run.data.std)
+    if same_space and s.provenance.options("param") == config.section("param"):
+        values = normalise_stored(s, run.device, run.dtype)
+        rows = {name: values[name].requires_grad_(t.requires_grad) for name, t in rows.items()}
+    return rows, owners
+
+
+def _pack(config: Config, owners: Tensor, run: RunContext) -> Tensor:
+    """The class of each row, where images of these classes (ascending) are packed several into one."""
+    together = config.param.images_per_row
+    for name, count in zip(run.data.class_names, torch.bincount(owners).tolist(), strict=True):
+        if count % together:
+            raise DccError(
+                f"run.init: the parametrisation packs {together} images into one, and the set to start from has "
+                f"{count} of class '{name}', not a multiple of that"
+            )
+    return owners[::together]

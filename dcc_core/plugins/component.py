@@ -1,0 +1,65 @@
+"""What a plugin publishes: rows of strings, so that listing them imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component:
+    """One named thing of one kind.
+
+    name: what users write, e.g. `collective`. For a family, the fixed part and a placeholder, separated by
+        the first `:` or `/`: `folder:PATH`, `timm/<model>`.
+    target: `package.module:Class`, imported on first use. For recipes and tables: `package:file.toml`, package data.
+    summary: one line for the listing.
+    family: one row stands for many names; what the user writes in the placeholder's stead becomes the value
+        of the first option that the class itself declares.
+    members: for a family, `package.module:function`: its function lists what may stand in the placeholder's stead.
+        Imported only to list names by a pattern, and to help where a name is unknown.
+    options: for a command, `package.module:Class`: a dataclass of options of its own, below the command's name, which
+        `dcc show command NAME` lists.
+    """
+
+    name: str
+    target: str
+    summary: str
+    family: bool = False
+    members: str = ""
+    options: str = ""
+
+    @property
+    def prefix(self) -> str:
+        """The fixed part of a family's name with its separator: `folder:`, `timm/`."""
+        ends = [i for i in (self.name.find(":"), self.name.find("/")) if i >= 0]
+        return self.name[: min(ends) + 1] if ends else self.name
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of component: its name, its key in a configuration, and the hook that collects it.
+
+    files: the components are files of text, not classes. commands: they are commands of `dcc`, not parts of a run.
+    """
+
+    name: str
+    key: str
+    hook: str
+    files: bool = False
+    commands: bool = False
+
+
+KINDS = (
+    Kind("loss", "loss", "dcc_losses"),
+    Kind("augmentation", "aug", "dcc_augmentations"),
+    Kind("architecture", "arch", "dcc_architectures"),
+    Kind("data", "data", "dcc_datasets"),
+    Kind("parametrisation", "param", "dcc_parametrisations"),
+    Kind("selection", "selection", "dcc_selections"),
+    Kind("observer", "log", "dcc_observers"),
+    Kind("format", "format", "dcc_formats"),
+    Kind("study", "study", "dcc_studies"),
+    Kind("recipe", "recipe", "dcc_recipes", files=True),
+    Kind("table", "table", "dcc_tables", files=True),
+    Kind("command", "command", "dcc_commands", commands=True),
+)

@@ -1,0 +1,5 @@
+"""Runs into folders: checkpoints, reports, forecasts, and the Python functions."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

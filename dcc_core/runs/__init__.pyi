@@ -1,0 +1,65 @@
+from .checkpoint import (
+    Checkpoint as Checkpoint,
+    load_checkpoint as load_checkpoint,
+)
+from .checkpointing import (
+    Checkpointer as Checkpointer,
+)
+from .forecast import (
+    forecast_run as forecast_run,
+)
+from .interrupts import (
+    Interrupts as Interrupts,
+)
+from .lock import (
+    is_alive as is_alive,
+)
+from .progress import (
+    Progress as Progress,
+)
+from .python_api import (
+    condense as condense,
+    resolve_options as resolve_options,
+    score as score,
+    score_across as score_across,
+    select as select,
+    settings_of_set as settings_of_set,
+)
+from .report import (
+    NONE as NONE,
+    SPREADS as SPREADS,
+    percent as percent,
+    result_table as result_table,
+)
+from .resume_checks import (
+    apply_earlier_budget as apply_earlier_budget,
+    find_changes as find_changes,
+)
+from .run import (
+    execute as execute,
+)
+from .run_folder import (
+    CHECKPOINT as CHECKPOINT,
+    CONDENSING as CONDENSING,
+    METRICS as METRICS,
+    REPORT as REPORT,
+    SELECTING as SELECTING,
+    UNFINISHED as UNFINISHED,
+    RunFolder as RunFolder,
+    open_folder as open_folder,
+)
+from .set_scoring import (
+    evaluate_set as evaluate_set,
+)
+from .snapshots import (
+    Pictures as Pictures,
+    make_pictures as make_pictures,
+    read_snapshots as read_snapshots,
+)
+from .stopwatch import (
+    Stopwatch as Stopwatch,
+)
+from .summary import (
+    by_architecture as by_architecture,
+    confidence as confidence,
+)

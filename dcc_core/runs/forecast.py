@@ -1,0 +1,265 @@
+"""What a run will cost: time, memory and disk, from a probe of a few steps."""
+
+from __future__ import annotations
+
+import functools
+import math
+import statistics
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from dcc_core.compute import Randomness, peak_memory
+from dcc_core.config import format_duration, format_size, parse_duration
+from dcc_core.data import Batch
+from dcc_core.engine import Network, Step, update
+from dcc_core.errors import DccError
+from dcc_core.group import ALONE, Group
+from dcc_core.jobs import Config, Job, Measurer, Work, work_at_moment
+from dcc_core.plugins import Registry
+from dcc_core.runs.progress import Progress
+from dcc_core.runs.set_scoring import CURVE, PHASES
+from dcc_core.runs.snapshots import make_pictures
+from dcc_core.scoring import Stack, measure_accuracy, measurements, run_in_processes, worker_count
+from dcc_core.sets import CondensedSet
+
+LONG = 1.0
+"""Seconds after which a piece of work is not repeated for a better measurement."""
+REPEATS = 5
+SAMPLE = 200
+"""Outer loops that are asked for their phases, at most."""
+TESTED = 256
+"""Images that a test is timed on."""
+EPOCH = 1024
+"""Images that an epoch is timed on, at most."""
+METRIC_BYTES = 110
+"""Bytes of a line in `metrics.jsonl`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """Predicted cost. seconds: by phase, for all sets. peak: bytes of memory of the process, or of the GPU where one
+    is used; disk: bytes of what the run leaves."""
+
+    outer_loops: int
+    seconds: Mapping[str, float]
+    peak: int
+    disk: int
+
+    @property
+    def total(self) -> float:
+        """Seconds from start to end."""
+        return sum(self.seconds.values())
+
+    def words(self) -> str:
+        """The prediction in a line, e.g. `about 12 min: condense 10 min, score 2 min; 900 MB of memory`."""
+        phases = ", ".join(f"{phase} {format_duration(s)}" for phase, s in self.seconds.items())
+        return f"about {format_duration(self.total)} ({phases}), {format_size(self.peak)} of memory, {format_size(self.disk)} on disk"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "outer_loops": self.outer_loops,
+            "seconds": {phase: round(s, 3) for phase, s in self.seconds.items()},
+            "total_seconds": round(self.total, 3),
+            "peak_memory_bytes": self.peak,
+            "disk_bytes": self.disk,
+        }
+
+
+class Probe:
+    """The unit costs of a job, measured by doing a little of everything; nothing of the job is changed.
+
+    load: seconds that the job took to load.
+    """
+
+    def __init__(self, job: Job, load: float) -> None:
+        start = time.perf_counter()
+        self._job = job
+        loss = job.config.loss
+        self._run, self._synthetic, state = job.start()
+        self._setup = time.perf_counter() - start
+        network = Network(self._run, 0)
+        timed = _Timer(job.device, job.group)
+        self._build = timed(lambda: job.build(Randomness(0).generator("probe")))
+        self._updates: dict[str, float] = {}
+        for phase, (outer, inner) in self._first_steps().items():
+            self._updates[phase] = timed(lambda o=outer, i=inner: update(self._step(o, i, network), loss, state))
+        trains = self._run.network_steps > 0 and self._run.inner_loops > 1
+        train = functools.partial(network.train, self._synthetic, 0)
+        self._training = timed(train, compiles=network.compiles) if trains else 0.0
+        s = job.frozen(self._synthetic, 0)
+        self._scoring = _scoring_seconds(job, s)
+        moments = job.config.run.snapshots
+        if job.config.score.curve and moments:
+            self._scoring[CURVE] = moments * _score_seconds(work_at_moment(job, s), job.device)
+        self._snapshots = moments * make_pictures(s, job.registry, 0).images.numel() if moments else 0
+        self._bytes = len(s.to_bytes()) + len(job.grid(s))
+        self._peak = peak_memory(job.device)
+        self._before = {"load": load, "probe": time.perf_counter() - start}
+
+    def forecast(self, outer_loops: int | None = None) -> Forecast:
+        """The cost of the whole run, with its own number of outer loops or another one."""
+        config, run = self._job.config, self._run
+        outer_loops = run.outer_loops if outer_loops is None else outer_loops
+        phases = Counter(phase for phase, _ in self._phases(outer_loops))
+        usual = max(self._updates.values())
+        steps = sum(count * self._updates.get(phase, usual) for phase, count in phases.items()) / phases.total()
+        condense = outer_loops * (run.inner_loops * steps + self._build + (run.inner_loops - 1) * self._training)
+        sets = config.run.sets
+        once = (PHASES["full"], CURVE)
+        scoring = {phase: s if phase in once else sets * s for phase, s in self._scoring.items()}
+        seconds = self._before | {"condense": sets * condense} | scoring
+        metrics = METRIC_BYTES * sets * outer_loops * run.inner_loops
+        disk = sets * self._bytes + self._snapshots + metrics
+        return Forecast(outer_loops=outer_loops, seconds=seconds, peak=self._peak, disk=disk)
+
+    def within(self, seconds: float) -> int:
+        """The largest number of outer loops that ends in time. Raises DccError where not even one does."""
+        if self._spent(1) > seconds:
+            scoring = " with its scoring" if self._job.config.run.budget_for == "run" else ""
+            raise DccError(
+                f"run.budget: {format_duration(seconds)} is too short: one outer loop{scoring} would take "
+                f"{format_duration(self._spent(1))}"
+            )
+        low, high = 1, 2
+        while self._spent(high) <= seconds:
+            low, high = high, 2 * high
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self._spent(middle) <= seconds else (low, middle)
+        return low
+
+    def _spent(self, outer_loops: int) -> float:
+        """Seconds of what the budget is for. What the loss sets up is taken to last for all sets."""
+        cost = self.forecast(outer_loops)
+        return cost.total if self._job.config.run.budget_for == "run" else self._setup + cost.seconds["condense"]
+
+    def _phases(self, outer_loops: int) -> Iterator[tuple[str, tuple[int, int]]]:
+        """The phase of the loss at every inner step of evenly spaced outer loops, and the step's place."""
+        run = replace(self._run, outer_loops=outer_loops)
+        for outer in range(0, outer_loops, math.ceil(outer_loops / SAMPLE)):
+            for inner in range(run.inner_loops):
+                step = Step(run, self._synthetic, outer=outer, inner=inner, network=_no_network)
+                yield self._job.config.loss.phase(step), (outer, inner)
+
+    def _first_steps(self) -> dict[str, tuple[int, int]]:
+        first: dict[str, tuple[int, int]] = {}
+        for phase, place in self._phases(self._run.outer_loops):
+            first.setdefault(phase, place)
+        return first
+
+    def _step(self, outer: int, inner: int, network: Network) -> Step:
+        return Step(self._run, self._synthetic, outer=outer, inner=inner, network=network.matching)
+
+
+class _Timer:
+    """Seconds of a piece of work: the median of some repeats after the first, unless it takes long.
+
+    group: of processes that do the work together, and so equally often.
+    """
+
+    def __init__(self, device: torch.device, group: Group = ALONE) -> None:
+        self._device = device
+        self._group = group
+
+    def __call__(self, work: Callable[[], object], *, compiles: bool = False) -> float:
+        """compiles: the first time compiles something, once for the whole process, and does not count."""
+        if compiles:
+            self._once(work)
+        first = self._once(work)
+        if self._group.anywhere(first > LONG):
+            return first
+        return statistics.median(self._once(work) for _ in range(REPEATS))
+
+    def _once(self, work: Callable[[], object]) -> float:
+        start = time.perf_counter()
+        work()
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return time.perf_counter() - start
+
+
+def _scoring_seconds(job: Job, s: CondensedSet) -> dict[str, float]:
+    """What scoring a set takes, by phase. Trainings alike in kind and in number of images are measured once."""
+    score = job.config.score
+    seconds: dict[str, float] = {}
+    known: dict[tuple[str, str, int, int], float] = {}
+    for network in job.config.networks:
+        measurer = Measurer(job, s, network)
+        for m in measurements(score.protocol or "dc", baseline=score.baseline).values():
+            if (work := measurer.work(m)) is None:
+                continue
+            kind = (network, m.training, len(work.data), work.nets)
+            if kind not in known:
+                known[kind] = _score_seconds(work, job.device)
+            seconds[PHASES[m.subject]] = seconds.get(PHASES[m.subject], 0.0) + known[kind]
+    return seconds
+
+
+def _score_seconds(work: Work, device: torch.device) -> float:
+    """What training and testing the networks takes: stacked, or one on every worker, as scoring will have it."""
+    processes = work.scorer.group.size
+    own = math.ceil(work.nets / processes)
+    if (size := min(own, work.scorer.stacked(work.data))) > 1:
+        return math.ceil(own / size) * _training_seconds(work, size, _Timer(device))
+    at_once = worker_count(work.nets, device)
+    seconds = run_in_processes(lambda _: _training_seconds(work, 1, _Timer(device)), at_once, device)
+    return max(s for _, s in seconds) * math.ceil(work.nets / (at_once * processes))
+
+
+def _training_seconds(work: Work, size: int, timed: _Timer) -> float:
+    """The time of so many networks together.
+
+    Of many images the epoch is judged by some, as many whole batches as they fill.
+    """
+    scorer, batch, random = work.scorer, work.scorer.protocol.batch, Randomness(0)
+    networks = [scorer.build(random.at("net", net).generator("probe")) for net in range(size)]
+    build = timed(lambda: scorer.build(random.generator("probe")))
+    some = work.data.batch(torch.arange(min(len(work.data), max(EPOCH // batch, 1) * batch)))
+    trained = networks[0] if size == 1 else Stack(networks)
+    passes = scorer.compiled(trained, work.data)
+    optimiser = scorer.optimiser(trained, scorer.protocol.rate)
+
+    def epoch() -> None:
+        if size == 1:
+            scorer.epoch(passes, some, optimiser, random)
+        else:
+            scorer.stack_epoch(passes, some, optimiser, [random.at("net", net) for net in range(size)])
+
+    epochs = timed(epoch, compiles=passes is not trained) * scorer.protocol.epochs * len(work.data) / len(some)
+    chunk = Batch(scorer.test.images[:TESTED], scorer.test.labels[:TESTED])
+    test = (
+        timed(lambda: measure_accuracy(networks[0], chunk, scorer.chunks)) * len(scorer.test.labels) / len(chunk.labels)
+    )
+    return size * (build + test) + epochs
+
+
+def _no_network() -> nn.Module:
+    raise DccError("a loss names its phase without the network")
+
+
+def forecast_run(config: Config, registry: Registry, display: Progress, group: Group = ALONE) -> Forecast:
+    """What a run of this configuration would cost. Writes nothing. Raises DccError where it could not begin."""
+    with display.logging():
+        start = time.perf_counter()
+        job = Job(config, registry, progress=display.shows, group=group)
+        return planned(job, time.perf_counter() - start)
+
+
+def planned(job: Job, load: float) -> Forecast:
+    """The forecast of a job; where it has a budget, the job's outer loops are set to what fits into it.
+
+    load: seconds that the job took to load.
+    """
+    probe, budget = Probe(job, load), job.config.run.budget
+    if budget is None:
+        return probe.forecast()
+    outer_loops = job.group.told(lambda: probe.within(parse_duration(budget, "run.budget")))
+    job.config = job.config.within_budget(outer_loops)
+    return probe.forecast(outer_loops)

@@ -1,0 +1,75 @@
+"""One process at a time in a folder, and a way to tell whether there is one."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from dcc_core.errors import DccError
+
+LOCK = "run.lock"
+LOCKS = importlib.util.find_spec("fcntl") is not None
+"""Whether the system has POSIX record locks: they belong to one process and not to those that it forks, end with it
+however it ends, and work on network file systems. Elsewhere the file alone says that a process is there."""
+
+
+@contextlib.contextmanager
+def hold_lock(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock while the context lasts. Raises DccError where another process holds it."""
+    path = folder / LOCK
+    try:
+        file = open(path, "a", encoding="ascii")  # noqa: SIM115, it is closed below
+    except OSError as error:
+        raise DccError(f"--out '{folder}' cannot be written: {error.strerror or error}") from error
+    with file:
+        if not _locked(file, path):
+            raise DccError(_busy(folder))
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def check_free(folder: Path) -> None:
+    """Raise DccError where a process holds the folder's lock: before anything is begun there."""
+    if is_alive(folder):
+        raise DccError(_busy(folder))
+
+
+def is_alive(folder: Path) -> bool:
+    """Whether a process holds the folder's lock. Not to be asked by that process: it would lose it."""
+    if not LOCKS:
+        return (folder / LOCK).exists()
+    import fcntl
+
+    try:
+        with open(folder / LOCK, "rb") as file:
+            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _busy(folder: Path) -> str:
+    return f"another process is running in '{folder}'; wait for its end, or name another --out"
+
+
+def _locked(file: IO[str], path: Path) -> bool:
+    if not LOCKS:
+        return True
+    import fcntl
+
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())  # no other file since, by a process that ended
+    except (BlockingIOError, PermissionError, FileNotFoundError):
+        return False
+    except OSError:  # a file system without locks
+        return True

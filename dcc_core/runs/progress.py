@@ -1,0 +1,21 @@
+"""Progress of long work, as runs report it. `dcc_core.cli.Display` shows it; tests and programs may have their own."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Where runs report progress and log lines. shows: whether anybody sees more than warnings."""
+
+    shows: bool
+
+    def logging(self) -> contextlib.AbstractContextManager[None]:
+        """Show the log lines of `dcc` while the context lasts."""
+        ...
+
+    def track(self, what: str, total: int) -> contextlib.AbstractContextManager[Callable[[int, str], None]]:
+        """Progress of `total` pieces of work; the function that the context gives takes how many are done, and a note."""
+        ...

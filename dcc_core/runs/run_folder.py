@@ -1,0 +1,263 @@
+"""The folder of a run: checked early, begun late, and never half written."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import re
+from collections.abc import Collection, Iterator, Mapping
+from logging.handlers import MemoryHandler
+from pathlib import Path
+from typing import Any
+
+from dcc_core.config import FREE
+from dcc_core.errors import DccError
+from dcc_core.group import Group
+from dcc_core.jobs import Config
+from dcc_core.runs.lock import LOCK, check_free, hold_lock
+from dcc_core.runs.resume_checks import find_changes
+from dcc_core.sets import TEMPORARY, write_atomically
+
+UNFINISHED = "unfinished.safetensors"
+CHECKPOINT = "checkpoint.safetensors"
+INITIAL = "initial.safetensors"
+"""A copy of the set that an unfinished run began from: its own file may be another by now."""
+LOG, REPORT, METRICS, CONFIG = "run.log", "report.json", "metrics.jsonl", "config.toml"
+SNAPSHOTS = "snapshots"
+WRITTEN = (
+    *(CONFIG, REPORT, METRICS, LOG, UNFINISHED, CHECKPOINT, INITIAL, TEMPORARY),
+    *("set.safetensors", "set-[0-9]*.safetensors", "grid.png", "grid-[0-9]*.png"),
+    f"{SNAPSHOTS}/[0-9]*.safetensors",
+)
+"""What a run writes, and what `--overwrite` removes."""
+
+
+CONDENSING = ("data", "loss", "aug", "arch")
+SELECTING = ("data", "selection", "arch")
+
+
+def default_folder(config: Config, sections: tuple[str, ...] = CONDENSING) -> Path:
+    """`runs/<readable name>` of the components in some sections, numbered where that exists."""
+    words = [*(config.names[key] for key in sections), f"ipc{config.run.ipc}", f"seed{config.run.seed}"]
+    name = re.sub(r"[^\w.-]+", "_", "-".join(w for w in words if w != "none"))
+    folder, number = Path("runs") / name, 1
+    while folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        number += 1
+        folder = Path("runs") / f"{name}-{number}"
+    return folder
+
+
+class RunFolder:
+    """A run's folder.
+
+    It is checked and made at once, but nothing in it changes before `begin` or `reopen`: a run that fails before its
+    first step leaves it as it was. unfinished: it holds a run that was begun and not ended.
+
+    Raises DccError where it cannot be written, or holds something else than an unfinished run, unless `overwrite` is
+    set.
+    """
+
+    def __init__(self, path: Path, *, overwrite: bool = False) -> None:
+        self.path = path
+        self.begun = False
+        with self._guarded():
+            path.mkdir(parents=True, exist_ok=True)
+            there = sorted(p.name for p in path.iterdir() if not (p.name == LOCK or p.match(TEMPORARY)))  # killed early
+        check_free(path)
+        self.unfinished = CHECKPOINT in there and REPORT not in there and not overwrite
+        if there and not (overwrite or self.unfinished):
+            raise DccError(f"--out '{path}' is not empty (it holds {there[0]}); name another, or add --overwrite")
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise DccError(f"--out '{path}' cannot be written: permission denied")
+
+    def held(self) -> contextlib.AbstractContextManager[None]:
+        """Let no other process run here while the context lasts. Raises DccError where one does."""
+        return hold_lock(self.path)
+
+    @contextlib.contextmanager
+    def logging(self) -> Iterator[None]:
+        """Keep the package's log lines, in the folder's `run.log` once it is begun."""
+        self._log = MemoryHandler(capacity=10**6, flushLevel=logging.CRITICAL + 1)
+        logger = logging.getLogger("dcc")
+        logger.addHandler(self._log)
+        try:
+            yield
+        finally:
+            logger.removeHandler(self._log)
+            target = self._log.target
+            self._log.close()
+            if target:
+                with contextlib.suppress(OSError):  # what is left to write has no room: the run's error is to be told
+                    target.close()
+
+    def begin(self, first: Mapping[str, bytes]) -> None:
+        """Remove the files of an earlier run and open this one's; from here on every log line is written at once.
+
+        first: files without which a run cannot go on, the checkpoint among them: they are there before anything goes.
+        """
+        for name, content in first.items():
+            self.write(name, content)
+        self._remove(*WRITTEN, but=first)
+        with contextlib.suppress(OSError):  # it may hold files of others
+            (self.path / SNAPSHOTS).rmdir()
+        self._open()
+
+    def reopen(self, metrics: int) -> None:
+        """Go on with the unfinished run here; metrics: bytes of its metrics that its checkpoint knows of."""
+        self._remove(TEMPORARY)
+        with self._guarded(), contextlib.suppress(FileNotFoundError):
+            if self.metrics_bytes() > metrics:
+                os.truncate(self.path / METRICS, metrics)
+        self._open()
+
+    def end(self) -> None:
+        """The run has its report: what only an unfinished one needs goes."""
+        self._remove(CHECKPOINT, INITIAL, UNFINISHED)
+
+    def folders(self) -> list[str]:
+        """The folders below this one that the run has written."""
+        return [SNAPSHOTS] if (self.path / SNAPSHOTS).is_dir() else []
+
+    def metrics_bytes(self) -> int:
+        """How much has been written of the metrics."""
+        try:
+            return (self.path / METRICS).stat().st_size
+        except OSError:
+            return 0
+
+    def _open(self) -> None:
+        with self._guarded():
+            target = _LogFile(self.path / LOG, encoding="utf-8")
+        target.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self._log.setTarget(target)
+        self._log.flushLevel = logging.NOTSET
+        self._log.flush()
+        self.begun = True
+
+    def _remove(self, *patterns: str, but: Collection[str] = ()) -> None:
+        with self._guarded():
+            for old in (path for pattern in patterns for path in self.path.glob(pattern)):
+                if old.name not in but:
+                    old.unlink(missing_ok=True)
+
+    def record(self, message: str, error: BaseException) -> None:
+        """Log what ended the run, with its traceback, in `run.log` alone."""
+        record = logging.LogRecord(
+            "dcc", logging.ERROR, "", 0, message, None, (type(error), error, error.__traceback__)
+        )
+        self._log.handle(record)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a whole file, in a folder below this one where its name says so."""
+        path = self.path / name
+        if path.parent != self.path:
+            with self._guarded():
+                path.parent.mkdir(exist_ok=True)
+        write_atomically(path, content)
+
+    def metric(self, row: Mapping[str, Any]) -> None:
+        """Add a line to `metrics.jsonl`."""
+        with self._guarded(), open(self.path / METRICS, "a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise DccError(f"--out '{self.path}' cannot be written: {error.strerror or error}") from error
+
+
+class Elsewhere:
+    """The folder of a run as the other processes that work on it see it: the first one looks after it.
+
+    begun: as there. unfinished: what the first one found. report: of the run, where it had ended before all began anew.
+    """
+
+    def __init__(self, path: Path, *, unfinished: bool, report: dict[str, Any] | None = None) -> None:
+        self.path = path
+        self.unfinished = unfinished
+        self.report = report
+        self.begun = False
+
+    def held(self) -> contextlib.AbstractContextManager[None]:
+        """It is the first process that holds it."""
+        return contextlib.nullcontext()
+
+    def folders(self) -> list[str]:
+        """The report is the first process's."""
+        return []
+
+    def logging(self) -> contextlib.AbstractContextManager[None]:
+        """Log lines are the first process's."""
+        return contextlib.nullcontext()
+
+    def begin(self, first: Mapping[str, bytes]) -> None:
+        """The run has begun."""
+        self.begun = True
+
+    def reopen(self, metrics: int) -> None:
+        """The run goes on."""
+        self.begun = True
+
+    def end(self) -> None:
+        """Nothing is left to remove."""
+
+    def metrics_bytes(self) -> int:
+        """Nothing is written."""
+        return 0
+
+    def record(self, message: str, error: BaseException) -> None:
+        """Nothing is written."""
+
+    def write(self, name: str, content: bytes) -> None:
+        """Nothing is written."""
+
+    def metric(self, row: Mapping[str, Any]) -> None:
+        """Nothing is written."""
+
+
+Folder = RunFolder | Elsewhere
+
+
+def open_folder(
+    group: Group, config: Config, named: Path | None, sections: tuple[str, ...], *, overwrite: bool
+) -> Folder:
+    """The folder of a run, which the first process opens: the one that is named, or one by default. Collective.
+
+    Once a process has died and all have been started anew, they go on with what they left there, be it the report.
+    Raises DccError where it cannot be used.
+    """
+    folders: list[RunFolder] = []
+
+    def look() -> Elsewhere:
+        begun = False
+        if group.restarts:
+            if named is None:
+                raise DccError("the processes were started anew, and do not know in which folder; give --out")
+            if report := _report_of(named, config):
+                return Elsewhere(named, unfinished=False, report=report)
+            begun = (named / CHECKPOINT).exists() and not (named / REPORT).exists()
+        folders.append(RunFolder(named or default_folder(config, sections), overwrite=overwrite and not begun))
+        return Elsewhere(folders[0].path, unfinished=folders[0].unfinished)
+
+    elsewhere = group.told(look)
+    return folders[0] if folders else elsewhere
+
+
+def _report_of(path: Path, config: Config) -> dict[str, Any] | None:
+    """The report of a run with the same options that has ended in a folder."""
+    try:
+        report = json.loads((path / REPORT).read_text(encoding="utf-8"))
+        return None if find_changes(report["config"], config, FREE) else report
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+class _LogFile(logging.FileHandler):
+    """A log file whose own errors stay unsaid: where the disk is full, the run's error is the one to report."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, logging's name
+        """Nothing."""

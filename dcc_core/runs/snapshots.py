@@ -1,0 +1,117 @@
+"""A run's images as they change: few of them, in 8 bits, at a few moments of its first set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from dcc_core.errors import DccError
+from dcc_core.plugins import Registry
+from dcc_core.runs.run_folder import SNAPSHOTS, Folder
+from dcc_core.sets import CondensedSet, images_to_show
+
+if TYPE_CHECKING:
+    from dcc_core.jobs import Job, Start
+
+MOST = 10
+"""Images of a class that are kept, and images_to_show."""
+ROOM = 32_000_000
+"""Bytes that one moment may take; with many classes of large images, fewer of each are kept."""
+COLOURS = 3
+KEY = "dcc_snapshot"
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The first images of every class at one moment.
+
+    step: inner steps taken. images: (N, C, H, W) uint8, C 3 for colours or 1. owners: (N,) the class of each. counts:
+    how many images each class has in all, of which these are the first.
+    """
+
+    step: int
+    class_names: tuple[str, ...]
+    images: Tensor
+    owners: Tensor
+    counts: tuple[int, ...]
+
+
+def make_pictures(s: CondensedSet, registry: Registry, step: int) -> Pictures:
+    """What a set shows. Raises DccError where it cannot be decoded."""
+    images, owners = images_to_show(s, registry)
+    classes = len(s.class_names)
+    counts = torch.bincount(owners, minlength=classes)
+    most = max(1, min(MOST, ROOM // max(1, classes * images[0].numel())))
+    first = counts.cumsum(0) - counts
+    rows = torch.cat([torch.arange(f, f + min(n, most)) for f, n in zip(first.tolist(), counts.tolist(), strict=True)])
+    pixels = (images[rows].clamp(0, 1) * 255).round().to(torch.uint8).cpu()
+    if pixels.shape[1] != COLOURS:
+        pixels = pixels[:, :1]  # of channels that are no colours, the first
+    return Pictures(step, s.class_names, pixels, owners[rows].cpu(), tuple(counts.tolist()))
+
+
+def snapshot_steps(count: int, steps: int) -> frozenset[int]:
+    """`count` numbers of steps taken, evenly from 0 to all of them; of one, all of them."""
+    if count == 1:
+        return frozenset({steps})
+    return frozenset(round(i * steps / (count - 1)) for i in range(count))
+
+
+class Snapshots:
+    """Keeps the images of a run's first set in its folder at some moments, and has them scored.
+
+    A file is named by its moment, so that steps which a resumed run takes again write it again.
+    """
+
+    def __init__(
+        self, folder: Folder, job: Job, start: Start, set_index: int, score: Callable[[int, CondensedSet], None]
+    ) -> None:
+        count = job.config.run.snapshots if set_index == 0 else 0
+        self._moments = snapshot_steps(count, start.run.outer_loops * start.run.inner_loops)
+        self._folder, self._job, self._synthetic, self._score = folder, job, start.synthetic, score
+
+    def after(self, step: int) -> None:
+        """So many steps have been taken."""
+        if step in self._moments:
+            s = self._job.frozen(self._synthetic, 0, finished=False)
+            pictures = make_pictures(s, self._job.registry, step)
+            self._folder.write(f"{SNAPSHOTS}/{step:08}.safetensors", to_bytes(pictures))
+            self._score(step, s)
+
+
+def read_snapshots(folder: Path) -> Iterator[Pictures]:
+    """The snapshots in a run's folder, in the order of their moments. Raises DccError for a damaged one."""
+    for path in sorted((folder / SNAPSHOTS).glob("*.safetensors")):
+        try:
+            with safe_open(path, framework="pt") as file:
+                about = json.loads((file.metadata() or {})[KEY])
+                images, owners = file.get_tensor("images"), file.get_tensor("owners")
+            found = Pictures(
+                int(about["step"]), tuple(map(str, about["class_names"])), images, owners, tuple(about["counts"])
+            )
+            _check(found)
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise DccError(f"snapshot '{path}' is damaged: {error}; remove it") from error
+        yield found
+
+
+def to_bytes(p: Pictures) -> bytes:
+    """The file of a snapshot."""
+    about = {"step": p.step, "class_names": p.class_names, "counts": p.counts}
+    return save({"images": p.images.contiguous(), "owners": p.owners.contiguous()}, {KEY: json.dumps(about)})
+
+
+def _check(p: Pictures) -> None:
+    classes, shape = len(p.class_names), tuple(p.images.shape)
+    if p.images.dtype != torch.uint8 or len(shape) != 4 or shape[1] not in (1, 3) or shape[:1] != p.owners.shape:
+        raise ValueError(f"images are {p.images.dtype} {shape} for {len(p.owners)} owners")
+    if len(p.counts) != classes or not torch.equal(p.owners.unique(), torch.arange(classes)):
+        raise ValueError(f"not every one of {classes} classes has images")

@@ -1,0 +1,94 @@
+"""Scores of several sets in one: means, spreads, confidence intervals, costs."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from scipy.special import stdtrit
+
+from dcc_core.plugins import Score
+
+
+def by_architecture(networks: Iterable[str], scores: Mapping[str, Sequence[Score]]) -> dict[str, dict[str, Any]]:
+    """For every network what scores by subject, `condensed` and perhaps `random`, come to; with both, the `gain`."""
+    rows: dict[str, dict[str, Any]] = {}
+    for label in networks:
+        own = {subject: [s for s in many if s.architecture == label] for subject, many in scores.items()}
+        row: dict[str, Any] = {subject: summary(many) for subject, many in own.items() if many}
+        if "random" in row:
+            row["gain"] = row["condensed"]["mean"] - row["random"]["mean"]
+        rows[label] = row | robustness_summary(own["condensed"])
+    return rows
+
+
+def summary(scores: Sequence[Score]) -> dict[str, Any]:
+    """Scores of several sets on one architecture in one.
+
+    Accuracies in 0..1, spread over all, over sets, and over networks; a single set has no spread over sets (none).
+    `ci95`, see `confidence`, is of the mean: over sets where there are several, else over networks. Cost: seconds, and
+    training images that networks were shown (`images_seen`), of all sets together.
+    """
+    every = [a for s in scores for a in s.accuracies]
+    means = [s.mean for s in scores]
+    return {
+        "mean": statistics.fmean(every),
+        "std": statistics.pstdev(every),
+        "std_over_sets": statistics.pstdev(means) if len(scores) > 1 else None,
+        "std_over_networks": statistics.fmean([s.std for s in scores]),
+        "ci95": confidence(means if len(scores) > 1 else every),
+        "ci95_over": "sets" if len(scores) > 1 else "networks",
+        "sets": len(scores),
+        "networks": len(scores[0].accuracies),
+        "protocol": scores[0].protocol,
+        "version": scores[0].version,
+        "architecture": scores[0].architecture,
+        "seconds": round(sum(s.seconds for s in scores), 3),
+        "images_seen": sum(s.images_seen for s in scores),
+    }
+
+
+def confidence(values: Sequence[float]) -> list[float] | None:
+    """The 95 % confidence interval of the mean, [low, high], by Student's t; none for a single value. Not clipped."""
+    if len(values) < 2:
+        return None
+    mean = statistics.fmean(values)
+    half = float(stdtrit(len(values) - 1, 0.975)) * statistics.stdev(values) / math.sqrt(len(values))
+    return [mean - half, mean + half]
+
+
+def robustness_summary(scores: Sequence[Score]) -> dict[str, dict[str, Any]]:
+    """What composite protocols found of several sets on one architecture, by the protocol's name.
+
+    `mean` of the scores (0..1) with its spread and interval over sets; `parts`: for every measurement its `summary`,
+    or its accuracy where that was given. Cost: of all parts, each counted once.
+    """
+    found = [s.robustness for s in scores if s.robustness]
+    if not found:
+        return {}
+    values = [r.value for r in found]
+    parts = {name: _distinct([r.scores[name] for r in found if name in r.scores]) for name in found[0].accuracies}
+    trained = _distinct([s for part in parts.values() for s in part])
+    return {
+        found[0].protocol: {
+            "version": found[0].version,
+            "mean": statistics.fmean(values),
+            "std_over_sets": statistics.pstdev(values) if len(values) > 1 else None,
+            "ci95": confidence(values),
+            "ci95_over": "sets",
+            "values": values,
+            "parts": {
+                name: summary(part) if part else {"mean": found[0].accuracies[name], "given": True}
+                for name, part in parts.items()
+            },
+            "seconds": round(sum(s.seconds for s in trained), 3),
+            "images_seen": sum(s.images_seen for s in trained),
+        }
+    }
+
+
+def _distinct(scores: Sequence[Score]) -> list[Score]:
+    """Without repetition: what all real images give serves all sets, and a set's hard labels may be its own."""
+    return list({id(s): s for s in scores}.values())

@@ -1,0 +1,50 @@
+"""The command `dcc inspect`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from dcc_core.cli import with_preview
+from dcc_core.errors import IncompleteError
+from dcc_core.plugins import Registry
+
+FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("file", metavar="SET", type=FILE)
+@click.option("--grid", metavar="FILE.png", type=FILE, help="draw the images into this file")
+@with_preview
+@click.option("--check", is_flag=True, help="exit code 1 if anything is found to be wrong")
+@click.option("--json", "as_json", is_flag=True, help="print JSON, the last line of stdout")
+def inspect(file: Path, grid: Path | None, preview: bool, check: bool, as_json: bool) -> None:
+    """Print everything that stands in a set file, and what is wrong with it.
+
+    Findings do not change the exit code unless --check is given; a file that cannot be read is exit code 2.
+    """
+    from dcc_core.cli.display import print_table, printable, terminal
+    from dcc_core.cli.preview import show_preview
+    from dcc_core.runs import make_pictures
+    from dcc_core.sets import load_set, write_atomically
+    from dcc_plugins.commands import inspect_set, tables
+
+    registry = Registry.installed()
+    found = inspect_set(file, registry)
+    if grid:
+        write_atomically(grid, found.grid(registry))
+    if as_json:
+        click.echo(json.dumps(found.as_dict()))
+    else:
+        if preview:
+            show_preview(make_pictures(load_set(file), registry, 0), terminal())
+        for table in tables(found):
+            print_table(table)
+        for finding in found.findings:
+            click.echo(f"warning: {printable(finding)}")
+        if not found.findings:
+            click.echo("nothing is wrong with it")
+    if check and found.findings:
+        raise IncompleteError(f"{len(found.findings)} found wrong with '{file}'")

@@ -1,0 +1,49 @@
+"""The command `dcc tune`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from dcc_core.cli import RUN_FLAGS, add_flags, with_flags
+from dcc_core.config import Settings
+from dcc_core.jobs import resolve
+from dcc_core.plugins import Registry
+
+
+@click.command()
+@with_flags(RUN_FLAGS, defaults=False)
+@click.option("--out", type=click.Path(path_type=Path), help="TOML file for the configuration that was found")
+@click.option("--json", "as_json", is_flag=True, help="print JSON, the last line of stdout")
+@click.option("--quiet", is_flag=True, help="show nothing but errors and the result")
+def tune(
+    config_file: Path | None,
+    pairs: tuple[str, ...],
+    out: Path | None,
+    as_json: bool,
+    quiet: bool,
+    **flags: str | tuple[str, ...] | None,
+) -> None:
+    """Find out how many images should go through the network at once on this machine.
+
+    Takes the flags of `dcc run`. The number that shapes suggest is usually good; what is found here makes a run
+    faster, and changes its numbers in the last digits only. `dcc-run --config FILE` uses what --out wrote.
+    """
+    registry = Registry.installed()
+    config = resolve(registry, add_flags(Settings(), RUN_FLAGS, flags, config_file, pairs))
+
+    from dcc_core.cli.display import Display, print_table
+    from dcc_core.config import as_toml
+    from dcc_core.sets import write_atomically
+    from dcc_plugins.commands import tune_passes
+
+    found = tune_passes(config, registry, Display(quiet=quiet))
+    if out:
+        write_atomically(out, as_toml(config.tuned(found.best).entries).encode())
+    if as_json:
+        click.echo(json.dumps({"micro_batch": found.best, "suggested": found.suggested, "seconds": found.seconds}))
+    else:
+        print_table(found.table())
+        click.echo(f"{'written to ' + str(out) if out else 'use'}: run.micro_batch = {found.best}")

@@ -1,0 +1,77 @@
+"""The number of images per pass that is fastest on this machine, where it is not the one that shapes suggest."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from rich.table import Table
+
+from dcc_core.cli import Display
+from dcc_core.engine import Network, Step, update
+from dcc_core.jobs import Config, Job
+from dcc_core.plugins import Registry
+
+FACTORS = (1 / 4, 1 / 2, 1, 2, 4, 8)
+ROUNDS = 5
+WORTHWHILE = 0.95
+"""Time, in units of the suggested number's, from which on another number is worth writing down."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuning:
+    """Seconds of an image update by the number of images per pass, and the number that shapes suggest."""
+
+    suggested: int
+    seconds: Mapping[int, float]
+
+    @property
+    def best(self) -> int:
+        """The fastest number; the suggested one where nothing is clearly faster."""
+        fastest = min(self.seconds, key=self.seconds.__getitem__)
+        gains = self.seconds[fastest] < WORTHWHILE * self.seconds[self.suggested]
+        return fastest if gains else self.suggested
+
+    def table(self) -> Table:
+        """For a terminal: ratios, since times alone depend on what else the machine does."""
+        table = Table(title="an image update and what follows it, by images per pass")
+        for column in ("run.micro_batch", "ms", "of the suggested one's"):
+            table.add_column(column, justify="right")
+        for images, seconds in self.seconds.items():
+            mark = " (suggested)" if images == self.suggested else ""
+            table.add_row(f"{images}{mark}", f"{1000 * seconds:.0f}", f"{seconds / self.seconds[self.suggested]:.2f}")
+        return table
+
+
+def tune_passes(config: Config, registry: Registry, display: Display) -> Tuning:
+    """Time the last image update of a run, with its network steps, in passes of different numbers of images.
+
+    The numbers take turns. Nothing is written. Raises DccError where the run could not begin.
+    """
+    with display.logging():
+        job = Job(config, registry, progress=display.shows)
+        run, synthetic, state = job.start()
+        network = Network(run, 0)
+        most = run.num_classes * max(run.real_batch, run.ipc)
+        if run.chunks.most is not None:
+            most = min(most, run.chunks.most)
+        suggested = min(most, run.chunks.images)
+        candidates = sorted({min(most, max(1, round(f * suggested))) for f in FACTORS} | {suggested})
+        step = Step(run, synthetic, outer=run.outer_loops - 1, inner=run.inner_loops - 1, network=network.matching)
+        seconds: dict[int, list[float]] = {images: [] for images in candidates}
+        with display.track("timing", (ROUNDS + 1) * len(candidates)) as progress:
+            for done in range((ROUNDS + 1) * len(candidates)):
+                run.chunks.images = images = candidates[done % len(candidates)]
+                start = time.perf_counter()
+                update(step, job.config.loss, state)
+                network.train(synthetic, 0)
+                if job.device.type == "cuda":
+                    torch.cuda.synchronize(job.device)
+                seconds[images].append(time.perf_counter() - start)
+                progress(done + 1, f"{images} images")
+        return Tuning(
+            suggested=suggested, seconds={images: statistics.median(many[1:]) for images, many in seconds.items()}
+        )

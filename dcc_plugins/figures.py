@@ -1,0 +1,68 @@
+"""Figures: one look for all, readable on paper and by the colour-blind, and the same bytes for the same figure."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from dcc_core.errors import DccError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Colours that the colour-blind tell apart (Okabe & Ito 2008), without the yellow, which is faint on paper."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+STYLE: Any = {
+    "axes.prop_cycle": f"cycler(color={list(OKABE_ITO)})",
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.5,
+    "lines.markersize": 4.5,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 150,
+    "savefig.dpi": 150,
+    "svg.hashsalt": "dcc",
+}
+
+
+def is_drawable() -> bool:
+    """Whether there is something to draw with."""
+    return importlib.util.find_spec("matplotlib") is not None
+
+
+def check_drawable(otherwise: str = "") -> None:
+    """Raise DccError where there is nothing to draw with. otherwise: how to do without, `, or ...`."""
+    if not is_drawable():
+        raise DccError(f"figures need the package matplotlib: pip install 'dcc[plots]'{otherwise}")
+
+
+@contextlib.contextmanager
+def figure_style() -> Iterator[None]:
+    """Draw in this package's style while the context lasts: `matplotlib.figure.Figure(...)`, without pyplot."""
+    import matplotlib
+
+    with matplotlib.rc_context(STYLE):
+        yield
+
+
+def render_figure(figure: Figure) -> dict[str, bytes]:
+    """A figure as PNG and SVG by suffix, with nothing in them of the time or the program."""
+    about = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+    found = {}
+    for suffix, metadata in about.items():
+        buffer = io.BytesIO()
+        with figure_style():  # the salt of an SVG's ids is looked up as it is written
+            figure.savefig(buffer, format=suffix, metadata=metadata)
+        found[suffix] = buffer.getvalue()
+    return found

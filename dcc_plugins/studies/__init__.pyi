@@ -1,0 +1,1 @@
+from .study import Bench as Bench, Findings as Findings, Study as Study

@@ -1,0 +1,62 @@
+"""The command that conducts studies: `dcc study`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dcc_core.cli import STUDY_FLAGS, add_flags, with_flags, with_results
+from dcc_core.config import Settings
+from dcc_core.plugins import Registry
+
+
+@click.command()
+@click.argument("name")
+@with_flags(STUDY_FLAGS, defaults=False)
+@with_results("studies/<name>", again="replace the results of an earlier study in --out")
+def study(
+    name: str,
+    config_file: Path | None,
+    pairs: tuple[str, ...],
+    out: Path | None,
+    overwrite: bool,
+    as_json: bool,
+    quiet: bool,
+    **flags: str | tuple[str, ...] | None,
+) -> None:
+    """Conduct a study: figures, the numbers behind them, and a page that says what to look at.
+
+    `dcc plugins --kind study` lists the studies, `dcc show study NAME` the options of each: `-o study.seeds=5`. Any
+    option of a run is laid over those of the study's runs: `-o arch.width=64`; what the study sets itself is refused.
+    """
+    registry = Registry.installed()
+    given = add_flags(Settings(), STUDY_FLAGS, flags, config_file, pairs)
+    registry.find("study", name)
+
+    from dcc_core.cli import Display
+    from dcc_plugins.studies.run_study import PAGE, choose_study, conduct_study
+
+    what = choose_study(registry, name, given)
+    out = out or Path("studies") / what.name
+    summary = conduct_study(what, registry, out, Display(quiet=quiet), overwrite=overwrite)
+    if as_json:
+        click.echo(json.dumps(summary))
+    else:
+        _print(summary)
+        click.echo(f"read {out / PAGE}")
+
+
+def _print(summary: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    from dcc_core.cli import print_table
+
+    table = Table(title=summary["title"], title_justify="left")
+    table.add_column("number")
+    table.add_column("value", justify="right")
+    for name, value in summary["numbers"].items():
+        table.add_row(name, f"{value:.4g}" if isinstance(value, float) else str(value))
+    print_table(table)

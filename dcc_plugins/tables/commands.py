@@ -1,0 +1,96 @@
+"""The commands `dcc table` and `dcc sweep`: grids of runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dcc_core.cli import TABLE_FLAGS, add_flags, with_flags, with_results, with_workers
+from dcc_core.config import Settings
+from dcc_core.errors import IncompleteError
+from dcc_core.plugins import Registry
+from dcc_plugins.tables.placement import choose_workers
+from dcc_plugins.tables.table import TableSpec, find_table, read_sweep
+from dcc_plugins.tables.workers import Resources
+
+CELLS = click.option(
+    "--cells", multiple=True, metavar="PATTERN", help="only these cells, e.g. 'cifar10/ipc10/*'; repeatable"
+)
+
+
+@click.command()
+@click.argument("name")
+@CELLS
+@click.option("--scale", help="size of the runs: tiny, small, or paper  [default: small]")
+@with_flags(TABLE_FLAGS, defaults=False)
+@with_workers
+@with_results("tables/<name>/<scale>", again="run cells again that are done")
+def table(name: str, **options: Any) -> None:
+    """Run the missing cells of a table and print it, the paper's numbers beside ours.
+
+    `dcc plugins --kind table` lists the tables. The same command goes on where an earlier one was interrupted. A cell
+    that fails is named at the end, with exit code 1, and the others are run all the same.
+
+    --on local:N runs N cells at a time, each in a process of its own; --on ray does so on Ray, which the extra dcc[ray]
+    brings. A worker that dies costs its own cell alone, which goes on in another one.
+    """
+    registry = Registry.installed()
+    _run(find_table(registry, name), registry, Path("tables"), **options)
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@CELLS
+@click.option("--scale", help="size of the runs, where the file has several  [default: small, or the first]")
+@with_flags(TABLE_FLAGS, defaults=False)
+@with_workers
+@with_results("sweeps/<file's name>", again="run cells again that are done")
+def sweep(file: Path, **options: Any) -> None:
+    """Run the missing cells of a grid of runs that a TOML file describes, and print what they give as a table.
+
+    The file has the format of tables. Options of all runs stand under [options], and what is swept under [axes], e.g.
+    loss = ["class-wise", "collective"]. The rest is as for `dcc table`.
+    """
+    _run(read_sweep(file), Registry.installed(), Path("sweeps"), **options)
+
+
+def _run(
+    spec: TableSpec,
+    registry: Registry,
+    results_in: Path,
+    *,
+    cells: tuple[str, ...],
+    scale: str | None,
+    place: str,
+    cell_cpus: int | None,
+    cell_gpus: float | None,
+    config_file: Path | None,
+    pairs: tuple[str, ...],
+    out: Path | None,
+    overwrite: bool,
+    as_json: bool,
+    quiet: bool,
+    **flags: str | tuple[str, ...] | None,
+) -> None:
+    scale = spec.usual if scale is None else scale
+    chosen = spec.cells(scale, cells)
+    given = add_flags(Settings(), TABLE_FLAGS, flags, config_file, pairs)
+    out = out or results_in / spec.name / scale
+    resources = Resources(cpus=cell_cpus, gpus=cell_gpus)
+    workers = choose_workers(place, resources.over(spec.file.resources), resources, out)
+
+    from dcc_core.cli import Display, print_table
+    from dcc_plugins.tables.run_table import Tabling
+
+    results = Tabling(spec, scale, chosen, given, registry, out, overwrite=overwrite).run(Display(quiet=quiet), workers)
+    if as_json:
+        click.echo(json.dumps(json.loads(results.json())))
+    else:
+        print_table(results.terminal())
+        click.echo(f"results in {out}")
+    if results.failed:
+        failed = "\n".join(f"  {cell}: {message}" for cell, message in results.failed.items())
+        raise IncompleteError(f"{len(results.failed)} of {len(chosen)} cells failed\n{failed}")

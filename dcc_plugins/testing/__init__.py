@@ -1,0 +1,12 @@
+"""The rules of studies, tables and commands as tests, beside those of `dcc_core.testing`. Needs pytest.
+
+from dcc_plugins.testing import StudyConformance
+
+class TestMine(StudyConformance):
+    component, options = "mine", {"seeds": 1}
+"""
+
+from dcc_plugins.testing.studies import StudyConformance
+from dcc_plugins.testing.tables import TableConformance
+
+__all__ = ["StudyConformance", "TableConformance"]
