@@ -4,6 +4,16 @@ import os
 import signal
 from pathlib import Path
 
+HOLD = """
+import sys, time
+from pathlib import Path
+from dcc_core.runs.lock import hold_lock
+with hold_lock(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+"""A program that holds the lock of a folder, its argument, for a minute."""
+
 
 class Acts:
     """What is done hangs on the value."""

@@ -25,11 +25,11 @@ def inspect(file: Path, grid: Path | None, preview: bool, check: bool, as_json: 
 
     Findings do not change the exit code unless --check is given; a file that cannot be read is exit code 2.
     """
-    from dcc_core.cli.display import print_table, printable, terminal
-    from dcc_core.cli.preview import show_preview
+    from dcc_core.cli import print_table, printable, show_preview, terminal
     from dcc_core.runs import make_pictures
     from dcc_core.sets import load_set, write_atomically
-    from dcc_plugins.commands import inspect_set, tables
+    from dcc_plugins.commands.inspection import inspect_set
+    from dcc_plugins.commands.inspection_tables import tables
 
     registry = Registry.installed()
     found = inspect_set(file, registry)

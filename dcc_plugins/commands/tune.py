@@ -34,10 +34,10 @@ def tune(
     registry = Registry.installed()
     config = resolve(registry, add_flags(Settings(), RUN_FLAGS, flags, config_file, pairs))
 
-    from dcc_core.cli.display import Display, print_table
+    from dcc_core.cli import Display, print_table
     from dcc_core.config import as_toml
     from dcc_core.sets import write_atomically
-    from dcc_plugins.commands import tune_passes
+    from dcc_plugins.commands.tuning import tune_passes
 
     found = tune_passes(config, registry, Display(quiet=quiet))
     if out:
