@@ -41,14 +41,6 @@ from .runs import condense as condense, score as score, score_across as score_ac
 from .scoring import over_real as over_real, train_on_real as train_on_real
 from .sets import (
     CondensedSet as CondensedSet,
-    Exported as Exported,
-    Exporting as Exporting,
-    Format as Format,
-    Importing as Importing,
     Provenance as Provenance,
-    convert as convert,
     load_set as load_set,
-    read_npz as read_npz,
-    read_tensor as read_tensor,
-    read_torch as read_torch,
 )

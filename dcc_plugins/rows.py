@@ -124,6 +124,11 @@ COMMANDS = [
         summary="print everything in a set file, and what is wrong with it",
     ),
     Component(
+        name="convert",
+        target="dcc_plugins.exchange.command:convert",
+        summary="read another tool's set as a set file, or write one as another tool reads it",
+    ),
+    Component(
         name="table",
         target="dcc_plugins.tables.commands:table",
         summary="run the missing cells of a table and print it beside the paper's numbers",

@@ -6,11 +6,12 @@ import pytest
 import toys
 
 import dcc_plugins.manifest
-from dcc_core import convert, load_set
+from dcc_core import load_set
 from dcc_core.config.settings import Rank, Settings
 from dcc_core.jobs.configuration import Config, resolve
 from dcc_core.jobs.job import Job
 from dcc_core.plugins.registry import Origin, Registry
+from dcc_plugins.exchange.conversion import convert
 
 BROWSER_FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-component-update", "--disable-sync"]
 

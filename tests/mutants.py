@@ -11,7 +11,6 @@ from dcc_core import (
     Augmentation,
     DataSource,
     DccError,
-    Format,
     ImageSet,
     MatchingLoss,
     Observer,
@@ -22,9 +21,10 @@ from dcc_core import (
     State,
     Total,
     hookimpl,
-    read_tensor,
     seeded,
 )
+from dcc_plugins.exchange.formats import Format
+from dcc_plugins.exchange.safe_loading import read_tensor
 from dcc_plugins.studies import Findings, Study
 
 mutant = dataclass(frozen=True, kw_only=True)

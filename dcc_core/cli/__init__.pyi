@@ -11,14 +11,11 @@ from .display import (
 )
 from .flags import (
     RUN_FLAGS as RUN_FLAGS,
-    STUDY_FLAGS as STUDY_FLAGS,
-    TABLE_FLAGS as TABLE_FLAGS,
     Flag as Flag,
     add_flags as add_flags,
     with_flags as with_flags,
     with_preview as with_preview,
     with_results as with_results,
-    with_workers as with_workers,
 )
 from .guard import (
     GuardedCommand as GuardedCommand,

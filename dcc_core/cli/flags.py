@@ -67,20 +67,6 @@ SELECT_FLAGS = (
     Flag("--memory", "run.memory"),
     Flag("--data-root", "run.data_root"),
 )
-TABLE_FLAGS = (
-    Flag("--seed", "run.seed"),
-    Flag("--sets", "run.sets"),
-    Flag("--eval-nets", "score.nets"),
-    Flag("--device", "run.device"),
-    Flag("--memory", "run.memory"),
-    Flag("--data-root", "run.data_root"),
-)
-STUDY_FLAGS = (
-    Flag("--seed", "run.seed", "first seed of the study's runs"),
-    Flag("--device", "run.device"),
-    Flag("--memory", "run.memory"),
-    Flag("--data-root", "run.data_root"),
-)
 EVAL_FLAGS = (
     Flag("--arch", "score.arch", "network to score on, with options: resnet18,norm=batch; repeatable", True),
     Flag("--data", "data", "data source; needed where the set was made of your own files"),
@@ -137,25 +123,6 @@ def with_results(default: str, *, again: str) -> Callable[[Callable[..., None]],
         return command
 
     return decorate
-
-
-def with_workers(command: Callable[..., None]) -> Callable[..., None]:
-    """Add where a command's runs are done, and what each of them takes."""
-    gpus, cpus = click.FloatRange(min=0), click.IntRange(min=1)
-    for option in (
-        click.option("--cell-gpus", type=gpus, metavar="N", help="GPUs of a cell; may be a part  [default: a share]"),
-        click.option("--cell-cpus", type=cpus, metavar="N", help="CPUs of a cell, its threads  [default: a share]"),
-        click.option(
-            "--on",
-            "place",
-            default="local",
-            show_default=True,
-            metavar="PLACE",
-            help="local: one cell after another; local:N: N processes; ray, ray://HOST:PORT, ray:ADDRESS: Ray",
-        ),
-    ):
-        command = option(command)
-    return command
 
 
 def with_resuming(command: Callable[..., None]) -> Callable[..., None]:

@@ -59,7 +59,7 @@ def dcc_observers() -> Iterable[Component]:  # pyright: ignore[reportReturnType]
 
 @hookspec
 def dcc_formats() -> Iterable[Component]:  # pyright: ignore[reportReturnType]
-    """Formats of files in which sets are exchanged (`dcc convert`): subclasses of `dcc_core.Format`."""
+    """Formats of files in which sets are exchanged (`dcc convert`): subclasses of `dcc_plugins.exchange.Format`."""
 
 
 @hookspec

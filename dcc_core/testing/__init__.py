@@ -20,11 +20,10 @@ from dcc_core.testing.augmentations import AugmentationConformance
 from dcc_core.testing.base import Conformance, job_of
 from dcc_core.testing.commands import CommandConformance
 from dcc_core.testing.data import DataConformance
-from dcc_core.testing.formats import FormatConformance
 from dcc_core.testing.losses import LossConformance, Moment
 from dcc_core.testing.observers import ObserverConformance
 from dcc_core.testing.processes import in_processes, learned
-from dcc_core.testing.randomness import global_seeds, left_alone
+from dcc_core.testing.randomness import generator, global_seeds, left_alone
 from dcc_core.testing.recipes import RecipeConformance
 from dcc_core.testing.sets import ParametrisationConformance, SelectionConformance
 
@@ -34,13 +33,13 @@ __all__ = [
     "CommandConformance",
     "Conformance",
     "DataConformance",
-    "FormatConformance",
     "LossConformance",
     "Moment",
     "ObserverConformance",
     "ParametrisationConformance",
     "RecipeConformance",
     "SelectionConformance",
+    "generator",
     "global_seeds",
     "in_processes",
     "job_of",
@@ -50,5 +49,6 @@ __all__ = [
 ]
 
 __getattr__ = forward(
-    __name__, {name: f"dcc_plugins.testing:{name}" for name in ("StudyConformance", "TableConformance")}
+    __name__,
+    {name: f"dcc_plugins.testing:{name}" for name in ("FormatConformance", "StudyConformance", "TableConformance")},
 )

@@ -12,7 +12,8 @@ from annotated_types import Ge
 from torch import Tensor
 from torch.nn import functional as F
 
-from dcc_core import CondensedSet, DccError, Exporting, Format, Importing, Normalisation, read_torch
+from dcc_core import CondensedSet, DccError, Normalisation
+from dcc_plugins.exchange import Exporting, Format, Importing, read_torch
 from dcc_plugins.formats.vico import pair
 
 log = logging.getLogger("dcc")

@@ -9,7 +9,8 @@ from typing import final
 
 import torch
 
-from dcc_core import CondensedSet, DccError, Exporting, Format, Importing
+from dcc_core import CondensedSet, DccError
+from dcc_plugins.exchange import Exporting, Format, Importing
 from dcc_plugins.formats.pictures import MOST_VALUES, Sidecar, pngs, unit_images
 
 ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})

@@ -8,7 +8,8 @@ from typing import Annotated, Literal, final
 
 import numpy as np
 
-from dcc_core import CondensedSet, DccError, Exporting, Format, Importing, read_npz
+from dcc_core import CondensedSet, DccError
+from dcc_plugins.exchange import Exporting, Format, Importing, read_npz
 
 
 @final

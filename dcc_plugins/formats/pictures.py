@@ -15,7 +15,8 @@ from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
-from dcc_core import CondensedSet, DccError, Exported, Importing, Provenance
+from dcc_core import CondensedSet, DccError, Provenance
+from dcc_plugins.exchange import Exported, Importing
 
 KINDS = ("PNG", "JPEG", "WEBP", "BMP")
 """What is read. Pillow knows many more, by their content whatever the name, and runs other programs for some."""

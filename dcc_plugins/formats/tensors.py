@@ -11,7 +11,8 @@ from typing import Annotated, Literal, final
 import torch
 from torch import Tensor
 
-from dcc_core import CondensedSet, DccError, Exported, Exporting, Format, Importing, read_tensor
+from dcc_core import CondensedSet, DccError
+from dcc_plugins.exchange import Exported, Exporting, Format, Importing, read_tensor
 
 RATE = "step_size"
 """What sets call the rate that networks are trained by on them."""

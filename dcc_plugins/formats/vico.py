@@ -13,7 +13,8 @@ import torch
 from annotated_types import Ge
 from torch import Tensor
 
-from dcc_core import CondensedSet, DccError, Exporting, Format, Importing, read_torch
+from dcc_core import CondensedSet, DccError
+from dcc_plugins.exchange import Exporting, Format, Importing, read_torch
 
 SCORED_BEFORE = "accuracies are the file's, over all its experiments; the published code measures before its last step"
 

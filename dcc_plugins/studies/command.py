@@ -8,9 +8,16 @@ from typing import Any
 
 import click
 
-from dcc_core.cli import STUDY_FLAGS, add_flags, with_flags, with_results
+from dcc_core.cli import Flag, add_flags, with_flags, with_results
 from dcc_core.config import Settings
 from dcc_core.plugins import Registry
+
+STUDY_FLAGS = (
+    Flag("--seed", "run.seed", "first seed of the study's runs"),
+    Flag("--device", "run.device"),
+    Flag("--memory", "run.memory"),
+    Flag("--data-root", "run.data_root"),
+)
 
 
 @click.command()

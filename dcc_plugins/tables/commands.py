@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from dcc_core.cli import TABLE_FLAGS, add_flags, with_flags, with_results, with_workers
+from dcc_core.cli import Flag, add_flags, with_flags, with_results
 from dcc_core.config import Settings
 from dcc_core.errors import IncompleteError
 from dcc_core.plugins import Registry
@@ -16,9 +17,36 @@ from dcc_plugins.tables.placement import choose_workers
 from dcc_plugins.tables.table import TableSpec, find_table, read_sweep
 from dcc_plugins.tables.workers import Resources
 
+TABLE_FLAGS = (
+    Flag("--seed", "run.seed"),
+    Flag("--sets", "run.sets"),
+    Flag("--eval-nets", "score.nets"),
+    Flag("--device", "run.device"),
+    Flag("--memory", "run.memory"),
+    Flag("--data-root", "run.data_root"),
+)
 CELLS = click.option(
     "--cells", multiple=True, metavar="PATTERN", help="only these cells, e.g. 'cifar10/ipc10/*'; repeatable"
 )
+
+
+def with_workers(command: Callable[..., None]) -> Callable[..., None]:
+    """Add where a command's runs are done, and what each of them takes."""
+    gpus, cpus = click.FloatRange(min=0), click.IntRange(min=1)
+    for option in (
+        click.option("--cell-gpus", type=gpus, metavar="N", help="GPUs of a cell; may be a part  [default: a share]"),
+        click.option("--cell-cpus", type=cpus, metavar="N", help="CPUs of a cell, its threads  [default: a share]"),
+        click.option(
+            "--on",
+            "place",
+            default="local",
+            show_default=True,
+            metavar="PLACE",
+            help="local: one cell after another; local:N: N processes; ray, ray://HOST:PORT, ray:ADDRESS: Ray",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 @click.command()

@@ -11,14 +11,15 @@ from click.testing import CliRunner
 
 from dcc_core import Registry
 from dcc_core.cli.app import cli, run
-from dcc_core.cli.flags import EVAL_FLAGS, RUN_FLAGS, SELECT_FLAGS, STUDY_FLAGS, add_flags
+from dcc_core.cli.flags import EVAL_FLAGS, RUN_FLAGS, SELECT_FLAGS, add_flags
 from dcc_core.config.settings import Rank, Settings
 from dcc_core.jobs.configuration import resolve
 from dcc_core.plugins import hookspecs as hookspecs
 from dcc_core.plugins.component import KINDS
 from dcc_core.plugins.registry import Origin
-from dcc_core.sets.known_statistics import Sources
 from dcc_plugins.continual.specs import memory_specs, stage_specs
+from dcc_plugins.exchange.known_statistics import Sources
+from dcc_plugins.studies.command import STUDY_FLAGS
 from dcc_plugins.studies.run_study import choose_study
 from dcc_plugins.tables.table import find_table, read_sweep
 

@@ -11,7 +11,7 @@ import pytest
 
 from dcc_core import load_set
 from dcc_core.sets.condensed_set import FORMAT, WHITENED, Provenance
-from dcc_core.sets.formats import RAW
+from dcc_plugins.exchange.formats import RAW
 
 PAGE = (Path(__file__).parents[2] / "docs" / "set-file.md").read_text()
 (READER,) = re.findall(r"```python\n(.*?)```", PAGE, re.S)

@@ -10,10 +10,11 @@ from click.testing import CliRunner
 from PIL import Image
 from safetensors.torch import save_file
 
-from dcc_core import CondensedSet, DccError, convert, load_set
+from dcc_core import CondensedSet, DccError, load_set
 from dcc_core.cli.app import cli
 from dcc_core.sets.condensed_set import METADATA_KEY
 from dcc_plugins.commands.inspection import inspect_set
+from dcc_plugins.exchange.conversion import convert
 
 
 def dcc(*words):

@@ -8,10 +8,11 @@ import pytest
 import torch
 from field_files import MEAN, STD, close, condensed, statistics, to_unit
 
-from dcc_core import DccError, convert
+from dcc_core import DccError
 from dcc_core.sets.condensed_set import WHITENED
 from dcc_core.sets.decoding import check_fits
 from dcc_plugins.data.class_names import CIFAR10
+from dcc_plugins.exchange.conversion import convert
 
 CIFAR = {"stats": "cifar10", "data": "cifar10"}
 

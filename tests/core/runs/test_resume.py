@@ -318,7 +318,9 @@ def flipped(content):
 
 
 @pytest.mark.parametrize(
-    "spoil", [flipped, lambda c: c[:-1], lambda c: c[:100], lambda c: b"", lambda c: b"{}" * 99], ids=str
+    "spoil",
+    [flipped, lambda c: c[:-1], lambda c: c[:100], lambda c: b"", lambda c: b"{}" * 99],
+    ids=["a bit", "the last byte", "all but the start", "everything", "other bytes"],
 )
 def test_a_damaged_checkpoint_is_named(unfinished, spoil):
     path = unfinished / CHECKPOINT

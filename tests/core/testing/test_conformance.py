@@ -12,7 +12,6 @@ from dcc_core.testing import (
     ArchitectureConformance,
     AugmentationConformance,
     DataConformance,
-    FormatConformance,
     LossConformance,
     ObserverConformance,
     ParametrisationConformance,
@@ -20,6 +19,7 @@ from dcc_core.testing import (
     SelectionConformance,
 )
 from dcc_plugins.testing import StudyConformance, TableConformance
+from dcc_plugins.testing.formats import FormatConformance
 
 ROOT = Path(__file__).parents[3]
 REGISTRY = Registry([dcc_plugins.manifest], [Origin("builtin", "dcc", "0.1")])

@@ -9,6 +9,7 @@ import toys
 import dcc_plugins.manifest
 from dcc_core import Registry, testing
 from dcc_core.plugins.registry import Origin
+from dcc_plugins import testing as builtin_testing
 
 REGISTRY = Registry(
     [dcc_plugins.manifest, mutants_manifest, toys], [Origin("builtin", "dcc", "0.1"), Origin("mutants"), Origin("toys")]
@@ -87,7 +88,7 @@ MUTANTS = {
         ),
         "Dice": GLOBAL,
     },
-    testing.FormatConformance: {
+    builtin_testing.FormatConformance: {
         "Keeps": None,
         "Rounds": ("test_a_set_comes_back", "a set comes back as it was; images are off by 0.005, more than 1e-06"),
         "Relabels": (
@@ -101,7 +102,7 @@ MUTANTS = {
         "Unpickles": ("test_nothing_in_a_file_runs", "nothing in a file runs; a command in 'images.pt' did"),
         "Shakes": GLOBAL,
     },
-    testing.StudyConformance: {
+    builtin_testing.StudyConformance: {
         "Shows": None,
         "Hides": ("test_figures_stand_on_the_page", r"figures stand on the page .* it has \['x.png'\] and links \[\]"),
         "Ragged": ("test_tables_have_rows_of_equal_keys", r"'x' has \['x'\] and \['y'\]"),
@@ -122,7 +123,7 @@ MUTANTS = {
             "run.outer_lops: unknown option. Did you mean 'outer_loops'",
         ),
     },
-    testing.TableConformance: {
+    builtin_testing.TableConformance: {
         "Whole": None,
         "Holed": ("test_every_cell_resolves", "every cell resolves; of colective at scale .*Did you mean 'collective'"),
     },

@@ -11,8 +11,9 @@ from click.testing import CliRunner
 from field_files import MEAN, STD, condensed, statistics
 from PIL import Image
 
-from dcc_core import DccError, convert, load_set
+from dcc_core import DccError, load_set
 from dcc_core.cli.app import cli
+from dcc_plugins.exchange.conversion import convert
 
 
 @pytest.mark.parametrize(

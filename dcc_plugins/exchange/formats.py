@@ -15,8 +15,7 @@ from torch.nn import functional as F
 from dcc_core.data import Normalisation, Statistics
 from dcc_core.errors import DccError
 from dcc_core.plugins import Registry
-from dcc_core.sets.condensed_set import CPU, WHITENED, CondensedSet, Provenance, training_images
-from dcc_core.sets.set_file import check_set
+from dcc_core.sets import CPU, WHITENED, CondensedSet, Provenance, check_set, training_images
 
 Space = Literal["unit", "normalised", "whitened"]
 """Where values of images lie: 0..1, not clipped; mean and std of the data removed; ZCA-whitened, for good."""

@@ -13,14 +13,12 @@ import torch
 from dcc_core.config import Rank, Settings
 from dcc_core.errors import ContractError, DccError
 from dcc_core.plugins import Registry
-from dcc_core.sets.atomic_files import place_atomically
-from dcc_core.sets.condensed_set import CondensedSet
-from dcc_core.sets.formats import Exporting, Importing
-from dcc_core.sets.known_statistics import Sources
-from dcc_core.sets.set_file import check_set, load_set
+from dcc_core.sets import CondensedSet, check_set, load_set, place_atomically
+from dcc_plugins.exchange.formats import Exporting, Importing
+from dcc_plugins.exchange.known_statistics import Sources
 
 if TYPE_CHECKING:
-    from dcc_core.sets.formats import Format
+    from dcc_plugins.exchange.formats import Format
 
 OWN = "dcc"
 """What `--from` and `--to` call a set file."""

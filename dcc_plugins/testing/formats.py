@@ -14,9 +14,9 @@ import numpy as np
 import torch
 
 from dcc_core.errors import DccError
-from dcc_core.sets import LOGITS, WHITENED, CondensedSet, Exporting, Format, Importing, Provenance, import_set
-from dcc_core.testing.base import Conformance
-from dcc_core.testing.randomness import generator, left_alone
+from dcc_core.sets import WHITENED, CondensedSet, Provenance
+from dcc_core.testing import Conformance, generator, left_alone
+from dcc_plugins.exchange import LOGITS, Exporting, Format, Importing, import_set
 
 CLASSES = ("ant", "bee", "cat")
 STATISTICS = ((0.4, 0.5, 0.6), (0.2, 0.25, 0.3))

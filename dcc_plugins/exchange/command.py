@@ -1,4 +1,4 @@
-"""The commands that take set files: `dcc eval` and `dcc convert`."""
+"""The command `dcc convert`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from pathlib import Path
 
 import click
 
-from dcc_core.cli.flags import EVAL_FLAGS, add_flags, with_flags
 from dcc_core.config import Settings
-from dcc_core.group import current_group
-from dcc_core.jobs import resolve
 from dcc_core.plugins import Registry
 
 FILE = click.Path(path_type=Path)
@@ -56,8 +53,8 @@ def convert(
     settings = Settings()
     settings.add_options(pairs)
 
-    from dcc_core.cli.display import Display, printable
-    from dcc_core.sets import convert as convert_set
+    from dcc_core.cli import Display, printable
+    from dcc_plugins.exchange import convert as convert_set
 
     with Display().logging():
         done = convert_set(
@@ -80,37 +77,3 @@ def convert(
     for note in done.notes:
         click.echo(f"note: {printable(note)}")
     click.echo(f"wrote {target}: {rows} stored images of {classes} classes")
-
-
-@click.command(name="eval")
-@click.argument("file", metavar="SET", type=click.Path(path_type=Path))
-@with_flags(EVAL_FLAGS, defaults=False)
-@click.option("--json", "as_json", is_flag=True, help="print the report as JSON, the last line of stdout")
-@click.option("--quiet", is_flag=True, help="show nothing but errors and the result")
-def evaluate(
-    file: Path,
-    config_file: Path | None,
-    pairs: tuple[str, ...],
-    as_json: bool,
-    quiet: bool,
-    **flags: str | tuple[str, ...] | None,
-) -> None:
-    """Score the condensed set in a file, on one architecture or many.
-
-    What is not said here is as the file says: data, architecture, protocol, seed.
-    """
-    registry = Registry.installed()
-
-    from dcc_core.cli.display import Display, print_table
-    from dcc_core.runs import evaluate_set, result_table, settings_of_set
-    from dcc_core.sets import load_set
-
-    with current_group() as group:
-        s = group.told(lambda: load_set(file))
-        config = resolve(registry, add_flags(settings_of_set(s, registry), EVAL_FLAGS, flags, config_file, pairs))
-        display = Display(quiet=quiet, mute=not group.first)
-        report = {"set": str(file)} | evaluate_set(s, config, registry, display, group)
-    if group.first and as_json:
-        click.echo(json.dumps(report))
-    elif group.first:
-        print_table(result_table(report))

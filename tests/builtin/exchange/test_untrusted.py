@@ -12,9 +12,10 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from dcc_core import DccError, read_npz, read_tensor, read_torch
+from dcc_core import DccError
 from dcc_core.cli.app import cli
-from dcc_core.sets import safe_loading as untrusted
+from dcc_plugins.exchange import safe_loading as untrusted
+from dcc_plugins.exchange.safe_loading import read_npz, read_tensor, read_torch
 
 
 class Runs:
