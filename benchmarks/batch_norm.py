@@ -58,14 +58,14 @@ def main(
         scorer = job.scorer(one)
         part = Batch(scorer.test.images[:test], scorer.test.labels[:test])
         protocol = scorer.protocol.shortened(epochs)
-        accuracies = replace(scorer, test=part, protocol=protocol).score(job.decoded(one), nets).accuracies
+        accuracies = replace(scorer, test=part, protocol=protocol).score(job.decode(one), nets).accuracies
         found[subject].append([100 * a for a in accuracies])
         click.echo(f"set {one.provenance.set}, {subject}: {accuracies}", err=True)
 
     for index in range(sets):
         for name, job in jobs.items():
             start = job.start(index)
-            before = job.frozen(start.synthetic, index)
+            before = job.freeze(start.synthetic, index)
             if name == next(iter(jobs)):
                 score(BEFORE, job, before)
             score(name, job, job.condense(index, start=start))

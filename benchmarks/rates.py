@@ -120,8 +120,8 @@ def _read(job: Job, loops: list[int]) -> Iterator[dict[str, Any]]:
     def watch(report: StepReport) -> None:
         if report.inner == start.run.inner_loops - 1 and report.outer + 1 in loops:
             spent = time.process_time() - began
-            s = job.frozen(start.synthetic, 0)
-            found[report.outer + 1] = spent, job.scorer(s).score(job.decoded(s), NETS).accuracies
+            s = job.freeze(start.synthetic, 0)
+            found[report.outer + 1] = spent, job.scorer(s).score(job.decode(s), NETS).accuracies
 
     try:
         job.condense(0, watch, start)

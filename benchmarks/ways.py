@@ -108,10 +108,10 @@ def matching(job: Job, *, class_wise: bool) -> tuple[Way, Way]:
 def scoring(networks: int, epochs: int) -> tuple[Way, Way]:
     """Networks trained from scratch on one image per class, and tested."""
     job = job_of(arch__width=32, score__nets=networks)
-    s = job.frozen(job.start().synthetic, 0)
+    s = job.freeze(job.start().synthetic, 0)
     scorer = job.scorer(s)
     scorer = replace(scorer, protocol=replace(scorer.protocol, epochs=epochs, decays=(epochs // 2,)))
-    data = job.decoded(s)
+    data = job.decode(s)
     test = field_loop.loader(scorer.test.images, scorer.test.labels, shuffle=False)
 
     def field() -> None:
@@ -127,7 +127,7 @@ def digits(outer_loops: int) -> tuple[Way, Way]:
 
     def ours() -> None:
         s = job.condense()
-        job.scorer(s).score(job.decoded(s), job.config.score.nets)
+        job.scorer(s).score(job.decode(s), job.config.score.nets)
 
     def field() -> None:
         run, synthetic, _ = job.start()
@@ -151,7 +151,7 @@ def digits(outer_loops: int) -> tuple[Way, Way]:
                     loader = field_loop.loader(images.detach(), labels, shuffle=True)
                     for _ in range(run.network_steps):
                         field_loop.epoch(network, loader, training)
-        s = job.frozen(synthetic, 0)
+        s = job.freeze(synthetic, 0)
         scorer = job.scorer(s)
         test = field_loop.loader(scorer.test.images, scorer.test.labels, shuffle=False)
         p = scorer.protocol

@@ -27,3 +27,14 @@ def forward(
         return getattr(importlib.import_module(place), new)
 
     return find
+
+
+def old_name(old: str, new: str) -> Callable[..., Any]:
+    """A method under its old name."""
+
+    def call(self: Any, *arguments: Any, **more: Any) -> Any:
+        hint = f"{type(self).__name__}.{old} is {type(self).__name__}.{new} now; the old name goes with the next version"
+        warnings.warn(hint, DeprecationWarning, stacklevel=2)
+        return getattr(self, new)(*arguments, **more)
+
+    return call

@@ -39,7 +39,7 @@ def evaluate(
     from dcc_core.sets import load_set
 
     with current_group() as group:
-        s = group.told(lambda: load_set(file))
+        s = group.broadcast(lambda: load_set(file))
         config = resolve(registry, add_flags(settings_of_set(s, registry), EVAL_FLAGS, flags, config_file, pairs))
         display = Display(quiet=quiet, mute=not group.first)
         report = {"set": str(file)} | evaluate_set(s, config, registry, display, group)

@@ -53,7 +53,7 @@ def run(
     """
     registry = Registry.installed()
     with current_group() as group:
-        begun = group.told(lambda: settings_of_run(resume, out, overwrite=overwrite))
+        begun = group.broadcast(lambda: settings_of_run(resume, out, overwrite=overwrite))
         config = resolve(registry, add_flags(begun, RUN_FLAGS, flags, config_file, pairs))
 
         from dcc_core.cli.display import Display
@@ -99,7 +99,7 @@ def select(
     """
     registry = Registry.installed()
     with current_group() as group:
-        begun = group.told(lambda: settings_of_run(resume, out, overwrite=overwrite))
+        begun = group.broadcast(lambda: settings_of_run(resume, out, overwrite=overwrite))
         config = resolve(registry, add_flags(begun, SELECT_FLAGS, flags, config_file, pairs))
 
         from dcc_core.cli.display import Display

@@ -110,7 +110,7 @@ class Chunks:
         """The number of images in a pass whose gradient is differentiated again."""
         return min(self.images, self._again)
 
-    def of(self, *tensors: Tensor, differentiated: bool = False) -> Iterator[tuple[Tensor, ...]]:
+    def split(self, *tensors: Tensor, differentiated: bool = False) -> Iterator[tuple[Tensor, ...]]:
         """Chunks of tensors (B, ...), side by side. differentiated: for passes whose gradient is, again."""
         size = self.differentiated if differentiated else self.images
         yield from zip(*(t.split(size) for t in tensors), strict=True)

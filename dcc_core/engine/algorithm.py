@@ -65,13 +65,13 @@ def optimise(
         network = Network(run, outer)
         network.load_state_dict(weights)
         if first == 0:
-            with breaches_of(run.titled("loss")):
+            with breaches_of(run.title_of_section("loss")):
                 guard.begin()
         try:
             for inner in range(first, run.inner_loops):
                 step = Step(run, synthetic, outer=outer, inner=inner, network=network.matching)
                 value = update(step, loss, state)
-                guard.passed(outer)
+                guard.record_good_state(outer)
                 if watch:
                     phase = loss.phase(step)
                     place = {"set": set_index, "outer": outer, "inner": inner}
@@ -85,7 +85,7 @@ def optimise(
                 keep(lambda o=outer: moment(o, 0, {}))
         except NotFiniteError as trouble:
             try:
-                outer = guard.back(trouble)
+                outer = guard.roll_back(trouble)
             finally:
                 if keep:
                     keep(lambda: moment(guard.outer, 0, {}), now=True)
@@ -96,7 +96,7 @@ def optimise(
 def update(step: Step, loss: MatchingLoss, state: State) -> float:
     """One step on the synthetic set; returns the objective, the sum of the loss's terms. Raises NotFiniteError."""
     try:
-        with breaches_of(step.run.titled("loss")):
+        with breaches_of(step.run.title_of_section("loss")):
             kept = state_of(state)
         found = step.run.chunks.within_memory(
             lambda: _descent(step, loss, state),
@@ -108,13 +108,13 @@ def update(step: Step, loss: MatchingLoss, state: State) -> float:
 
 
 class _Found(NamedTuple):
-    """Sums of a step's terms by kind, each term, whether all is finite, and the step's drift: left on the device."""
+    """Sums of a step's terms by kind, each term, whether all is finite, and the checksum of the state: left on the device."""
 
     parts: Tensor
     totals: Tensor
     values: list[Tensor]
     finite: Tensor
-    drift: Tensor
+    checksum: Tensor
 
 
 def _descent(step: Step, loss: MatchingLoss, state: State) -> _Found:
@@ -127,7 +127,7 @@ def _descent(step: Step, loss: MatchingLoss, state: State) -> _Found:
     parts, totals = torch.zeros((2,), dtype=torch.float64, device=step.run.device)
     values: list[Tensor] = []
     try:
-        with breaches_of(step.run.titled("loss")):
+        with breaches_of(step.run.title_of_section("loss")):
             terms = loss.terms(step, state)
             if not isinstance(terms, Iterable):
                 raise ContractError(f"terms yields Part and Total; it returned {type(terms).__name__}, so write yield")
@@ -150,12 +150,12 @@ def _descent(step: Step, loss: MatchingLoss, state: State) -> _Found:
             raise ContractError(
                 "terms share no graph, as each is differentiated when it arrives; yield the sum of terms that have "
                 "something in common, or compute it anew for each (synthetic.batch decodes at every call)"
-            ).of(step.run.titled("loss")) from error
+            ).of(step.run.title_of_section("loss")) from error
         raise
-    step.meet()
+    step.synchronise_network()
     step.synthetic.add_gradients(group)
     finite = torch.isfinite(parts + totals) & step.synthetic.gradients_are_finite()
-    return _Found(parts, totals, values, finite, step.drift())
+    return _Found(parts, totals, values, finite, step.checksum_of_state())
 
 
 def _moved(step: Step, found: _Found) -> float:
@@ -164,20 +164,20 @@ def _moved(step: Step, found: _Found) -> float:
     Raises NotFiniteError where numbers are not finite, of before or after; what is stored is then of no use.
     """
     finite = found.finite & step.synthetic.update()
-    numbers = torch.stack([found.parts, found.totals, finite.double(), found.drift])
-    parts, totals, finite, drift = step.run.group.stacked(numbers).T.tolist()
+    numbers = torch.stack([found.parts, found.totals, finite.double(), found.checksum])
+    parts, totals, finite, checksums = step.run.group.stack(numbers).T.tolist()
     if not all(finite):
-        said = step.run.group.gathered(_what_is_not_finite(step, found.values))
+        said = step.run.group.gather(_what_is_not_finite(step, found.values))
         raise NotFiniteError("; ".join(dict.fromkeys(filter(None, said))) or "the sum over processes is not finite")
-    _check_alike(totals, drift)
+    _check_alike(totals, checksums)
     return sum(parts) + totals[0]
 
 
-def _check_alike(totals: list[float], drift: list[float]) -> None:
+def _check_alike(totals: list[float], checksums: list[float]) -> None:
     """Raise where something is not the same on every process that should be."""
-    if len(set(drift)) > 1:
+    if len(set(checksums)) > 1:
         raise DccError(
-            f"the processes have drifted apart: checksums of synthetic set and network are {drift}. They compute the "
+            f"the processes have drifted apart: checksums of synthetic set and network are {checksums}. They compute the "
             "same things from the same random numbers; use machines of one kind, with the same software"
         )
     if max(totals) - min(totals) > ALIKE * max(map(abs, totals)):
@@ -230,7 +230,7 @@ class Network:
         if not run.network_steps:
             return
         data = run.real if run.network_data == "real" else self._frozen(synthetic)
-        with breaches_of(run.titled("run.network_aug")):
+        with breaches_of(run.title_of_section("run.network_aug")):
             for epoch in range(run.network_steps):
                 train_epoch(
                     self._trained,

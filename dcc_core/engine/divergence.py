@@ -65,12 +65,12 @@ class Guard:
         self._next = snapshot(self.synthetic, self.state)
         self.good = self.good or self._next
 
-    def passed(self, outer: int) -> None:
+    def record_good_state(self, outer: int) -> None:
         """A step of an outer loop went well."""
         if self._next:
             self.outer, self.good, self._next = outer, self._next, {}
 
-    def back(self, trouble: NotFiniteError) -> int:
+    def roll_back(self, trouble: NotFiniteError) -> int:
         """Go back; the outer loop to go on with. Raises DccError where that has been done often enough.
 
         In either case the synthetic set holds the last good state.

@@ -52,7 +52,7 @@ class WeightGradient:
     def value(self, images: Tensor, labels: Tensor, weights: Tensor) -> list[Tensor]:
         """The gradient as a constant, in micro-batches. images (B, C, H, W), weights (B,)."""
         total = [torch.zeros_like(p) for p in self.parameters]
-        for x, y, w in self.chunks.of(images, labels, weights):
+        for x, y, w in self.chunks.split(images, labels, weights):
             for sum_, gradient in zip(total, self._of(x, y, w, graph=False), strict=True):
                 sum_ += gradient
         return total
@@ -117,7 +117,7 @@ class _Recomputed(torch.autograd.Function):
         images, labels, weights = ctx.saved_tensors
         soft = ctx.needs_input_grad[2]
         parts: list[Sequence[Tensor]] = []
-        for x, y, w in ctx.service.chunks.of(images, labels, weights, differentiated=True):
+        for x, y, w in ctx.service.chunks.split(images, labels, weights, differentiated=True):
             wanted = [x.detach().requires_grad_(), y.detach().requires_grad_(soft)]
             gradient = ctx.service._of(*wanted, w, graph=True)
             with torch.enable_grad():

@@ -137,5 +137,5 @@ def _gather(
     """The gradient of the batch's mean loss, in chunks unless they are none."""
     optimiser.zero_grad(set_to_none=True)
     whole = [(batch.images, batch.labels)]
-    for images, labels in chunks.of(batch.images, batch.labels) if chunks else whole:
+    for images, labels in chunks.split(batch.images, batch.labels) if chunks else whole:
         (criterion(network(images), labels).sum() / len(batch.labels)).backward()

@@ -43,7 +43,7 @@ class ResumeState:
         now = {f"{NOW}{name}": t for name, t in snapshot(guard.synthetic, guard.state).items()}
         good = {f"{GOOD}{name}": t for name, t in guard.good.items()}
         own = {name: t.cpu() for name, t in (now | good).items() if name.partition(".")[2].startswith(LOSS)}
-        elsewhere = {name: t for of_one in group.gathered(own) for name, t in of_one.items()}
+        elsewhere = {name: t for of_one in group.gather(own) for name, t in of_one.items()}
         tensors = elsewhere | now | good | {f"{NETWORK}{name}": t for name, t in network.items()}
         own = {"good": guard.outer, "retries": guard.retries, "notes": guard.notes}
         return cls(outer=outer, inner=inner, tensors=tensors, **own)

@@ -13,6 +13,7 @@ from dcc_core.compute import OFF, Chunks, Compiler, Criterion, Randomness
 from dcc_core.data import RealData, RealImages
 from dcc_core.engine.augmentation import Augmentation
 from dcc_core.group import ALONE, Group
+from dcc_core.renamed import old_name
 
 
 class Decoder(Protocol):
@@ -75,7 +76,9 @@ class RunContext:
     def num_classes(self) -> int:
         return self.data.num_classes
 
-    def titled(self, section: str) -> str:
+    titled = old_name("titled", "title_of_section")
+
+    def title_of_section(self, section: str) -> str:
         """The component of a section for messages, with those that are its options."""
         titles = [title for key, title in self.titles.items() if key == section or key.startswith(f"{section}.")]
         return " with ".join(titles) or section

@@ -19,6 +19,7 @@ from dcc_core.engine.gradients import WeightGradient
 from dcc_core.engine.run_context import RunContext
 from dcc_core.engine.synthetic import Change, Synthetic
 from dcc_core.errors import breaches_of
+from dcc_core.renamed import old_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +110,7 @@ class Step:
         part.everywhere = tuple(k for k in self.everywhere if k in classes)
         return part
 
-    def changed(self, change: Change) -> Step:
+    def with_images(self, change: Change) -> Step:
         """This step with other images, real and synthetic alike, before the augmentation.
 
         change: `change(label, of)` gives what stands for a class, as many images as `of(label)`, which are the class's
@@ -118,8 +119,10 @@ class Step:
         part = self._twin()
         before = self._change
         part._change = change if before is None else lambda k, of: change(k, lambda other: before(other, of))
-        part.synthetic = self.synthetic.changed(change)
+        part.synthetic = self.synthetic.with_images(change)
         return part
+
+    changed = old_name("changed", "with_images")
 
     def _twin(self) -> Step:
         """A copy. The network comes first, for both: building it again would move BatchNorm's statistics twice."""
@@ -138,7 +141,7 @@ class Step:
             generator = self._random.generator("augment", draw)
             params = self.run.augmentation.draw(self.num_classes, self.run.data.shape, generator)
             self._draws[draw] = dict(params)
-        with breaches_of(self.run.titled("aug")):
+        with breaches_of(self.run.title_of_section("aug")):
             return apply_draws(self.run.augmentation, batch, self._draws[draw], owners, self.num_classes)
 
     def augment_each(self, batch: Batch, *purpose: str | int) -> Batch:
@@ -146,7 +149,7 @@ class Step:
         generator = self._random.generator("augment-each", *purpose)
         draws = self.run.augmentation.draw(len(batch.images), self.run.data.shape, generator, per_batch=True)
         every = torch.arange(len(batch.images))
-        with breaches_of(self.run.titled("aug")):
+        with breaches_of(self.run.title_of_section("aug")):
             return apply_draws(self.run.augmentation, batch, dict(draws), every, self.num_classes)
 
     def embed(self, images: Tensor) -> Tensor:
@@ -208,17 +211,17 @@ class Step:
         batch = self.augment(self.synthetic.batch(*self.classes), owners)
         return self._gradient.differentiable(batch.images, batch.labels, self._spread(weights, owners))
 
-    def drift(self) -> Tensor:
+    def checksum_of_state(self) -> Tensor:
         """A checksum of what is the same on every process: the synthetic set, and the network if it was asked for."""
         network = self.network.state_dict().values() if "network" in vars(self) else []
         return self.run.group.checksum([*self.synthetic.tensors().values(), *network])
 
-    def meet(self) -> None:
+    def synchronise_network(self) -> None:
         """Let the network have been asked for on every process where it was on any: asking moves its statistics.
 
         A process without a class may have had no need of it.
         """
-        if self.run.group.anywhere("network" in vars(self)):
+        if self.run.group.any_process("network" in vars(self)):
             _ = self.network
 
     @cached_property

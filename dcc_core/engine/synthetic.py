@@ -71,8 +71,8 @@ class Synthetic:
                 rows[name] = parts[0] if len(parts) == 1 else torch.cat(parts)
         return as_batch(self.parametrisation.decode(rows))
 
-    def changed(self, change: Change) -> Synthetic:
-        """The same set, seen with other images: `Step.changed` says how."""
+    def with_images(self, change: Change) -> Synthetic:
+        """The same set, seen with other images: `Step.with_images` says how."""
         seen = copy.copy(self)
         seen._change = lambda label: change(label, self.batch)
         return seen

@@ -39,18 +39,18 @@ class Group(ABC):
         return items[self.rank :: self.size]
 
     @abstractmethod
-    def told(self, make: Callable[[], T]) -> T:
+    def broadcast(self, make: Callable[[], T]) -> T:
         """What the first process makes, on every process; it is called there alone. Collective.
 
         Raises what `make` raises, everywhere.
         """
 
     @abstractmethod
-    def gathered(self, own: T) -> list[T]:
+    def gather(self, own: T) -> list[T]:
         """What every process has, by rank. Collective."""
 
     @abstractmethod
-    def stacked(self, numbers: Tensor) -> Tensor:
+    def stack(self, numbers: Tensor) -> Tensor:
         """The numbers (K,) of every process, (size, K), on their device. Collective."""
 
     @abstractmethod
@@ -76,38 +76,38 @@ class Group(ABC):
         """One process of every machine goes first, so that the others find what it leaves there. Collective."""
 
     @abstractmethod
-    def agree(self, facts: Mapping[str, object]) -> None:
+    def check_agreement(self, facts: Mapping[str, object]) -> None:
         """Raise DccError, on every process, where what should be the same everywhere is not. Collective."""
 
     @abstractmethod
-    def most(self, number: int) -> int:
+    def maximum(self, number: int) -> int:
         """The largest of the processes' numbers. Collective."""
 
-    def anywhere(self, flag: bool) -> bool:
+    def any_process(self, flag: bool) -> bool:
         """Whether it is so on any process. Collective."""
-        return bool(self.most(flag))
+        return bool(self.maximum(flag))
 
 
 @final
 class Alone(Group):
     """One process."""
 
-    def told(self, make: Callable[[], T]) -> T:
+    def broadcast(self, make: Callable[[], T]) -> T:
         return make()
 
     def leader_first(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
 
-    def agree(self, facts: Mapping[str, object]) -> None:
+    def check_agreement(self, facts: Mapping[str, object]) -> None:
         """One process agrees with itself."""
 
-    def gathered(self, own: T) -> list[T]:
+    def gather(self, own: T) -> list[T]:
         return [own]
 
-    def stacked(self, numbers: Tensor) -> Tensor:
+    def stack(self, numbers: Tensor) -> Tensor:
         return numbers.unsqueeze(0)
 
-    def most(self, number: int) -> int:
+    def maximum(self, number: int) -> int:
         return number
 
     def add(self, tensors: Sequence[Tensor]) -> None:

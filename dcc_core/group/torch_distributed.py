@@ -53,7 +53,7 @@ class Processes(Group):
         self.rank, self.size, self.local_rank = rank, size, local_rank
         self.traffic = 0
 
-    def told(self, make: Callable[[], T]) -> T:
+    def broadcast(self, make: Callable[[], T]) -> T:
         box: list[Any] = [_attempt(make) if self.first else None]
         with _together():
             distributed.broadcast_object_list(box, src=0)
@@ -62,20 +62,20 @@ class Processes(Group):
             raise error
         return result
 
-    def gathered(self, own: T) -> list[T]:
+    def gather(self, own: T) -> list[T]:
         box: list[Any] = [None] * self.size
         with _together():
             distributed.all_gather_object(box, own)
         return box
 
-    def stacked(self, numbers: Tensor) -> Tensor:
+    def stack(self, numbers: Tensor) -> Tensor:
         every = [torch.empty_like(numbers) for _ in range(self.size)]
         with _together():
             distributed.all_gather(every, numbers)
         self.traffic += numbers.nbytes
         return torch.stack(every)
 
-    def most(self, number: int) -> int:
+    def maximum(self, number: int) -> int:
         largest = torch.tensor(number)
         with _together():
             distributed.all_reduce(largest, distributed.ReduceOp.MAX)
@@ -111,12 +111,12 @@ class Processes(Group):
         if not self.local_rank:
             self._wait()
 
-    def agree(self, facts: Mapping[str, object]) -> None:
+    def check_agreement(self, facts: Mapping[str, object]) -> None:
         own = {name: str(value) for name, value in facts.items()}
         digest = hashlib.blake2b(repr(sorted(own.items())).encode()).digest()
-        if len(set(self.gathered(digest))) == 1:
+        if len(set(self.gather(digest))) == 1:
             return
-        every = self.gathered(own)
+        every = self.gather(own)
         names = sorted({name for one in every for name in one})
         differing = [name for name in names if len({one.get(name) for one in every}) > 1]
         lines = "\n".join(
@@ -126,7 +126,7 @@ class Processes(Group):
         raise DccError(f"the processes of a run must agree\n{lines}\n  install the same, and give all the same data")
 
     def _wait(self) -> None:
-        self.gathered(None)
+        self.gather(None)
 
 
 class _AllSum(torch.autograd.Function):
@@ -175,7 +175,7 @@ def join_processes() -> Iterator[Processes]:
     if cuda:
         torch.cuda.set_device(local_rank % torch.cuda.device_count())
     group = Processes(rank, size, local_rank=local_rank)
-    group.restarts = group.most(int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")))
+    group.restarts = group.maximum(int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")))
     try:
         yield group
     except DccError as error:

@@ -72,7 +72,7 @@ class Config:
         run = replace(self.run, outer_loops=outer_loops, budget=None)
         return replace(self, run=run, image_rate=rate.value, entries=self.entries | decided | {"run.image_rate": rate})
 
-    def tuned(self, micro_batch: int) -> Config:
+    def with_micro_batch(self, micro_batch: int) -> Config:
         """This configuration with a number of images per pass that was found to be fast."""
         entries = self.entries | {"run.micro_batch": Setting(micro_batch, "tuned")}
         if self.run.budget is not None:

@@ -87,9 +87,9 @@ class Job:
         self.on_all_images: dict[str, tuple[Score, nn.Module]] = {}  # kept by `measure`, which sets share
         self._try_networks(matching)
         given = config.run.init if initial is None or not initial.exists() else initial
-        self.initial_set = None if config.run.init in ("real", "noise") else group.told(lambda: load_set(given))
+        self.initial_set = None if config.run.init in ("real", "noise") else group.broadcast(lambda: load_set(given))
         if group.size > 1:
-            group.agree(self._facts())
+            group.check_agreement(self._facts())
 
     @property
     def method(self) -> str:
@@ -164,9 +164,9 @@ class Job:
         run = self.context(set_index)
         synthetic = self.initial(run)
         ends = (0, self.data.num_classes - 1)
-        with faults_of(run.titled("param")):
+        with faults_of(run.title_of_section("param")):
             check_decoded(synthetic.batch(*ends), len(synthetic.owners_of(ends)), self.data, self.dtype)
-        with faults_of(run.titled("loss")), self.group.leader_first():
+        with faults_of(run.title_of_section("loss")), self.group.leader_first():
             state = self.config.loss.setup(run, synthetic)
             if not isinstance(state, State):
                 raise ContractError(f"setup gives a State, if only State(); it gave {type(state).__name__}")
@@ -195,9 +195,9 @@ class Job:
         """Learn one synthetic set, from `start` where it is given, at the moment `begin` of an earlier process."""
         run, synthetic, state = start or self.start(set_index)
         how = {"set_index": set_index, "watch": watch, "keep": keep, "begin": begin}
-        return self.frozen(synthetic, set_index, notes=optimise(run, self.config.loss, synthetic, state, **how))
+        return self.freeze(synthetic, set_index, notes=optimise(run, self.config.loss, synthetic, state, **how))
 
-    def frozen(
+    def freeze(
         self, synthetic: Synthetic, set_index: int, *, finished: bool = True, notes: tuple[str, ...] = ()
     ) -> CondensedSet:
         """The synthetic set as it stands, images in unit space, with its provenance."""
@@ -210,7 +210,7 @@ class Job:
         provenance = describe_condensed(self.config, self.registry, self.data, set_index, **how)
         return CondensedSet(stored, provenance)
 
-    def decoded(self, s: CondensedSet) -> Batch:
+    def decode(self, s: CondensedSet) -> Batch:
         """A set's training images, normalised by its own statistics, on the device."""
         return decode_set(s, self.registry, self.device, self.dtype)
 

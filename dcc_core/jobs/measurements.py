@@ -36,7 +36,7 @@ def work_at_moment(job: Job, s: CondensedSet) -> Work:
     """Training on a set as it stands, on the first network, for the curve of its accuracy."""
     network = next(iter(job.config.networks))
     training = measurements(job.config.score.protocol or "dc")["condensed"].training
-    return Work(scorer=job.scorer(s, network, training), data=job.decoded(s), nets=job.config.score.curve)
+    return Work(scorer=job.scorer(s, network, training), data=job.decode(s), nets=job.config.score.curve)
 
 
 class Measurer:
@@ -113,7 +113,7 @@ class Measurer:
         _, teacher = self._job.on_all_images[self._label]
         with torch.no_grad():
             logits = scorer.chunks.within_memory(
-                lambda: torch.cat([teacher(x) for (x,) in scorer.chunks.of(images.images)])
+                lambda: torch.cat([teacher(x) for (x,) in scorer.chunks.split(images.images)])
             )
         return Batch(images.images, logits.softmax(dim=1).to(images.images.dtype))
 
@@ -131,7 +131,7 @@ class Measurer:
 
     @functools.cached_property
     def _own(self) -> Batch:
-        return self._job.decoded(self._set)
+        return self._job.decode(self._set)
 
     @functools.cached_property
     def _random_set(self) -> CondensedSet:
@@ -139,7 +139,7 @@ class Measurer:
 
     @functools.cached_property
     def _random(self) -> Batch:
-        return self._job.decoded(self._random_set)
+        return self._job.decode(self._random_set)
 
 
 def score_set(job: Job, s: CondensedSet, network: str = "") -> Score:

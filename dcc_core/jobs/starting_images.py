@@ -37,7 +37,7 @@ def select_indices(config: Config, run: RunContext, n: int) -> Tensor:
     Raises DccError where the selection breaks its contract, or keeps every image.
     """
     check_partial(config)
-    with faults_of(run.titled("selection")):
+    with faults_of(run.title_of_section("selection")):
         return check_picked(config.selection.select(run.data, n, run), n, run.data)
 
 
@@ -52,7 +52,7 @@ def check_partial(config: Config) -> None:
 
 def _store(config: Config, run: RunContext, images: Tensor, labels: Tensor, rows: int) -> dict[str, Tensor]:
     """What the parametrisation makes of images. Raises DccError that names it where that breaks its contract."""
-    with faults_of(run.titled("param")):
+    with faults_of(run.title_of_section("param")):
         return check_stored(config.param.init(images, labels, run), rows)
 
 

@@ -42,9 +42,9 @@ class Checkpointer:
 
     def step(self, capture: Callable[[], ResumeState], *, now: bool = False) -> None:
         """Between two steps; now: whatever the time. Raises Stopped where a signal asked for the end."""
-        ending = self._interrupts.shared()
+        ending = self._interrupts.share()
         due = now or ending > 0 or time.monotonic() - self._written >= self._every
-        if self._group.anywhere(due):  # what a loss keeps is gathered from all processes
+        if self._group.any_process(due):  # what a loss keeps is gathered from all processes
             self._write(moment=capture())
             self.now = replace(
                 self.now, moment=ResumeState()
@@ -52,7 +52,7 @@ class Checkpointer:
         if ending:  # not one of since then, of which the others do not know
             raise Stopped(ending)
 
-    def made(self) -> None:
+    def set_made(self) -> None:
         """A set more has its file."""
         self._write(made=self.now.made + 1, moment=ResumeState())
 

@@ -93,7 +93,7 @@ class Probe:
         trains = self._run.network_steps > 0 and self._run.inner_loops > 1
         train = functools.partial(network.train, self._synthetic, 0)
         self._training = timed(train, compiles=network.compiles) if trains else 0.0
-        s = job.frozen(self._synthetic, 0)
+        s = job.freeze(self._synthetic, 0)
         self._scoring = _scoring_seconds(job, s)
         moments = job.config.run.snapshots
         if job.config.score.curve and moments:
@@ -173,7 +173,7 @@ class _Timer:
         if compiles:
             self._once(work)
         first = self._once(work)
-        if self._group.anywhere(first > LONG):
+        if self._group.any_process(first > LONG):
             return first
         return statistics.median(self._once(work) for _ in range(REPEATS))
 
@@ -206,7 +206,7 @@ def _score_seconds(work: Work, device: torch.device) -> float:
     """What training and testing the networks takes: stacked, or one on every worker, as scoring will have it."""
     processes = work.scorer.group.size
     own = math.ceil(work.nets / processes)
-    if (size := min(own, work.scorer.stacked(work.data))) > 1:
+    if (size := min(own, work.scorer.stack_size(work.data))) > 1:
         return math.ceil(own / size) * _training_seconds(work, size, _Timer(device))
     at_once = worker_count(work.nets, device)
     seconds = run_in_processes(lambda _: _training_seconds(work, 1, _Timer(device)), at_once, device)
@@ -223,7 +223,7 @@ def _training_seconds(work: Work, size: int, timed: _Timer) -> float:
     build = timed(lambda: scorer.build(random.generator("probe")))
     some = work.data.batch(torch.arange(min(len(work.data), max(EPOCH // batch, 1) * batch)))
     trained = networks[0] if size == 1 else Stack(networks)
-    passes = scorer.compiled(trained, work.data)
+    passes = scorer.compile(trained, work.data)
     optimiser = scorer.optimiser(trained, scorer.protocol.rate)
 
     def epoch() -> None:
@@ -260,6 +260,6 @@ def planned(job: Job, load: float) -> Forecast:
     probe, budget = Probe(job, load), job.config.run.budget
     if budget is None:
         return probe.forecast()
-    outer_loops = job.group.told(lambda: probe.within(parse_duration(budget, "run.budget")))
+    outer_loops = job.group.broadcast(lambda: probe.within(parse_duration(budget, "run.budget")))
     job.config = job.config.within_budget(outer_loops)
     return probe.forecast(outer_loops)

@@ -26,7 +26,7 @@ class Interrupts:
         self._held = False
 
     @contextlib.contextmanager
-    def installed(self) -> Iterator[None]:
+    def install(self) -> Iterator[None]:
         """Handle signals while the context lasts. Only a program's main thread can; elsewhere nothing changes."""
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -39,7 +39,7 @@ class Interrupts:
                 signal.signal(number, handler)
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
+    def hold(self) -> Iterator[None]:
         """Wait with a first signal until `check`, or until the context ends."""
         self._held = True
         try:
@@ -48,12 +48,12 @@ class Interrupts:
             self._held = False
         self.check()
 
-    def shared(self) -> int:
+    def share(self) -> int:
         """The signal that is pending on any process, 0 where there is none: all end after the same step. Collective.
 
         One that arrives meanwhile stays pending, for the next step's end.
         """
-        number = self._group.most(self.pending)
+        number = self._group.maximum(self.pending)
         if number:
             self.pending = number
         return number

@@ -55,7 +55,7 @@ def execute(
     if isinstance(folder, Elsewhere) and folder.report:
         return folder.report
     interrupts = Interrupts(group)
-    with display.logging(), folder.held(), folder.logging(), interrupts.installed():
+    with display.logging(), folder.hold(), folder.logging(), interrupts.install():
         try:
             with contextlib.ExitStack() as listeners:
                 return _Run(config, registry, folder, display, selecting, anyway, interrupts, listeners, group).go()
@@ -134,7 +134,7 @@ class _Run:
         """The checkpoint of an unfinished run, where this one can go on from there. Raises DccError where it cannot."""
         if not self.folder.unfinished:
             return None
-        found = self.group.told(lambda: load_checkpoint(self.folder.path / CHECKPOINT))
+        found = self.group.broadcast(lambda: load_checkpoint(self.folder.path / CHECKPOINT))
         if found.selecting != self.selecting:
             raise DccError(f"'{self.folder.path}' holds an unfinished run of the other kind: dcc run, or dcc select")
         self.config = apply_earlier_budget(self.config, found.config)
@@ -172,8 +172,8 @@ class _Run:
                 name = self._name(index)
             else:
                 name = self._write(make(index))
-                self.keeping.made()
-            s = self.group.told(lambda name=name: load_set(self.folder.path / name))
+                self.keeping.set_made()
+            s = self.group.broadcast(lambda name=name: load_set(self.folder.path / name))
             scoring = self._scoring()
             scored = scoring.of(s)
             self.folder.write(name, s.with_scores(*(one.as_dict() for one in scored["condensed"])).to_bytes())
@@ -186,7 +186,7 @@ class _Run:
         if (protocol := self.config.score.protocol or "dc") not in PROTOCOLS:
             raise DccError(f"score.protocol: {protocol} compares sets; all real images take {', '.join(PROTOCOLS)}")
         self._begin()
-        return self._scoring().of_all_images()
+        return self._scoring().score_all_images()
 
     def _scoring(self) -> Scoring:
         return Scoring(self.job, self.observed, self.display, self.folder.metric, self.clock, self.keeping)
@@ -289,7 +289,7 @@ class _Run:
             return self._watched(index, start)
         except BaseException:
             with contextlib.suppress(DccError):  # the first error is the one to report
-                unfinished = self.job.frozen(start.synthetic, index, finished=False)
+                unfinished = self.job.freeze(start.synthetic, index, finished=False)
                 self.folder.write(UNFINISHED, unfinished.to_bytes())
             raise
 
@@ -310,6 +310,6 @@ class _Run:
             begin = self.begun.moment if index == self.begun.made else None
             if begin is None or not begin.tensors:
                 snapshots.after(0)
-            with self.interrupts.held():
+            with self.interrupts.hold():
                 s = self.job.condense(index, watch, start, keep=self.keeping.step, begin=begin)
             return s.with_notes(*self.begun.notes, *s.provenance.notes)

@@ -72,7 +72,7 @@ class RunFolder:
         if not os.access(path, os.W_OK | os.X_OK):
             raise DccError(f"--out '{path}' cannot be written: permission denied")
 
-    def held(self) -> contextlib.AbstractContextManager[None]:
+    def hold(self) -> contextlib.AbstractContextManager[None]:
         """Let no other process run here while the context lasts. Raises DccError where one does."""
         return hold_lock(self.path)
 
@@ -182,7 +182,7 @@ class Elsewhere:
         self.report = report
         self.begun = False
 
-    def held(self) -> contextlib.AbstractContextManager[None]:
+    def hold(self) -> contextlib.AbstractContextManager[None]:
         """It is the first process that holds it."""
         return contextlib.nullcontext()
 
@@ -243,7 +243,7 @@ def open_folder(
         folders.append(RunFolder(named or default_folder(config, sections), overwrite=overwrite and not begun))
         return Elsewhere(folders[0].path, unfinished=folders[0].unfinished)
 
-    elsewhere = group.told(look)
+    elsewhere = group.broadcast(look)
     return folders[0] if folders else elsewhere
 
 

@@ -86,7 +86,7 @@ class Scoring:
                 score = work.scorer.score(work.data, work.nets)
             self._record({"set": s.provenance.set, "subject": MOMENT, "step": step} | score.as_dict())
 
-    def of_all_images(self) -> dict[str, list[Score]]:
+    def score_all_images(self) -> dict[str, list[Score]]:
         """Scores of networks trained on all real images: what no set of theirs is expected to surpass."""
         score = self._job.config.score
         scores = []

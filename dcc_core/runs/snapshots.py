@@ -81,7 +81,7 @@ class Snapshots:
     def after(self, step: int) -> None:
         """So many steps have been taken."""
         if step in self._moments:
-            s = self._job.frozen(self._synthetic, 0, finished=False)
+            s = self._job.freeze(self._synthetic, 0, finished=False)
             pictures = make_pictures(s, self._job.registry, step)
             self._folder.write(f"{SNAPSHOTS}/{step:08}.safetensors", to_bytes(pictures))
             self._score(step, s)

@@ -77,7 +77,7 @@ class Scorer:
             own[net] = outcome
             if watch:
                 watch(min(nets, len(own) * self.group.size))
-        outcomes = {net: outcome for part in self.group.gathered(own) for net, outcome in part.items()}
+        outcomes = {net: outcome for part in self.group.gather(own) for net, outcome in part.items()}
         score = Score(
             accuracies=tuple(outcomes[net].accuracy for net in range(nets)),
             protocol=self.protocol.name,
@@ -118,7 +118,7 @@ class Scorer:
 
     def _each(self, data: TrainingImages, nets: Sequence[int], kept: int | None) -> Iterator[tuple[int, _Outcome]]:
         """The number and the outcome of some of the networks: several at a time, as suits the device."""
-        if (size := self.stacked(data)) > 1:
+        if (size := self.stack_size(data)) > 1:
             for first in range(0, len(nets), size):
                 numbers = nets[first : first + size]
                 networks, shown = self._trained_together(data, [self.random.at("net", net) for net in numbers])
@@ -129,7 +129,7 @@ class Scorer:
             for place, outcome in run_in_processes(lambda i: alone(nets[i]), len(nets), data.device):
                 yield nets[place], outcome
 
-    def stacked(self, data: TrainingImages) -> int:
+    def stack_size(self, data: TrainingImages) -> int:
         """How many networks train as one `Stack`: on a GPU; 1 where they train apart."""
         return self._stack_size(data) if data.device.type == "cuda" else 1
 
@@ -156,14 +156,14 @@ class Scorer:
     def _trained(self, data: TrainingImages, random: Randomness) -> tuple[nn.Module, int]:
         """A trained network, and the number of images it was shown."""
         network = self.build(random.generator("network"))
-        passes = self.compiled(network, data)
+        passes = self.compile(network, data)
         shown = self._train(network, lambda optimiser, e: self.epoch(passes, data, optimiser, random.at("epoch", e)))
         return network, shown
 
     def _trained_together(self, data: TrainingImages, randoms: Sequence[Randomness]) -> tuple[list[nn.Module], int]:
         """The networks that `_trained` gives for each of the random numbers, to rounding; images shown to each."""
         stack = Stack([self.build(random.generator("network")) for random in randoms])
-        passes = self.compiled(stack, data)
+        passes = self.compile(stack, data)
 
         def epoch(optimiser: torch.optim.Optimizer, number: int) -> int:
             return self.stack_epoch(passes, data, optimiser, [random.at("epoch", number) for random in randoms])
@@ -171,7 +171,7 @@ class Scorer:
         shown = self._train(stack, epoch)
         return stack.networks(), shown
 
-    def compiled(self, network: nn.Module, data: TrainingImages) -> nn.Module:
+    def compile(self, network: nn.Module, data: TrainingImages) -> nn.Module:
         """A network, or a stack, for all passes of its training, as `run.compile` says."""
         batches = math.ceil(len(data) / self.protocol.batch)
         return self.compiler(network, data.device, self.protocol.epochs * batches)
@@ -196,6 +196,6 @@ def measure_accuracy(network: nn.Module, test: Batch, chunks: Chunks) -> float:
     network.eval()
     with torch.no_grad():
         right = chunks.within_memory(
-            lambda: sum((network(x).argmax(dim=1) == y).sum() for x, y in chunks.of(test.images, test.labels))
+            lambda: sum((network(x).argmax(dim=1) == y).sum() for x, y in chunks.split(test.images, test.labels))
         )
     return int(right) / len(test.labels)

@@ -79,8 +79,8 @@ class ParametrisationConformance(Conformance):
         file = tmp_path / "set.safetensors"
         rule = f"{self.title}: a file gives the set back"
         try:
-            job.frozen(synthetic, 0).save(file)
-            read = self.job().decoded(load_set(file))
+            job.freeze(synthetic, 0).save(file)
+            read = self.job().decode(load_set(file))
         except DccError as error:
             raise AssertionError(f"{rule}; {error}") from error
         same = read.images.shape == images.shape and torch.allclose(read.images, images, rtol=1e-6, atol=1e-9)

@@ -41,7 +41,7 @@ def tune(
 
     found = tune_passes(config, registry, Display(quiet=quiet))
     if out:
-        write_atomically(out, as_toml(config.tuned(found.best).entries).encode())
+        write_atomically(out, as_toml(config.with_micro_batch(found.best).entries).encode())
     if as_json:
         click.echo(json.dumps({"micro_batch": found.best, "suggested": found.suggested, "seconds": found.seconds}))
     else:

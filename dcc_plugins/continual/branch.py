@@ -98,7 +98,7 @@ class Branch:
         if self._memory.made == NOTHING:
             return Memory({})
         jobs = {k: self._plan.learner[k] for k in range(stage)}
-        return Memory({k: job.decoded(load_set(self._memories(k) / SET)) for k, job in jobs.items()})
+        return Memory({k: job.decode(load_set(self._memories(k) / SET)) for k, job in jobs.items()})
 
     def _memories(self, stage: int) -> Path:
         return self._folder / f"memory-{stage}"

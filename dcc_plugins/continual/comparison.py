@@ -63,7 +63,7 @@ class Comparison:
         interrupts = Interrupts()
         maker = Maker(display=display, interrupts=interrupts)
         try:
-            with display.logging(), interrupts.installed():
+            with display.logging(), interrupts.install():
                 self._begin()
                 outcomes: dict[tuple[str, int], Outcome] = {}
                 for seed in self._plan.seeds:

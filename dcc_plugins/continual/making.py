@@ -67,7 +67,7 @@ class Maker:
                 run.metric(report.row())
                 progress(report.outer * inner + report.inner + 1, f"loss {report.loss:.4g}")
 
-            with self.interrupts.held():
+            with self.interrupts.hold():
                 return job.condense(0, watch, start, keep=keeping.step, begin=begun.moment)
 
 

@@ -80,10 +80,10 @@ class OnRay(Workers):
         if not given:
             return
         interrupts = Interrupts()
-        with interrupts.installed(), self._connected():
+        with interrupts.install(), self._connected():
             resources = self._checked()
             self._look_around()
-            with interrupts.held():
+            with interrupts.hold():
                 yield from self._all(work, given, resources, interrupts)
 
     @property

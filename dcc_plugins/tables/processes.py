@@ -72,7 +72,7 @@ class Processes(Workers):
         waiting, running, losses = deque(given.items()), {}, Losses()
         environments = self._environments() if given else []
         interrupts = Interrupts()
-        with interrupts.installed(), interrupts.held(), tempfile.TemporaryDirectory(prefix="dcc-") as folder:
+        with interrupts.install(), interrupts.hold(), tempfile.TemporaryDirectory(prefix="dcc-") as folder:
             try:
                 while waiting or running:
                     interrupts.check()

@@ -33,4 +33,4 @@ class DistributionMatching(MatchingLoss):
 
 def mean_features(step: Step, batch: Batch) -> Tensor:
     """The mean (D,) of a batch's features, as many images at once as the run takes."""
-    return torch.cat([step.embed(images) for (images,) in step.run.chunks.of(batch.images)]).mean(dim=0)
+    return torch.cat([step.embed(images) for (images,) in step.run.chunks.split(batch.images)]).mean(dim=0)

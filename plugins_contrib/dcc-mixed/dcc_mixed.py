@@ -85,7 +85,7 @@ class Mixed(Around):
             share = kept.mean()
             return Batch(kept * own.images + (1 - kept) * other.images, share * own.labels + (1 - share) * other.labels)
 
-        return self.inner.terms(step.changed(mixed), state)
+        return self.inner.terms(step.with_images(mixed), state)
 
     def _kept(self, shape: tuple[int, int, int], share: float, centre: list[float]) -> Tensor:
         """How much of an image stays at each place, (H, W): all but a box, clipped at the border; or its share."""

@@ -122,7 +122,7 @@ def test_the_examples_condense_together(package, tmp_path, monkeypatch):
     import wandb
 
     scores = ["accuracy/condensed/linear", "accuracy/random/linear"]
-    assert wandb.told == ["mine", "loss/set 0", "loss/set 0", *scores, 0]
+    assert wandb.broadcast == ["mine", "loss/set 0", "loss/set 0", *scores, 0]
     studied = CliRunner().invoke(cli, ["study", "brighter", "--quiet", "--out", str(tmp_path / "brighter")])
     assert studied.exit_code == 0, studied.stderr
     assert (tmp_path / "brighter" / "brighter.svg").exists()

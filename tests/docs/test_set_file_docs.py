@@ -43,7 +43,7 @@ def test_it_is_short_and_needs_no_dcc():
 def test_it_reads_what_dcc_reads(reader, fresh):
     job, s, path = fresh
     images, labels, about = reader(path)
-    expected = job.decoded(s)
+    expected = job.decode(s)
     assert np.allclose(images, expected.images.numpy(), rtol=0, atol=1e-5)
     assert labels.tolist() == expected.labels.tolist()
     assert tuple(about["class_names"]) == s.class_names

@@ -136,7 +136,7 @@ def test_a_set_file_is_read_as_it_was_written(tmp_path):
         found = other.decoded(read)
         assert torch.allclose(found.images, last.images.detach(), atol=1e-12)
         assert torch.equal(found.labels, last.labels)
-    assert 0 <= job.scorer(read).score(job.decoded(read), 1).mean <= 1
+    assert 0 <= job.scorer(read).score(job.decode(read), 1).mean <= 1
     again = make_job({"data.size": 9, "run.init": str(path)}).start().synthetic
     assert torch.allclose(again.stored["images"], start.synthetic.stored["images"], atol=1e-12)
 

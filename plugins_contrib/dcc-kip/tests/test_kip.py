@@ -258,7 +258,7 @@ def test_labels_are_learned_and_stay_probabilities(tmp_path):
     own = torch.arange(3).repeat_interleave(2)
     assert torch.allclose(first, torch.full((6, 3), 0.05).double() + 0.85 * F.one_hot(own, 3))
     s = job.condense(start=start)
-    last = job.decoded(s).labels
+    last = job.decode(s).labels
     assert last.dtype == torch.float64
     assert (last > 0).all()
     assert torch.allclose(last.sum(dim=1), torch.ones(6).double())

@@ -102,7 +102,7 @@ def mixed_step(options):
     """A step as the inner loss sees it, and as it is."""
     moment = Moment.of(make_job({**MIXED, **options}))
     caught, step = [], moment.step
-    step.changed = lambda change: caught.append(Step.changed(step, change)) or caught[-1]
+    step.with_images = lambda change: caught.append(Step.with_images(step, change)) or caught[-1]
     list(moment.terms())
     return caught[0], step
 
@@ -170,7 +170,7 @@ def test_how_often_classes_are_mixed():
         for inner in range(50):
             at = Step(step.run, step.synthetic, outer=0, inner=inner, network=lambda: step.network)
             seen = []
-            at.changed = lambda change, at=at, seen=seen: seen.append(Step.changed(at, change)) or at
+            at.with_images = lambda change, at=at, seen=seen: seen.append(Step.with_images(at, change)) or at
             loss.terms(at, None)
             count += sum((seen[0].real(k, 1).labels[0] > 0).sum().item() > 1 for k in range(6))
         rates.append(count / 300)

@@ -228,7 +228,7 @@ def test_dataset_of_any_set(make_job, registry):
     for options in ({}, {"param": "half", "loss": "dm"}, {"param": "scaled", "loss": "dm"}):
         job = make_job({**options, "run.inner_loops": 1})
         s = job.condense()
-        expected = job.decoded(s)
+        expected = job.decode(s)
         images, labels = s.dataset(registry=registry).tensors
         assert images.dtype == torch.float32
         assert torch.allclose(images.double(), expected.images, atol=1e-6)

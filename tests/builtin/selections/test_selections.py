@@ -283,9 +283,9 @@ def test_a_selection_begins_condensing(make_job):
     by_init = make_job({"run.init": "herding", "selection.features": "pixels", "run.ipc": 2})
     assert by_init.config.table()["run.init"] == "real"
     assert by_init.config.entries["selection"].origin == "test"
-    start = by_init.frozen(by_init.start().synthetic, 0)
+    start = by_init.freeze(by_init.start().synthetic, 0)
     assert torch.allclose(start.images.float(), select_coreset(by_init).images, atol=1e-6)
-    assert not torch.equal(start.images, make_job({"run.ipc": 2}).frozen(make_job().start().synthetic, 0).images)
+    assert not torch.equal(start.images, make_job({"run.ipc": 2}).freeze(make_job().start().synthetic, 0).images)
 
 
 @pytest.mark.parametrize(

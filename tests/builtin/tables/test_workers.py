@@ -228,7 +228,7 @@ from dcc_core.workers import Resources, workers_named
 class Steps:
     def __call__(self, path):
         interrupts = Interrupts()
-        with interrupts.installed(), interrupts.held():
+        with interrupts.install(), interrupts.hold():
             for step in range(1000):
                 time.sleep(0.05)
                 Path(path).write_text(str(step))

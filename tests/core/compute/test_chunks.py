@@ -35,7 +35,7 @@ def test_the_largest_maps_of_a_pass_fit_into_the_cache(width, side, images):
     assert chunks.images == images == max(1, CACHE // footprint.largest)
     assert chunks.differentiated == max(1, images // SECOND_ORDER)
     assert Chunks(footprint, CPU, given=2).differentiated == min(2, chunks.differentiated)
-    assert [len(x) for (x,) in chunks.of(torch.zeros(2 * images), differentiated=True)] == (
+    assert [len(x) for (x,) in chunks.split(torch.zeros(2 * images), differentiated=True)] == (
         [chunks.differentiated] * (2 * images // chunks.differentiated)
     )
 
@@ -67,11 +67,11 @@ class Hungry(nn.Module):
 
     def __init__(self, network, most):
         super().__init__()
-        self.network, self.most, self.seen = network, most, []
+        self.network, self.maximum, self.seen = network, most, []
 
     def forward(self, images):
         self.seen.append(len(images))
-        if len(images) > self.most:
+        if len(images) > self.maximum:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
         return self.network(images)
 
@@ -97,7 +97,7 @@ def test_one_image_that_is_too_much_is_an_error():
     chunks = Chunks(Footprint(largest=1, total=1, weights=1), CPU, given=4)
     network = Hungry(nn.Flatten(), 0)
     with pytest.raises(DccError, match="out of memory with one image at a time: CUDA out of memory"):
-        chunks.within_memory(lambda: [network(x) for (x,) in chunks.of(torch.zeros(8, 3))])
+        chunks.within_memory(lambda: [network(x) for (x,) in chunks.split(torch.zeros(8, 3))])
     assert network.seen == [4, 2, 1]
 
 

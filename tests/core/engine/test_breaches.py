@@ -268,7 +268,7 @@ def test_an_architecture_that_fails_is_named(make_job, monkeypatch):
         make_job({"score.arch": "convnet,linear"})
 
 
-def changed(**changes):
+def with_images(**changes):
     """What `half` decodes, with some of it changed."""
     decode = toys.Half.decode
 
@@ -327,7 +327,7 @@ def test_a_parametrisation_that_fails_on_a_file_is_named(make_job, monkeypatch):
     monkeypatch.setattr(toys.Half, "decode", lambda self, stored: stored["pictures"])
     for job in (make_job(), make_job({"param": "half", "run.ipc": 2})):
         with pytest.raises(DccError, match=r"^parametrisation 'half' of plugin toys .* failed: KeyError: 'pictures'"):
-            job.decoded(s)
+            job.decode(s)
 
 
 def test_rules_that_are_kept_cost_nothing(make_job):

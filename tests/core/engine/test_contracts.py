@@ -55,9 +55,9 @@ def test_condenses_and_scores(make_job, options):
         assert (moved > 0).all()
     assert torch.equal(job.real.images, images)
     assert global_states() == global_state
-    s = job.frozen(synthetic, 0)
-    assert len(job.decoded(s).images) == 3 * 2 * (2 if options.get("param") == "half" else 1)
-    assert 0 <= job.scorer(s).score(job.decoded(s), 1).mean <= 1
+    s = job.freeze(synthetic, 0)
+    assert len(job.decode(s).images) == 3 * 2 * (2 if options.get("param") == "half" else 1)
+    assert 0 <= job.scorer(s).score(job.decode(s), 1).mean <= 1
 
 
 @pytest.mark.parametrize("options", EVERYTHING, ids=ident)
@@ -230,7 +230,7 @@ def test_a_packed_set_goes_on_as_it_is_stored(make_job, tmp_path):
     first = make_job({"param": "half", "run.ipc": 2}).condense()
     first.save(path)
     start = make_job({"param": "half", "run.ipc": 2, "run.init": str(path)}).start()
-    again = make_job({"param": "half", "run.ipc": 2}).frozen(start.synthetic, 0)
+    again = make_job({"param": "half", "run.ipc": 2}).freeze(start.synthetic, 0)
     for name, tensor in first.stored.items():
         assert torch.allclose(again.stored[name], tensor, atol=1e-12), name
     other = make_job({"run.ipc": 4, "run.init": str(path)}).start()
@@ -262,9 +262,9 @@ def test_a_parametrisation_need_not_store_images(make_job, tmp_path):
     assert sorted(s.stored) == ["owners", "scale", "shared_picture"]
     s.save(path)
     read = dcc_core.load_set(path)
-    assert job.decoded(read).images.shape == (3, 2, 8, 8)
+    assert job.decode(read).images.shape == (3, 2, 8, 8)
     assert job.grid(read)[:4] == b"\x89PNG"
-    assert 0 <= job.scorer(read).score(job.decoded(read), 1).mean <= 1
+    assert 0 <= job.scorer(read).score(job.decode(read), 1).mean <= 1
     with pytest.raises(DccError, match="no tensor 'images': decode it by its parametrisation, 'scaled'"):
         _ = read.images
 

@@ -26,7 +26,7 @@ def test_parts_of_a_step_share_its_network(make_job, norm):
         return built[-1]
 
     step, _ = make_step(job, network)
-    parts = [step.within([0, 3]), step.changed(lambda k, of: of(k)), step.within([5, 1]).changed(lambda k, of: of(k))]
+    parts = [step.within([0, 3]), step.with_images(lambda k, of: of(k)), step.within([5, 1]).with_images(lambda k, of: of(k))]
     states = [{k: v.clone() for k, v in p.network.state_dict().items()} for p in [*parts, step]]
     assert len(built) == 1
     assert [p.classes for p in parts] == [(0, 3), tuple(range(6)), (1, 5)]
@@ -38,10 +38,10 @@ def test_parts_of_a_step_share_its_network(make_job, norm):
 
 def test_changes_act_on_both_sides_and_on_each_other(make_job):
     step, synthetic = make_step(make_job(SIX))
-    seen = step.changed(lambda k, of: Batch(-of((k + 1) % 6).images, of(k).labels))
+    seen = step.with_images(lambda k, of: Batch(-of((k + 1) % 6).images, of(k).labels))
     assert torch.equal(seen.real(5, 4).images, -step.real(0, 4).images)
     assert torch.equal(seen.synthetic.batch(5, 1).images, -synthetic.batch(0, 2).images)
-    twice = seen.changed(lambda k, of: Batch(2 * of(k).images, of(k).labels))
+    twice = seen.with_images(lambda k, of: Batch(2 * of(k).images, of(k).labels))
     assert torch.equal(twice.real(2).images[:7], -2 * step.real(3).images)
     assert torch.equal(twice.synthetic.batch(2).images, -2 * synthetic.batch(3).images)
     assert torch.equal(step.synthetic.batch(5).images, synthetic.batch(5).images)

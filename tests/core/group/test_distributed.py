@@ -230,7 +230,7 @@ def test_bytes_per_step_are_those_of_the_formula(monkeypatch):
 def test_what_differs_is_named_with_every_processs_value():
     def differing(group):
         with pytest.raises(DccError) as error:
-            group.agree({"version of torch": f"2.{group.rank}", "threads": 1})
+            group.check_agreement({"version of torch": f"2.{group.rank}", "threads": 1})
         return str(error.value)
 
     for message in in_processes(3, differing):
@@ -250,10 +250,10 @@ def test_other_data_are_named():
 
 
 def test_the_first_process_tells_and_its_errors_are_everyones():
-    def told(group):
-        assert group.told(lambda: f"of {group.rank}") == "of 0"
+    def broadcast(group):
+        assert group.broadcast(lambda: f"of {group.rank}") == "of 0"
         with pytest.raises(DccError, match="no such file") as error:
-            group.told(lambda: (_ for _ in ()).throw(DccError("no such file")))
+            group.broadcast(lambda: (_ for _ in ()).throw(DccError("no such file")))
         return type(error.value).__name__
 
     assert in_processes(2, told) == ["DccError", "DccError"]

@@ -63,8 +63,8 @@ def test_a_curve_and_what_is_kept_for_it_cost_once(make_job):
 def test_networks_of_a_stack_are_priced_together(make_job, monkeypatch):
     """Seven networks in stacks of three are three times three: each built and tested, all trained at once."""
     job = make_job({"score.nets": 7})
-    s = job.frozen(job.start().synthetic, 0)
-    work = Work(scorer=job.scorer(s), data=job.decoded(s), nets=7)
+    s = job.freeze(job.start().synthetic, 0)
+    work = Work(scorer=job.scorer(s), data=job.decode(s), nets=7)
     monkeypatch.setattr(Scorer, "stacked", lambda self, data: 3)
     monkeypatch.setattr(forecast, "_Timer", lambda device: lambda piece, compiles=False: (piece(), 1.0)[1])
     tests = len(job.data.test.labels) / min(len(job.data.test.labels), forecast.TESTED)

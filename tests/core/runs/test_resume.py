@@ -444,13 +444,13 @@ def test_what_cannot_be_resumed(tmp_path, monkeypatch, words, message):
 
 def test_a_signal_in_a_step_waits_for_its_end_and_a_second_does_not():
     interrupts, seen = Interrupts(), []
-    with interrupts.installed():
-        with pytest.raises(Stopped) as stopped, interrupts.held():
+    with interrupts.install():
+        with pytest.raises(Stopped) as stopped, interrupts.hold():
             os.kill(os.getpid(), signal.SIGTERM)
             seen.append("the step ends")
         assert (seen, stopped.value.signal) == (["the step ends"], signal.SIGTERM)
         interrupts = Interrupts()
-    with interrupts.installed(), pytest.raises(Stopped), interrupts.held():
+    with interrupts.install(), pytest.raises(Stopped), interrupts.hold():
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
         seen.append("never")
@@ -470,9 +470,9 @@ def test_a_signal_that_comes_while_processes_agree_is_of_the_next_step():
             return number
 
     interrupts = Interrupts(Meeting())
-    with interrupts.installed(), pytest.raises(Stopped), interrupts.held():
-        assert interrupts.shared() == 0
-        assert interrupts.shared() == signal.SIGTERM
+    with interrupts.install(), pytest.raises(Stopped), interrupts.hold():
+        assert interrupts.share() == 0
+        assert interrupts.share() == signal.SIGTERM
 
 
 def test_a_strangers_log_is_no_unfinished_run(tmp_path):

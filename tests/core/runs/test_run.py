@@ -225,21 +225,21 @@ class Watcher:
 
     def __init__(self, error):
         self.error = error
-        self.told = []
+        self.broadcast = []
 
     @hookimpl
     def dcc_run_started(self, run):
-        self.told.append(run.class_names)
+        self.broadcast.append(run.class_names)
 
     @hookimpl
     def dcc_step_finished(self, report):
-        self.told.append((report.outer, report.inner))
-        if len(self.told) == 3:
+        self.broadcast.append((report.outer, report.inner))
+        if len(self.broadcast) == 3:
             raise self.error
 
     @hookimpl
     def dcc_evaluated(self, report):
-        self.told.append((report.subject, len(report.score.accuracies)))
+        self.broadcast.append((report.subject, len(report.score.accuracies)))
 
 
 def executed(out, watcher, **options):
@@ -258,7 +258,7 @@ def test_observers_follow_a_run_and_cannot_end_it(tmp_path):
     watcher = Watcher(RuntimeError("disk gone"))
     executed(tmp_path / "out", watcher)
     names = tuple("0123456789")
-    assert watcher.told == [names, (0, 0), (0, 1), ("condensed", 1), ("random", 1)]
+    assert watcher.broadcast == [names, (0, 0), (0, 1), ("condensed", 1), ("random", 1)]
 
 
 def test_the_log_is_written_while_the_run_goes_on(tmp_path):

@@ -58,7 +58,7 @@ def with_soft_labels(s):
 def made(make_job, options, *, soft=False, index=0):
     """A job on linear networks, and a set of it."""
     job = make_job({"arch": "linear", "score.nets": 2, "run.ipc": 2, "run.inner_loops": 1, **options})
-    s = job.frozen(job.start(index).synthetic, index)
+    s = job.freeze(job.start(index).synthetic, index)
     return job, with_soft_labels(s) if soft else s
 
 
@@ -117,7 +117,7 @@ def test_hard_labels_are_trained_on_once(make_job, trained):
     assert [nets for _, _, nets in trained] == [2, 2, 2]
     assert {scorer.protocol.name for scorer, _, _ in trained} == {"dc"}
     assert full[1] is job.real
-    assert torch.equal(baseline[1].images, job.decoded(random_set(job, s)).images)
+    assert torch.equal(baseline[1].images, job.decode(random_set(job, s)).images)
     assert torch.equal(baseline[1].labels, own[1].labels)
     found = measurer.result().robustness
     assert measurer.scores["hard"] is measurer.scores["condensed"]
@@ -136,7 +136,7 @@ def test_random_images_get_labels_as_soft_as_the_sets(make_job, trained):
     assert torch.equal(own.images, hard.images)
     scorer = trained[2][0]
     teacher, _ = scorer._trained(full, scorer.random.at("net", 0))
-    images = job.decoded(random_set(job, s)).images
+    images = job.decode(random_set(job, s)).images
     assert torch.equal(baseline.images, images)
     with torch.no_grad():
         assert torch.allclose(baseline.labels, teacher(images).softmax(dim=1), atol=1e-12)
@@ -169,7 +169,7 @@ def test_an_accuracy_of_all_images_that_is_known(make_job, trained, soft):
 def test_all_images_are_trained_on_once_in_a_job(make_job, trained):
     """Whatever the set, with the same accuracies; its epochs are an option."""
     job, s = made(make_job, {"score.protocol": "lrs", "score.full_epochs": 2})
-    other = job.frozen(job.start(1).synthetic, 1)
+    other = job.freeze(job.start(1).synthetic, 1)
     first, second = measured(job, s), measured(job, other)
     on_all = [scorer for scorer, data, _ in trained if data is job.real]
     assert len(trained) == 5
@@ -217,7 +217,7 @@ class Listener:
 def test_reports_metrics_and_observers_have_the_parts(make_job):
     """Two sets on two networks; what all images cost is counted once for each network."""
     job, s = made(make_job, {"score.protocol": "lrs", "score.arch": "linear,mlp"})
-    sets = [with_soft_labels(s), with_soft_labels(job.frozen(job.start(1).synthetic, 1))]
+    sets = [with_soft_labels(s), with_soft_labels(job.freeze(job.start(1).synthetic, 1))]
     listener, rows, scores, clock = Listener(), [], {}, Stopwatch()
     observed = Registry([listener], [Origin("listener")])
     for one in sets:

@@ -167,7 +167,7 @@ class Watched:
 def test_all_real_images_score_as_a_set_of_the_same_ones(make_job, monkeypatch, together):
     """Normalised batch by batch, one network at a time or several as one."""
     job = make_job({"aug": "dsa"})
-    s = job.frozen(job.start().synthetic, 0)
+    s = job.freeze(job.start().synthetic, 0)
     scorer = job.scorer(s)
     scorer = replace(scorer, protocol=replace(scorer.protocol, epochs=3, decays=(1,), batch=10))
     images = Watched(job.real)
@@ -274,7 +274,7 @@ def test_the_idc_protocol_mixes_where_the_run_does_not(make_job):
     scorer = job.scorer(s)
     assert scorer.augmentation == IDC(cutmix=0.5, beta=1.0)
     quick = replace(scorer, protocol=replace(scorer.protocol, epochs=3))
-    assert quick.score(job.decoded(s), 1).images_seen == 9
+    assert quick.score(job.decode(s), 1).images_seen == 9
     adapted = scorer.protocol.augmenting(
         job.registry, with_trait(job.data, "mirror-changes-class"), "none", job.augmentation
     )
@@ -284,7 +284,7 @@ def test_the_idc_protocol_mixes_where_the_run_does_not(make_job):
 def test_scoring_again_gives_the_same_accuracies(make_job, registry):
     job = make_job({"run.precision": "float32", "score.nets": 3, "run.seed": 5}, data="blobs-of:6,6,6,6,6")
     s = job.condense(1)
-    first = job.scorer(s).score(job.decoded(s), 3)
+    first = job.scorer(s).score(job.decode(s), 3)
     again = score(s, registry=registry)
     assert again.accuracies == first.accuracies
     assert len(set(first.accuracies)) > 1 or first.accuracies[0] == 1.0

@@ -19,8 +19,8 @@ def convnet(norm="instance", seed=0):
 def test_a_stack_ends_where_its_networks_would(make_job, options):
     """Own initial weights, own order, own draws, the rate lowered on the way; several batches an epoch."""
     job = make_job({**options, "data.size": 16})
-    s = job.frozen(job.start().synthetic, 0)
-    scorer, data = job.scorer(s), job.decoded(s)
+    s = job.freeze(job.start().synthetic, 0)
+    scorer, data = job.scorer(s), job.decode(s)
     protocol = dataclasses.replace(scorer.protocol, epochs=5, decays=(2,), batch=2)
     scorer = dataclasses.replace(scorer, protocol=protocol)
     randoms = [scorer.random.at("net", net) for net in range(3)]
