@@ -15,8 +15,8 @@ STEP = """
 import sys; sys.path.insert(0, {here!r})
 from ways import job_of
 from dcc_core import Step
-from dcc_core.engine import update
-from dcc_core.memory import process_peak
+from dcc_core.engine.algorithm import update
+from dcc_core.compute.memory import process_peak
 data = dict(data__count={classes}, data__images=16000 // {classes}, data__tests=1000 // {classes})
 job = job_of(loss="collective-bare", arch__width=32, run__real_batch=16, **data)
 run, synthetic, state = job.start()
@@ -38,7 +38,7 @@ os._exit(0)
 
 FIRST_STEP = """
 import os, sys
-import dcc_core.engine, dcc_core.forecast
+import dcc_core.engine.algorithm, dcc_core.runs.forecast
 def stop(*_): os._exit(0)
 dcc_core.engine.algorithm.update = dcc_core.runs.forecast.update = stop
 from dcc_core.cli import main_run

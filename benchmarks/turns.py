@@ -49,9 +49,9 @@ def in_turn(sides: Sequence[Apart], rounds: int) -> list[list[float]]:
 def _serve(make: Make, keeps: bool, there: Connection) -> None:
     warnings.simplefilter("ignore")
     if not keeps:
-        import dcc_core.memory
+        import dcc_core.jobs.memory_limit
 
-        dcc_core.compute.memory.keep_freed_memory = lambda: False
+        dcc_core.jobs.memory_limit.keep_freed_memory = lambda: False
     way = make()
     while there.recv():
         start = time.perf_counter()

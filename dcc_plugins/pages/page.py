@@ -103,7 +103,7 @@ def _names(runs: Sequence[RunRecord]) -> list[str]:
 
 
 def _about(run: RunRecord, name: str, index: int) -> dict[str, Any]:
-    facts = [("method", run.broadcast.method)]
+    facts = [("method", run.told.method)]
     for title, key in (("data", "data"), ("network", "arch"), ("images per class", "run.ipc"), ("sets", "run.sets")):
         if (value := run.value(key)) is not None:
             facts.append((title, words(value)))
@@ -136,7 +136,7 @@ def _strip(strip: Strip, own: Sprites, k: int, run: RunRecord, name: str) -> Str
     return replace(
         strip,
         url=own.urls[k],
-        alt=f"{name[:80]}: {number}, {run.broadcast.method}",
+        alt=f"{name[:80]}: {number}, {run.told.method}",
         shown=shown,
         pixels=shown * own.width * factor,
         ratio=f"{shown * own.width} / {own.height}",
@@ -164,9 +164,9 @@ def _image_notes(runs: Sequence[RunRecord], names: Sequence[str], drawn: Sequenc
 def _curves(runs: Sequence[RunRecord], names: Sequence[str]) -> Iterator[Curve]:
     if not is_drawable():
         return
-    if svg := curves.loss_curve(runs):
+    if svg := curves.draw_loss_curve(runs):
         yield Curve("Loss", " ".join(_loss_words(runs, names)), Markup(svg))
-    if svg := curves.accuracy_curve(runs):
+    if svg := curves.draw_accuracy_curve(runs):
         yield Curve("Accuracy on the way", " ".join(_accuracy_words(runs, names)), Markup(svg))
     if svg := curves.scores(runs):
         grey = any(run.summary(network, "random") for run in runs for network in run.networks)
@@ -211,7 +211,7 @@ def _score_rows(runs: Sequence[RunRecord], names: Sequence[str]) -> Iterator[lis
     """A row for every network, and every run's set and random images on it."""
     for network in dict.fromkeys(n for run in runs for n in run.networks):
         for run, name in zip(runs, names, strict=True):
-            own = f"{name} ({run.broadcast.method})" if len(runs) > 1 else run.broadcast.method
+            own = f"{name} ({run.told.method})" if len(runs) > 1 else run.told.method
             random = f"random real images ({name})" if len(runs) > 1 else "random real images"
             titles = {"condensed": own, "random": random}
             titles |= {key: f"{own}, {c.title}, × 100" for key, c in COMPOSITES.items()}
@@ -225,8 +225,8 @@ def _score_rows(runs: Sequence[RunRecord], names: Sequence[str]) -> Iterator[lis
 def _option_rows(runs: Sequence[RunRecord]) -> list[dict[str, Any]]:
     """A row for every option of any run; those that differ first, then those that somebody or something has set."""
     rows = []
-    for key in dict.fromkeys(key for run in runs for key in run.broadcast.config):
-        entries = [run.broadcast.config.get(key) for run in runs]
+    for key in dict.fromkeys(key for run in runs for key in run.told.config):
+        entries = [run.told.config.get(key) for run in runs]
         cells = [{"value": words(e.value), "origin": e.origin} if e else {"value": NONE, "origin": ""} for e in entries]
         differs = len({cell["value"] for cell in cells}) > 1
         default = not differs and all(cell["origin"] == "default" for cell in cells)
@@ -235,7 +235,7 @@ def _option_rows(runs: Sequence[RunRecord]) -> list[dict[str, Any]]:
 
 
 def _cost(runs: Sequence[RunRecord]) -> Iterator[tuple[str, list[str]]]:
-    told = [run.broadcast for run in runs]
+    told = [run.told for run in runs]
     for phase in dict.fromkeys(phase for t in told for phase in t.seconds):
         yield phase, [format_duration(t.seconds[phase]) if phase in t.seconds else NONE for t in told]
     yield "in all", [format_duration(sum(t.seconds.values())) if t.seconds else NONE for t in told]

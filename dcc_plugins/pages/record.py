@@ -115,11 +115,11 @@ class RunRecord:
     @property
     def networks(self) -> tuple[str, ...]:
         """Those that it has been scored on."""
-        return tuple(self.broadcast.by_architecture)
+        return tuple(self.told.by_architecture)
 
     def summary(self, network: str, subject: str) -> Summary | None:
         """What the scores of a subject on a network came to; None where there are none."""
-        found = self.broadcast.by_architecture.get(network, {}).get(subject)
+        found = self.told.by_architecture.get(network, {}).get(subject)
         return found if isinstance(found, Summary) else None
 
     def number(self, key: str) -> int:
@@ -129,7 +129,7 @@ class RunRecord:
 
     def value(self, key: str) -> Any:
         """An option's value; None where the run has no such option."""
-        return self.broadcast.config[key].value if key in self.broadcast.config else None
+        return self.told.config[key].value if key in self.told.config else None
 
     @cached_property
     def steps(self) -> list[StepRow]:
@@ -151,7 +151,7 @@ class RunRecord:
     @property
     def total(self) -> int:
         """Inner steps of a set; 0 where nothing is learned."""
-        learns = not self.broadcast.selecting and (self.steps or not self.finished)
+        learns = not self.told.selecting and (self.steps or not self.finished)
         return self.number("run.outer_loops") * self.inner_loops if learns else 0
 
     @property

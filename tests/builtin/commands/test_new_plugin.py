@@ -94,7 +94,7 @@ def test_what_is_written_passes_its_own_tests(packages, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["collective", "--kind", "loss"], "Error: loss 'collective' is there already, of builtin (dcc"),
+        (["collective", "--kind", "loss"], "Error: loss 'collective' is there already, of builtin (dataset-condensation"),
         (["My Loss", "--kind", "loss"], "Error: 'My Loss' cannot be a component's name; use small letters"),
         (["x", "--kind", "lss"], "Error: no kind of component named 'lss'. Did you mean 'loss'?"),
     ],

@@ -220,10 +220,11 @@ def test_more_gpus_than_there_are():
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from dcc_core.interrupts import Interrupts
-from dcc_core.display import Display
-from dcc_core.on_ray import Seen, check_seen
-from dcc_core.workers import Resources, workers_named
+from dcc_core.runs.interrupts import Interrupts
+from dcc_core.cli.display import Display
+from dcc_plugins.tables.on_ray import Seen, check_seen
+from dcc_plugins.tables.workers import Resources
+from dcc_plugins.tables.placement import choose_workers
 
 class Steps:
     def __call__(self, path):

@@ -54,7 +54,7 @@ FAULTS = {
     "heavy": ["its manifest imports sklearn"],
     "part": ["loss 'part' of plugin part (dcc-part 0.2) is abstract: it does not define terms"],
     "slow": ["its manifest takes N s to import, more than 0.5 s"],
-    "twin": ["loss 'collective' is claimed by builtin (dcc 0.1.0) too"],
+    "twin": ["loss 'collective' is claimed by builtin (dataset-condensation 0.1.0) too"],
 }
 
 

@@ -11,7 +11,7 @@ from dcc_core.compute.allocator import OWN_SETTINGS
 
 FAULTS = """
 import resource, torch
-from dcc_core.allocator import keep_freed_memory
+from dcc_core.compute.allocator import keep_freed_memory
 kept = {keep} and keep_freed_memory()
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -137,6 +137,6 @@ def test_training_sees_a_batch_in_chunks_where_it_may(norm, seen):
 def test_a_peak_is_the_process_s_own():
     """Not that of the process that started it, which `getrusage` would count."""
     there = torch.ones(75_000_000)  # 300 MB
-    code = "from dcc_core.memory import process_peak; print(process_peak())"
+    code = "from dcc_core.compute.memory import process_peak; print(process_peak())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 0 < int(done.stdout) < process_peak() - there.nbytes / 2
