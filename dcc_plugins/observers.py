@@ -76,7 +76,7 @@ class TensorBoard(Observer):
 
     def __post_init__(self) -> None:
         if importlib.util.find_spec("tensorboard") is None:
-            raise ValueError("needs the package tensorboard: pip install 'dcc[tensorboard]'")
+            raise ValueError("needs the package tensorboard: pip install 'dataset-condensation[tensorboard]'")
 
     def listen(self, run: RunInfo) -> _TensorBoardFiles:
         from torch.utils.tensorboard import SummaryWriter

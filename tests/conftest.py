@@ -1,4 +1,9 @@
 import os
+
+workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+if workers > 1:  # before torch is imported: workers that share cores, each with a thread for every core, only wait
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+
 import shutil
 from pathlib import Path
 

@@ -110,12 +110,11 @@ def _find(registry: Registry, kind: str | None, name: str | None) -> Found:
 
     Raises DccError where too little is said, or there is no such component.
     """
+    commands = [row.component.name for row in registry.components("command") if row.component.options]
     if kind is None:
-        sections, kinds = ", ".join(ENGINE_SECTIONS), ", ".join(k.name for k in KINDS)
+        sections, kinds = ", ".join([*ENGINE_SECTIONS, *commands]), ", ".join(k.name for k in KINDS)
         raise DccError(f"show what? The options of {sections}, or a kind of component and a name: {kinds}")
-    if name is None and any(
-        row.component.name == kind and row.component.options for row in registry.components("command")
-    ):
+    if name is None and kind in commands:
         return registry.find("command", kind)
     k = find_kind(kind)
     if name is None:

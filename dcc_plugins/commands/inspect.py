@@ -16,20 +16,20 @@ FILE = click.Path(path_type=Path)
 
 @click.command()
 @click.argument("file", metavar="SET", type=FILE)
-@click.option("--grid", metavar="FILE.png", type=FILE, help="draw the images into this file")
+@click.option("--grid", metavar="FILE.png", type=FILE, help="write a picture of the images to this file")
 @with_preview
-@click.option("--check", is_flag=True, help="exit code 1 if anything is found to be wrong")
+@click.option("--check", is_flag=True, help="exit code 1 if there are findings")
 @click.option("--json", "as_json", is_flag=True, help="print JSON, the last line of stdout")
 def inspect(file: Path, grid: Path | None, preview: bool, check: bool, as_json: bool) -> None:
-    """Print everything that stands in a set file, and what is wrong with it.
+    """Print the content of a set file and what is wrong with it.
 
-    Findings do not change the exit code unless --check is given; a file that cannot be read is exit code 2.
+    Findings change the exit code only with --check. A file that cannot be read gives exit code 2.
     """
     from dcc_core.cli import print_table, printable, show_preview, terminal
     from dcc_core.runs import make_pictures
     from dcc_core.sets import load_set, write_atomically
     from dcc_plugins.commands.inspection import inspect_set
-    from dcc_plugins.commands.inspection_tables import tables
+    from dcc_plugins.commands.inspection_tables import build_tables
 
     registry = Registry.installed()
     found = inspect_set(file, registry)
@@ -40,11 +40,11 @@ def inspect(file: Path, grid: Path | None, preview: bool, check: bool, as_json: 
     else:
         if preview:
             show_preview(make_pictures(load_set(file), registry, 0), terminal())
-        for table in tables(found):
+        for table in build_tables(found):
             print_table(table)
         for finding in found.findings:
             click.echo(f"warning: {printable(finding)}")
         if not found.findings:
-            click.echo("nothing is wrong with it")
+            click.echo("no problems found")
     if check and found.findings:
-        raise IncompleteError(f"{len(found.findings)} found wrong with '{file}'")
+        raise IncompleteError(f"{len(found.findings)} problem(s) found in '{file}'")

@@ -12,13 +12,13 @@ from dcc_core.plugins import Registry, find_kind
 @click.command(name="new-plugin")
 @click.argument("name")
 @click.option(
-    "--kind", required=True, help="any of those that `dcc plugins` lists: loss, augmentation, ..., study, recipe, table"
+    "--kind", required=True, help="a kind that `dcc plugins` lists: loss, augmentation, ..., recipe, table, command"
 )
 @click.option(
     "--in", "place", type=click.Path(path_type=Path), default=Path(), help="folder to write into  [default: .]"
 )
 def new_plugin(name: str, kind: str, place: Path) -> None:
-    """Write a package with one component, its test and its CI, ready for `pip install`."""
+    """Write a package `dcc-NAME` with one component, its tests and CI, ready for `pip install`."""
     from dcc_plugins.commands.scaffold import write_plugin
 
     folder = write_plugin(name, find_kind(kind), place, Registry.installed())

@@ -1,4 +1,4 @@
-"""`dcc new-plugin`: a package of one component that is installed, listed and tested as it is written."""
+"""`dcc new-plugin`: write a package with one component that installs, is listed and passes its tests as it is."""
 
 from __future__ import annotations
 
@@ -22,54 +22,42 @@ USES = {
     "study": "dcc study {}",
     "recipe": "dcc-run --recipe {}",
     "table": "dcc table {}",
+    "command": "dcc {}",
 }
-"""How a component of each kind is used."""
+"""How to use a component of each kind."""
 
-
+DISTRIBUTION = "dataset-condensation"
+PLUGIN_TESTS = ("format", "study", "table")
+"""Kinds whose conformance tests are in `dcc_plugins.testing`; those of the others are in `dcc_core.testing`."""
 AS_MODULE = 'py-modules = ["$module", "${module}_manifest"]'
 AS_PACKAGE = 'packages = ["$module"]\npy-modules = ["${module}_manifest"]\npackage-data = { $module = ["*.toml"] }'
-"""What setuptools is told of a component that is a class, and of one that is a file."""
+"""setuptools settings: a Python module for classes and commands, a package for text files."""
 
 
-def write_plugin(name: str, kind: Kind, place: Path, registry: Registry) -> Path:
-    """Write the package `dcc-<name>` below a folder; returns its own folder.
+def write_plugin(given: str, kind: Kind, place: Path, registry: Registry) -> Path:
+    """Write the package `dcc-<name>` into the folder `place`; returns the package's folder.
 
-    Raises DccError for a name that is none, or is taken, and where something is there already.
+    given: the component's name, `mine`; `dcc-mine` and `dcc_mine` mean the same.
+    Raises DccError for a name that is invalid or taken, and if the package's folder exists.
     """
+    name = given.replace("_", "-").removeprefix("dcc-")
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         raise DccError(
-            f"'{name}' cannot be a component's name; use small letters, digits and hyphens, e.g. my-{kind.name}"
+            f"'{given}' cannot name a component: use lower-case letters, digits and hyphens, e.g. my-{kind.name}"
         )
     taken = [row for row in registry.components(kind.name) if row.component.name == name]
     if taken:
-        raise DccError(f"{kind.name} '{name}' is there already, of {taken[0].origin}; take another name")
+        raise DccError(f"{kind.name} '{name}' already exists, in {taken[0].origin}; choose another name")
     folder = place / f"dcc-{name}"
     if folder.exists():
-        raise DccError(f"'{folder}' exists already; remove it, or take another name")
-    module = f"dcc_{name.replace('-', '_')}"
-    cls = "".join(part.capitalize() for part in name.split("-"))
-    words = {
-        "name": name,
-        "kind": kind.name,
-        "project": f"dcc-{name}",
-        "module": module,
-        "cls": cls,
-        "target": f"{module}:{name}.toml" if kind.files else f"{module}:{cls}",
-        "modules": AS_PACKAGE if kind.files else AS_MODULE,
-        "hook": kind.hook,
-        "dcc": "dcc[plots]" if kind.name == "study" else "dcc",
-        "use": USES[kind.name].format(name),
-        "conformance": f"{kind.name.capitalize()}Conformance",
-        "more": "\n    embedded = True  # it reads no files; leave this out once it does"
-        if kind.name == "data"
-        else "",
-    }
-    words["modules"] = Template(words["modules"]).substitute(words)
-    own = {f"{module}/__init__.py": "package.py", f"{module}/{name}.toml": f"{kind.name}.toml"}
+        raise DccError(f"'{folder}' already exists; remove it, or choose another name")
+    words = _placeholders(name, kind)
+    module = words["module"]
+    as_files = {f"{module}/__init__.py": "package.py", f"{module}/{name}.toml": f"{kind.name}.toml"}
     files = {
         "pyproject.toml": "pyproject.toml",
         "README.md": "README.md",
-        **(own if kind.files else {f"{module}.py": f"{kind.name}.py"}),
+        **(as_files if kind.files else {f"{module}.py": f"{kind.name}.py"}),
         f"{module}_manifest.py": "manifest.py",
         f"tests/test_{module}.py": "test.py",
         ".github/workflows/tests.yml": "tests.yml",
@@ -77,12 +65,34 @@ def write_plugin(name: str, kind: Kind, place: Path, registry: Registry) -> Path
     try:
         for path, template in files.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_text(_filled(template, words), encoding="utf-8")
+            (folder / path).write_text(_fill_template(template, words), encoding="utf-8")
     except OSError as error:
         raise DccError(f"cannot write '{folder}': {error.strerror or error}") from error
     return folder
 
 
-def _filled(template: str, words: dict[str, str]) -> str:
+def _placeholders(name: str, kind: Kind) -> dict[str, str]:
+    """The values of the templates' `$` placeholders."""
+    module = f"dcc_{name.replace('-', '_')}"
+    cls = "".join(part.capitalize() for part in name.split("-"))
+    target = f"{name}.toml" if kind.files else "command" if kind.commands else cls
+    return {
+        "name": name,
+        "kind": kind.name,
+        "project": f"dcc-{name}",
+        "module": module,
+        "cls": cls,
+        "target": f"{module}:{target}",
+        "modules": Template(AS_PACKAGE if kind.files else AS_MODULE).substitute(module=module),
+        "hook": kind.hook,
+        "distribution": f"{DISTRIBUTION}[plots]" if kind.name == "study" else DISTRIBUTION,
+        "use": USES[kind.name].format(name),
+        "testing": "dcc_plugins.testing" if kind.name in PLUGIN_TESTS else "dcc_core.testing",
+        "conformance": f"{kind.name.capitalize()}Conformance",
+        "more": "\n    embedded = True  # it reads no files; remove this once it does" if kind.name == "data" else "",
+    }
+
+
+def _fill_template(template: str, words: dict[str, str]) -> str:
     text = resources.files("dcc_plugins.commands").joinpath("templates", f"{template}.tmpl").read_text(encoding="utf-8")
     return Template(text).substitute(words)

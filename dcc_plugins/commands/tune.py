@@ -15,9 +15,9 @@ from dcc_core.plugins import Registry
 
 @click.command()
 @with_flags(RUN_FLAGS, defaults=False)
-@click.option("--out", type=click.Path(path_type=Path), help="TOML file for the configuration that was found")
+@click.option("--out", type=click.Path(path_type=Path), help="write the resulting configuration to this TOML file")
 @click.option("--json", "as_json", is_flag=True, help="print JSON, the last line of stdout")
-@click.option("--quiet", is_flag=True, help="show nothing but errors and the result")
+@click.option("--quiet", is_flag=True, help="print only errors and the result")
 def tune(
     config_file: Path | None,
     pairs: tuple[str, ...],
@@ -26,10 +26,10 @@ def tune(
     quiet: bool,
     **flags: str | tuple[str, ...] | None,
 ) -> None:
-    """Find out how many images should go through the network at once on this machine.
+    """Find the fastest number of images per network pass on this machine.
 
-    Takes the flags of `dcc run`. The number that shapes suggest is usually good; what is found here makes a run
-    faster, and changes its numbers in the last digits only. `dcc-run --config FILE` uses what --out wrote.
+    Takes the flags of `dcc run`. The default, estimated from tensor shapes, is usually good. Another number changes
+    results only in the last digits. `dcc-run --config FILE` uses the file that --out writes.
     """
     registry = Registry.installed()
     config = resolve(registry, add_flags(Settings(), RUN_FLAGS, flags, config_file, pairs))

@@ -1,4 +1,4 @@
-"""The number of images per pass that is fastest on this machine, where it is not the one that shapes suggest."""
+"""`dcc tune`: find the fastest number of images per network pass on this machine."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from dcc_core.plugins import Registry
 
 FACTORS = (1 / 4, 1 / 2, 1, 2, 4, 8)
 ROUNDS = 5
-WORTHWHILE = 0.95
-"""Time, in units of the suggested number's, from which on another number is worth writing down."""
+MAX_TIME_RATIO = 0.95
+"""Another number replaces the suggested one if its time is below this share of the suggested one's."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tuning:
-    """Seconds of an image update by the number of images per pass, and the number that shapes suggest."""
+    """Seconds per image update by images per pass; `suggested` is the number estimated from tensor shapes."""
 
     suggested: int
     seconds: Mapping[int, float]
 
     @property
     def best(self) -> int:
-        """The fastest number; the suggested one where nothing is clearly faster."""
+        """The fastest number; the suggested one unless another is clearly faster."""
         fastest = min(self.seconds, key=self.seconds.__getitem__)
-        gains = self.seconds[fastest] < WORTHWHILE * self.seconds[self.suggested]
+        gains = self.seconds[fastest] < MAX_TIME_RATIO * self.seconds[self.suggested]
         return fastest if gains else self.suggested
 
     def table(self) -> Table:
-        """For a terminal: ratios, since times alone depend on what else the machine does."""
-        table = Table(title="an image update and what follows it, by images per pass")
-        for column in ("run.micro_batch", "ms", "of the suggested one's"):
+        """For the terminal. The ratios depend less than the times on other load of the machine."""
+        table = Table(title="image update and network steps, by images per pass")
+        for column in ("run.micro_batch", "ms", "ratio to suggested"):
             table.add_column(column, justify="right")
         for images, seconds in self.seconds.items():
             mark = " (suggested)" if images == self.suggested else ""
@@ -47,9 +47,9 @@ class Tuning:
 
 
 def tune_passes(config: Config, registry: Registry, display: Display) -> Tuning:
-    """Time the last image update of a run, with its network steps, in passes of different numbers of images.
+    """Time the last image update of a run, with its network steps, for several numbers of images per pass.
 
-    The numbers take turns. Nothing is written. Raises DccError where the run could not begin.
+    The numbers alternate; the first of ROUNDS + 1 rounds is discarded. Raises DccError if the run cannot start.
     """
     with display.logging():
         job = Job(config, registry, progress=display.shows)

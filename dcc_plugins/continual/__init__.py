@@ -1,1 +1,1 @@
-"""Continual learning: a network learns stages one after another, and replays a memory of the earlier ones."""
+"""Continual learning: a network learns stages in sequence and replays a memory of earlier ones."""

@@ -17,7 +17,7 @@ from dcc_plugins.continual.specs import StageSpec, memory_specs, stage_specs
 SECTION = "continual"
 FLAGS = (
     Flag(
-        "--stages", "continual.stages", "data sources in their order, each with options: digits,classes=0+1,mnist", True
+        "--stages", "continual.stages", "data sources in order, each with its options: digits,classes=0+1,mnist", True
     ),
     Flag("--split", "continual.split"),
     Flag(
@@ -31,19 +31,19 @@ FLAGS = (
     Flag("--seed", "run.seed", "seed of the first sequence"),
     Flag("--seeds", "continual.seeds"),
     Flag("--epochs", "continual.epochs"),
-    Flag("--arch", "arch", "network architecture, of the learner and of condensing"),
+    Flag("--arch", "arch", "network architecture, for the learner and for condensing"),
     Flag("--recipe", "recipe", "named settings, e.g. paper or official"),
     Flag("--outer-loops", "run.outer_loops"),
     Flag("--device", "run.device"),
     Flag("--data-root", "run.data_root"),
 )
-LONGEST = 80
-"""Letters of a folder's name."""
+MAX_NAME_LENGTH = 80
+"""Longest folder name, in characters."""
 
 
 @click.command()
 @with_flags(FLAGS, defaults=True, sections={SECTION: ContinualOptions})
-@with_results("continual/<stages>", again="begin anew where an earlier comparison is")
+@with_results("continual/<stages>", again="start again, replacing an earlier comparison")
 def continual(
     config_file: Path | None,
     pairs: tuple[str, ...],
@@ -55,9 +55,9 @@ def continual(
 ) -> None:
     """Learn stages one after another with a memory of the earlier ones, and compare memories.
 
-    Experience replay: every batch of a stage is joined by one of the memory, which holds --ipc images of each class
-    of the stages before. Memories share seeds: the same networks, the same order of real images. `dcc show continual`
-    lists the options. The same command goes on where an earlier one was interrupted.
+    Experience replay: each batch of a stage is combined with one from the memory, which holds --ipc images of each
+    class of the earlier stages. Memories share seeds: the same networks, the same order of real images. `dcc show
+    continual` lists the options. The same command resumes an interrupted comparison.
     """
     registry = Registry.installed()
     given = add_flags(Settings(), FLAGS, flags, config_file, pairs)
@@ -71,7 +71,7 @@ def continual(
     from dcc_plugins.figures import check_drawable
 
     if options.plot:
-        check_drawable(", or go without by -o continual.plot=false")
+        check_drawable(", or skip the plot with -o continual.plot=false")
 
     from dcc_core.cli import Display, print_table
     from dcc_plugins.continual.comparison import Comparison
@@ -91,4 +91,4 @@ def continual(
 
 def _folder_name(stages: list[StageSpec], options: ContinualOptions) -> str:
     words = [*(s.label for s in stages), *([f"split{options.split}"] if options.split else []), options.head]
-    return re.sub(r"[^\w.+=-]+", "_", "-".join(words))[:LONGEST]
+    return re.sub(r"[^\w.+=-]+", "_", "-".join(words))[:MAX_NAME_LENGTH]

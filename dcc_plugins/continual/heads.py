@@ -1,4 +1,4 @@
-"""Which logits of a network an image's stage is read from."""
+"""The logits of a network that count for each stage."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from dcc_core.compute import cross_entropy
 class Heads:
     """The logits of a network over all classes of all stages, side by side in the order of the stages.
 
-    classes: of each stage. single: all classes seen so far compete; otherwise an image's stage is known, and its own
-    classes alone do.
+    classes: number per stage. single: all classes seen so far compete; otherwise an image's stage is known, and only
+    its classes compete.
     """
 
     classes: tuple[int, ...]
@@ -26,16 +26,16 @@ class Heads:
 
     @property
     def total(self) -> int:
-        """Classes of all stages: the width of the network's last layer."""
+        """Number of classes of all stages: the width of the network's last layer."""
         return sum(self.classes)
 
     def columns(self, stage: int, now: int) -> slice:
-        """The logits that count for an image of a stage, once the stages up to `now` have been seen."""
+        """The logits that count for an image of a stage, after the stages up to `now` have been seen."""
         ends = [0, *accumulate(self.classes)]
         return slice(0, ends[now + 1]) if self.single else slice(ends[stage], ends[stage + 1])
 
     def labels(self, labels: Tensor, stage: int, now: int) -> Tensor:
-        """A stage's own labels, (B,) int64 or (B, K) probabilities, as labels of those columns."""
+        """A stage's own labels, (B,) int64 or (B, K) probabilities, as labels for those columns."""
         if not self.single:
             return labels
         before, width = sum(self.classes[:stage]), self.columns(stage, now).stop
@@ -44,9 +44,9 @@ class Heads:
         return labels + before
 
     def loss(self, logits: Tensor, parts: Sequence[tuple[int, Tensor]], now: int) -> Tensor:
-        """Mean cross-entropy (scalar) of images of several stages, whose logits (B, total) stand one after the other.
+        """Mean cross-entropy (scalar) of images of several stages; their logits (B, total) are concatenated.
 
-        parts: of each, the stage and its own labels.
+        parts: stage and own labels of each piece.
         """
         pieces = logits.split([len(labels) for _, labels in parts])
         losses = [
@@ -57,7 +57,7 @@ class Heads:
 
 
 class HeadOf(nn.Module):
-    """A network as one stage's classifier: the logits of some columns."""
+    """A network as one stage's classifier: it returns the logits of some columns."""
 
     def __init__(self, network: nn.Module, columns: slice) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Making the memory of a stage: a set file, condensed, selected, or what a ring buffer holds."""
+"""Create the memory of a stage: a set file that is condensed, selected, or the content of a ring buffer."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ SET, PICTURE, COST = "set.safetensors", "grid.png", "cost.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Maker:
-    """Makes memories into folders of their own."""
+    """Creates memories, each in its own folder."""
 
     display: Display
     interrupts: Interrupts
 
     def make(self, memory: MemorySpec, job: Job, learner: Learner, stage: int, folder: Path) -> None:
-        """Have a folder with the memory of a stage, which the learner has learned: its set, a picture, what it cost.
+        """Write the memory of a stage that the learner has learned to a folder: the set, a picture and its cost.
 
-        A condensing that was interrupted goes on from its checkpoint.
+        Interrupted condensing resumes from its checkpoint.
         """
         clock = Stopwatch()
         run = RunFolder(folder, overwrite=not (folder / CHECKPOINT).exists())
         with run.logging(), clock("make"):
-            if memory.made == "loss":
-                s = self._condensed(job, run, clock, f"{memory.label}: condensing stage {stage + 1}")
-            elif memory.made == RING:
-                s = real_set(job, learner.last_seen(stage, job.config.run.ipc), _of_ring(job))
+            if memory.kind == "loss":
+                s = self._condense(job, run, clock, f"{memory.label}: condensing stage {stage + 1}")
+            elif memory.kind == RING:
+                s = real_set(job, learner.last_seen(stage, job.config.run.ipc), _ring_provenance(job))
             else:
                 s = select_coreset(job)
         content = s.to_bytes()
@@ -48,31 +48,31 @@ class Maker:
         write_atomically(folder / COST, json.dumps(cost).encode())
         run.end()
 
-    def _condensed(self, job: Job, run: RunFolder, clock: Stopwatch, what: str) -> CondensedSet:
+    def _condense(self, job: Job, run: RunFolder, clock: Stopwatch, title: str) -> CondensedSet:
         earlier = load_checkpoint(run.path / CHECKPOINT) if run.unfinished else None
         own = {"config": entries_of(job.config), "versions": job.versions, "threads": torch.get_num_threads()}
-        begun = replace(earlier, **own) if earlier else Checkpoint(**own, data=job.data.digest())
-        clock.add(begun.seconds)
+        initial = replace(earlier, **own) if earlier else Checkpoint(**own, data=job.data.digest())
+        clock.add(initial.seconds)
         every = parse_duration(job.config.run.checkpoint, "run.checkpoint")
-        keeping = Checkpointer(run, begun, self.interrupts, every=every, group=job.group, seconds=clock.so_far)
+        checkpointer = Checkpointer(run, initial, self.interrupts, every=every, group=job.group, seconds=clock.so_far)
         start = job.start()
         if earlier:
-            run.reopen(begun.metrics)
+            run.reopen(initial.metrics)
         else:
-            run.begin({CHECKPOINT: begun.to_bytes()})
+            run.begin({CHECKPOINT: initial.to_bytes()})
         outer, inner = start.run.outer_loops, start.run.inner_loops
-        with self.display.track(what, outer * inner) as progress:
+        with self.display.track(title, outer * inner) as progress:
 
-            def watch(report: StepReport) -> None:
+            def on_step(report: StepReport) -> None:
                 run.metric(report.row())
                 progress(report.outer * inner + report.inner + 1, f"loss {report.loss:.4g}")
 
             with self.interrupts.hold():
-                return job.condense(0, watch, start, keep=keeping.step, begin=begun.moment)
+                return job.condense(0, on_step, start, keep=checkpointer.step, begin=initial.moment)
 
 
-def _of_ring(job: Job) -> Provenance:
-    """The provenance of a ring buffer's images: no selection has picked them."""
+def _ring_provenance(job: Job) -> Provenance:
+    """The provenance of a ring buffer's images, without a selection."""
     own = coreset_provenance(job, 0)
     config = {k: v for k, v in own.config.items() if k.partition(".")[0] != "selection"}
     return replace(own, method=RING, config=config)

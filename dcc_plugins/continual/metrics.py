@@ -1,6 +1,6 @@
-"""What a matrix of accuracies says about a sequence.
+"""Metrics of a sequence from its matrix of accuracies.
 
-A matrix's row i holds the accuracies (0..1) on the stages 0 to i once stage i has been learned: a[i][j].
+Row i holds the accuracies a[i][j] (0..1) on the stages j = 0 to i after stage i has been learned.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ Matrix = Sequence[Sequence[float]]
 
 
 def average_accuracy(a: Matrix) -> list[float]:
-    """The mean accuracy on the stages seen so far, after every stage: figures 7 and 8 of the paper.
+    """Mean accuracy on the stages seen so far, after each stage: figures 7 and 8 of the paper.
 
     Source: Lopez-Paz & Ranzato 2017.
     """
@@ -20,15 +20,15 @@ def average_accuracy(a: Matrix) -> list[float]:
 
 
 def forgetting(a: Matrix) -> list[float | None]:
-    """How far accuracies have fallen from their best, mean over the stages before; none after the first stage.
+    """Drop of accuracies from their best, mean over the earlier stages; none after the first stage.
 
-    Negative where they have risen. Source: Chaudhry et al. 2018.
+    Negative if they have risen. Source: Chaudhry et al. 2018.
     """
     return [_mean([max(a[k][j] for k in range(j, i)) - a[i][j] for j in range(i)]) for i in range(len(a))]
 
 
 def backward_transfer(a: Matrix) -> list[float | None]:
-    """How accuracies have changed since each stage was learned, mean over the stages before; none after the first.
+    """Change of accuracies since each stage was learned, mean over the earlier stages; none after the first.
 
     Source: Lopez-Paz & Ranzato 2017.
     """

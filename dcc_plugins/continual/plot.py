@@ -1,4 +1,4 @@
-"""The figure of a comparison: the average accuracy of the stages seen, as figures 7 and 8 of the paper draw it."""
+"""The figure of a comparison: average accuracy of the stages seen, as in figures 7 and 8 of the paper."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dcc_plugins.figures import MARKERS, figure_style, render_figure
 
 
 def draw_matrices(stages: Sequence[str], curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, bytes]:
-    """PNG and SVG by suffix: a curve for each memory, its mean and std (0..1) after every stage."""
+    """PNG and SVG by suffix: one curve per memory, with mean and std (0..1) after each stage."""
     with figure_style():
         from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""Experience replay: every batch of the present stage is joined by one that is drawn from the memory.
+"""Experience replay: each batch of the current stage is combined with one drawn from the memory.
 
 Source: Chaudhry et al. 2019, "On tiny episodic memories in continual learning".
 """
@@ -20,8 +20,8 @@ from dcc_plugins.continual.heads import HeadOf, Heads
 from dcc_plugins.continual.options import ContinualOptions
 
 Parts = list[tuple[int, Batch]]
-"""Images of several stages: of each its place, and its images with its own labels."""
-Watch = Callable[[int, str], None]
+"""Images of several stages: for each the stage's index, and images with the stage's own labels."""
+Progress = Callable[[int, str], None]
 
 
 class Memory:
@@ -34,7 +34,7 @@ class Memory:
         return sum(len(batch) for batch in self._stages.values())
 
     def draw(self, n: int, generator: torch.Generator) -> Parts:
-        """`n` different images out of all stages; all images where there are no more."""
+        """`n` different images from all stages; all images if there are fewer."""
         chosen = torch.randperm(len(self), generator=generator)[:n]
         parts, first = [], 0
         for stage, batch in self._stages.items():
@@ -46,10 +46,10 @@ class Memory:
 
 
 class Learner:
-    """A network that learns stages one after the other.
+    """A network that learns stages one after another.
 
-    stages: a job each, with its data in the common size. random: what all of it hangs on, the network's first weights
-    and the order of the images, so that learners with other memories see the same.
+    stages: one job each, with data in the common size. random: determines the initial weights and the order of the
+    images, so that learners with other memories see the same.
     """
 
     def __init__(self, stages: Sequence[Job], options: ContinualOptions, random: Randomness) -> None:
@@ -59,10 +59,10 @@ class Learner:
         self._random = random
         self.network = self._build()
 
-    def learn(self, stage: int, memory: Memory, watch: Watch | None = None) -> None:
-        """Train on a stage, and on what the memory holds of those before it.
+    def learn(self, stage: int, memory: Memory, on_progress: Progress | None = None) -> None:
+        """Train on a stage, and on the memory of earlier ones.
 
-        watch: is told how many batches are done.
+        on_progress: called with the number of finished batches and an empty text.
         """
         o, job = self._options, self._stages[stage]
         optimiser = torch.optim.SGD(
@@ -70,17 +70,17 @@ class Learner:
         )
         done = 0
         for epoch in range(o.epochs):
-            random = self._epoch(stage, epoch)
+            random = self._epoch_randomness(stage, epoch)
             self.network.train()
             with seeded(random.generator("network"), job.device):
                 for parts in self._batches(stage, memory, random):
                     self._step(parts, stage, optimiser)
                     done += 1
-                    if watch:
-                        watch(done, "")
+                    if on_progress:
+                        on_progress(done, "")
 
     def batches(self, stage: int) -> int:
-        """How many batches a stage is learned in, or one less: a single last image joins the batch before it."""
+        """Batches of a stage, at most one per epoch too many: a single last image may join the batch before it."""
         return self._options.epochs * -(-len(self._stages[stage].real) // self._options.batch)
 
     def test(self, now: int) -> list[float]:
@@ -94,12 +94,12 @@ class Learner:
         return accuracies
 
     def last_seen(self, stage: int, n: int) -> Tensor:
-        """What a ring buffer for each class holds once a stage has been learned: indices, class by class.
+        """Indices of the images in per-class ring buffers after a stage has been learned, class by class.
 
-        They are the last `n` training images of every class in the order of the batches, whatever else was replayed.
+        They are the last `n` training images of each class in the order of the batches; replay does not change them.
         """
         labels = self._stages[stage].data.train.labels
-        order = epoch_order(len(labels), self._epoch(stage, self._options.epochs - 1))
+        order = epoch_order(len(labels), self._epoch_randomness(stage, self._options.epochs - 1))
         return torch.cat([order[labels[order] == k][-n:] for k in range(self.heads.classes[stage])])
 
     def _build(self) -> nn.Module:
@@ -114,7 +114,7 @@ class Learner:
             )
         return in_precision(network, job.config.run, job.device)
 
-    def _epoch(self, stage: int, epoch: int) -> Randomness:
+    def _epoch_randomness(self, stage: int, epoch: int) -> Randomness:
         return self._random.at("stage", stage, "epoch", epoch)
 
     def _batches(self, stage: int, memory: Memory, random: Randomness) -> Iterator[Parts]:
@@ -129,9 +129,9 @@ class Learner:
         )
         for number, batch in enumerate(present):
             replayed = memory.draw(self._options.replay_batch, random.generator("replay", number))
-            yield [(stage, batch), *((s, self._augmented(s, b, random.at(number))) for s, b in replayed)]
+            yield [(stage, batch), *((s, self._augment(s, b, random.at(number))) for s, b in replayed)]
 
-    def _augmented(self, stage: int, batch: Batch, random: Randomness) -> Batch:
+    def _augment(self, stage: int, batch: Batch, random: Randomness) -> Batch:
         job = self._stages[stage]
         augmentation = job.network_augmentation
         draws = augmentation.draw(
@@ -140,7 +140,7 @@ class Learner:
         return apply_draws(augmentation, batch, dict(draws), torch.arange(len(batch)), job.data.num_classes)
 
     def _step(self, parts: Parts, now: int, optimiser: torch.optim.Optimizer) -> None:
-        """One update by the mean loss of present and replayed images, which pass through the network together."""
+        """One update by the mean loss of current and replayed images, in a single forward pass."""
         optimiser.zero_grad(set_to_none=True)
         logits = self.network(torch.cat([batch.images for _, batch in parts]))
         self.heads.loss(logits, [(stage, batch.labels) for stage, batch in parts], now).backward()

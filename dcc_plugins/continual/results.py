@@ -1,4 +1,4 @@
-"""What a comparison of memories gave: as JSON, CSV and pictures, and for a terminal."""
+"""Results of a comparison of memories: JSON, CSV, pictures, and a table for the terminal."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ JSON, CSV, PICTURES = "continual.json", "matrix.csv", ("continual.png", "continu
 
 
 class Results:
-    """Accuracies of every memory and seed, and what they come to.
+    """Accuracies of every memory and seed, and their metrics.
 
-    stages: their data by label, in order. outcomes: by memory and seed. about: what else the JSON is to hold.
+    stages: data by label, in order. outcomes: by memory and seed. about: further JSON fields.
     """
 
     def __init__(
@@ -43,11 +43,11 @@ class Results:
         self._outcomes = {memory: [outcomes[memory, seed] for seed in seeds] for memory in memories}
 
     def as_dict(self) -> dict[str, Any]:
-        """Accuracies in 0..1; `mean`, `std` (the population's) and `ci95` are over seeds.
+        """Accuracies in 0..1; `mean`, `std` (population) and `ci95` are over seeds.
 
-        Of every memory: `average_accuracy`, `forgetting` and `backward_transfer` after each stage (none after the
-        first for the last two); the mean `matrix` and that of each seed; rows and bytes of its sets together, and
-        seconds of a sequence by phase.
+        For each memory: `average_accuracy`, `forgetting` and `backward_transfer` after each stage (the last two are
+        none after the first); the mean `matrix` and one per seed; total rows and bytes of its sets, and seconds of a
+        sequence by phase.
         """
         stages = [
             {"stage": label, "classes": list(d.class_names), "train": len(d.train.labels), "test": len(d.test.labels)}
@@ -57,7 +57,7 @@ class Results:
         return {"format": FORMAT, "stages": stages, "seeds": self._seeds, "memories": memories, **self._about}
 
     def files(self, *, plot: bool) -> dict[str, bytes]:
-        """Everything by file name."""
+        """The content of all result files, by file name."""
         files = {JSON: (json.dumps(self.as_dict(), indent=1) + "\n").encode(), CSV: self.csv().encode()}
         if plot:
             from dcc_plugins.continual.plot import draw_matrices
@@ -68,7 +68,7 @@ class Results:
         return files
 
     def csv(self) -> str:
-        """A row for every accuracy: memory, seed, the stage learned last, the stage tested."""
+        """One row per accuracy: memory, seed, last stage learned, stage tested."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["memory", "seed", "learned", "tested", "accuracy"])
@@ -80,13 +80,13 @@ class Results:
         return text.getvalue()
 
     def terminal(self) -> Table:
-        """The average accuracy after every stage, in percent, with forgetting, backward transfer and cost."""
+        """Average accuracy in percent after each stage, with forgetting, backward transfer and cost."""
         seeds = f"{len(self._seeds)} seed(s)"
         table = Table(
-            title="average accuracy of the stages seen, %", caption=f"mean ± std over {seeds}; a sequence's cost"
+            title="average accuracy of the stages seen, %", caption=f"mean ± std over {seeds}; cost per sequence"
         )
         heads = [f"T{k}" for k in range(1, len(self._stages) + 1)]
-        for head in ("memory", *heads, "forgetting", "backward transfer", "size", "making it", "learning"):
+        for head in ("memory", *heads, "forgetting", "backward transfer", "memory size", "memory time", "learning"):
             table.add_column(head, justify="left" if head == "memory" else "right")
         for memory, one in self.as_dict()["memories"].items():
             last = [one[name][-1] for name in ("forgetting", "backward_transfer")]

@@ -1,4 +1,4 @@
-"""Exchange with other tools: their formats are read into set files and written from them, and nothing of theirs is executed."""
+"""Exchange of sets with other tools: read their files into set files and back; no code in a file is executed."""
 
 import lazy_loader
 

@@ -21,13 +21,13 @@ FILE = click.Path(path_type=Path)
 @click.option(
     "--stats",
     metavar="TEXT",
-    help="mean and std of normalised images: a data source whose they are (cifar10), or 'mean=... std=...'",
+    help="mean and std of normalised images: a data source that has them (cifar10), or 'mean=... std=...'",
 )
-@click.option("--data", metavar="NAME", help="data source that the set was made of: it names the classes")
+@click.option("--data", metavar="NAME", help="data source of the set: gives the class names")
 @click.option("--class-names", metavar="A,B,...", help="names of the classes, in the order of their labels")
 @click.option("--data-root", type=FILE, help="folder for data sets; none: the user's cache folder")
 @click.option("-o", "pairs", multiple=True, metavar="KEY=VALUE", help="option of the format, e.g. -o format.factor=2")
-@click.option("--overwrite", is_flag=True, help="replace what stands at DST")
+@click.option("--overwrite", is_flag=True, help="replace what is at DST")
 @click.option("--json", "as_json", is_flag=True, help="print JSON, the last line of stdout")
 def convert(
     source: Path,
@@ -42,14 +42,14 @@ def convert(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Read a set of another tool's as a set file, or write a set file as another tool reads it.
+    """Read another tool's set into a set file, or write a set file in another tool's format.
 
-    `dcc plugins --kind format` lists the formats, `dcc show format NAME` what each is and its options; `dcc` is a set
-    file. Nothing that stands in a file is executed. What the new file does not hold is said.
+    `dcc plugins --kind format` lists the formats; `dcc show format NAME` describes one and its options; `dcc` is a set
+    file. No code in a file is executed. Notes list what the new file cannot hold.
     """
     registry = Registry.installed()
     for name in {source_format, target_format} - {"dcc"}:
-        registry.find("format", name)  # a mistyped name is told before torch is imported
+        registry.find("format", name)  # report a mistyped name before torch is imported
     settings = Settings()
     settings.add_options(pairs)
 

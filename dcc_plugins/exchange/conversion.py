@@ -1,4 +1,4 @@
-"""`dcc convert`: set files from the formats of the field, and into them."""
+"""`dcc convert`: read other formats into set files, and write set files in other formats."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from dcc_plugins.exchange.formats import Format
 
 OWN = "dcc"
-"""What `--from` and `--to` call a set file."""
+"""Name of the set file format in `--from` and `--to`."""
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """What was read, and what the file that was written does not hold of it."""
+    """The set that was read, and notes on what the written file does not hold."""
 
     set: CondensedSet
     notes: tuple[str, ...]
@@ -46,23 +46,23 @@ def convert(
     overwrite: bool = False,
     registry: Registry | None = None,
 ) -> Conversion:
-    """Read a set in one format and write it in another; one of the two is a set file of ours, `dcc`.
+    """Read a set in one format and write it in another; one of the two is `dcc`, a set file.
 
-    stats: mean and std of normalised images, where a format does not say them: a data source whose statistics they are,
-        or `mean=0.5,0.5,0.5 std=0.2,0.2,0.2`. For writing, other ones than the set's own.
-    data: the data source that the set was made of, which names its classes. class_names: or their names, in order.
-    options: of the format, and of the data source, by dotted key: {"format.factor": 2}.
-    overwrite: replace what stands at `target`; in a folder, files of the same names alone.
-    Raises DccError for what is missing, damaged, or does not fit together. Nothing that stands in a file is executed.
+    stats: mean and std of normalised images if the format has none: the data source that has them, or
+        `mean=0.5,0.5,0.5 std=0.2,0.2,0.2`. When writing, they replace the set's own.
+    data: the data source of the set, which gives the class names. class_names: the names instead, in order.
+    options: options of the format and the data source, by dotted key: {"format.factor": 2}.
+    overwrite: replace what is at `target`; in a folder, only files of the same names.
+    Raises DccError if something is missing, damaged or inconsistent. No code in a file is executed.
     """
     registry = registry or Registry.installed()
     source, target = Path(source), Path(os.path.abspath(target))
-    foreign = _foreign(source_format, target_format)
+    other = _other_format(source_format, target_format)
     settings = Settings()
     settings.add(options or {}, "-o", Rank.OPTION)
-    settings.add({"format": foreign} | ({} if data is None else {"data": data}), "argument", Rank.FLAG)
+    settings.add({"format": other} | ({} if data is None else {"data": data}), "argument", Rank.FLAG)
     sources = Sources(registry, settings, data_root)
-    format_, builder = sources.built("format")
+    format_, builder = sources.build("format")
     name, title = builder.names["format"], builder.titles["format"]
     statistics = None if stats is None else sources.statistics(stats)
     if target_format == OWN:
@@ -77,7 +77,7 @@ def convert(
             s.save(place)
         return Conversion(s, s.provenance.notes)
     if sources.has_data or class_names:
-        raise DccError("convert: --data and --class-names are for reading; a set file names its classes itself")
+        raise DccError("convert: --data and --class-names are only for reading; a set file has class names")
     s = load_set(source)
     context = Exporting(format=name, registry=registry, statistics=statistics)
     with place_atomically(target, overwrite=overwrite) as place:
@@ -85,27 +85,27 @@ def convert(
     return Conversion(s, tuple(context.notes))
 
 
-def _foreign(source_format: str, target_format: str) -> str:
-    """The one of two formats that is not ours. Raises DccError where that is none, or both."""
-    foreign = [name for name in (source_format, target_format) if name != OWN]
-    if len(foreign) == 1:
-        return foreign[0]
+def _other_format(source_format: str, target_format: str) -> str:
+    """The one of two formats that is not `dcc`. Raises DccError if none or both are."""
+    other = [name for name in (source_format, target_format) if name != OWN]
+    if len(other) == 1:
+        return other[0]
     raise DccError(
-        f"convert: '{foreign[0]}' to '{foreign[1]}' takes two steps, with a set file between"
-        if foreign
-        else "convert: name a format, by --from to read it or by --to to write it"
+        f"convert: '{other[0]}' to '{other[1]}' takes two steps, via a set file"
+        if other
+        else "convert: name a format with --from to read it, or with --to to write it"
     )
 
 
 def import_set(format_: Format, title: str, path: Path, context: Importing) -> CondensedSet:
-    """What a format reads; title: as `Provided.title` gives it. Raises DccError that names the path."""
+    """The set that a format reads from a path; title: see `Provided.title`. Raises DccError that names the path."""
     if not path.exists():
-        raise DccError(f"there is no '{path}'")
+        raise DccError(f"'{path}' does not exist")
     try:
         s = format_.read(path, context)
         if not isinstance(s, CondensedSet):
             raise ContractError(f"read returns a CondensedSet; it returned {type(s).__name__}")
-        _check(s)
+        _check_consistency(s)
     except ContractError as error:
         raise error.of(title) from error
     except DccError as error:
@@ -116,11 +116,11 @@ def import_set(format_: Format, title: str, path: Path, context: Importing) -> C
 
 
 def export_set(format_: Format, title: str, s: CondensedSet, path: Path, context: Exporting) -> None:
-    """Have a format write a set. Raises DccError where that fails."""
+    """Write a set in a format. Raises DccError if that fails."""
     try:
         format_.write(s, path, context)
         if not path.exists():
-            raise ContractError("write leaves a file or a folder at the path that it is given")
+            raise ContractError("write creates a file or folder at the given path")
     except ContractError as error:
         raise error.of(title) from error
     except DccError:
@@ -129,8 +129,8 @@ def export_set(format_: Format, title: str, s: CondensedSet, path: Path, context
         raise DccError(f"{title} cannot write this set: {type(error).__name__}: {error}") from error
 
 
-def _check(s: CondensedSet) -> None:
+def _check_consistency(s: CondensedSet) -> None:
     try:
         check_set(s)
     except (ValueError, KeyError) as error:
-        raise ContractError(f"the set that read returns holds together; {error}") from error
+        raise ContractError(f"the set that read returns is consistent; {error}") from error

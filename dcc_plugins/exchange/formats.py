@@ -1,4 +1,4 @@
-"""What a format works with: what is known beside a file that it reads, and the images of a set that it writes."""
+"""The base class of formats, and the contexts that `read` and `write` receive."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from dcc_core.plugins import Registry
 from dcc_core.sets import CPU, WHITENED, CondensedSet, Provenance, check_set, training_images
 
 Space = Literal["unit", "normalised", "whitened"]
-"""Where values of images lie: 0..1, not clipped; mean and std of the data removed; ZCA-whitened, for good."""
+"""Value space of images: 0..1, not clipped; normalised by mean and std of the data; ZCA-whitened, not invertible."""
 LabelKind = Literal["probabilities", "logits", "targets"]
-"""What soft labels are: probabilities, those before a softmax, or targets of a regression."""
+"""Kind of soft labels: probabilities, logits, or regression targets."""
 
 LOGITS = "label_logits"
 TARGETS = "label_targets"
 RAW = {"logits": LOGITS, "targets": TARGETS}
-"""The tensor of a set file that keeps such labels as they came."""
+"""The tensor of a set file that keeps such labels unchanged."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Importing:
-    """What the user says of a file, beside what stands in it.
+    """What the user says about a file, in addition to its content.
 
-    format: the format's name. statistics: as `--stats` gives them. usual: those of `--data`, by which networks are
-    trained; they say nothing of how a file was normalised. class_names: empty where nobody gave any. data, config: the
-    data source and its options, for the set's provenance.
+    format: the format's name. statistics: from `--stats`. usual: those of `--data`, used to train networks; a file may
+    be normalised by others. class_names: empty if the user gives none. data, config: the data source and its options,
+    for the set's provenance.
     """
 
     format: str
@@ -60,12 +60,12 @@ class Importing:
         scores: tuple[Mapping[str, Any], ...] = (),
         notes: tuple[str, ...] = (),
     ) -> CondensedSet:
-        """A set of images (N, C, H, W) in `space` with labels: (N,) whole numbers, or (N, K) as `labels_are` says.
+        """A set of images (N, C, H, W) in `space`, with labels: (N,) integers, or (N, K) of the kind `labels_are`.
 
-        Logits become probabilities by a softmax, targets of a regression the class of the largest; both are kept, as
-        the tensors `label_logits` and `label_targets`. owners: (N,) the class each image was made for, where the labels
-        are soft and the file says so. class_names, statistics: what the file itself says; what the user gave stands
-        above it. Raises DccError where something is missing or does not fit together.
+        Logits become probabilities by a softmax, regression targets the class of the largest; the tensors
+        `label_logits` and `label_targets` keep the originals. owners: (N,) the class each image belongs to, if labels
+        are soft and the file has it. class_names, statistics: from the file; those of the user take precedence.
+        Raises DccError if something is missing or inconsistent.
         """
         self._check_shapes(images, labels)
         names = self.class_names or class_names or _placeholders(labels)
@@ -74,17 +74,17 @@ class Importing:
                 *notes,
                 "classes have no names of their own: --data or --class-names gives them, and scoring needs them",
             )
-        if strange := [name for name in names if not name or not name.isprintable()]:
-            raise DccError(f"the class name {strange[0]!r} cannot be written as text")
+        if invalid := [name for name in names if not name or not name.isprintable()]:
+            raise DccError(f"the class name {invalid[0]!r} cannot be written as text")
         mean, std = self._statistics(images.shape[1], space, statistics)
-        stored, made_for, said = _labels(labels, labels_are, len(names))
-        owners = made_for if owners is None else owners
+        stored, label_owners, label_notes = _convert_labels(labels, labels_are, len(names))
+        owners = label_owners if owners is None else owners
         images = images.double()
         if space == "normalised":
             images = Normalisation(mean, std, CPU, torch.float64).to_unit(images)
         stored[WHITENED if space == "whitened" else "images"] = images.float()
         if space == "whitened":
-            said = (*said, "images are ZCA-whitened; what was done to them cannot be undone from here")
+            label_notes = (*label_notes, "images are ZCA-whitened; what was done to them cannot be undone from here")
         order = owners.argsort(stable=True)
         made = CondensedSet(
             {name: t[order].contiguous() for name, t in (stored | {"owners": owners}).items()},
@@ -100,13 +100,13 @@ class Importing:
                 learned=dict(learned or {}),
                 versions=dict(self.versions),
                 scores=scores,
-                notes=(*notes, *said),
+                notes=(*notes, *label_notes),
             ),
         )
         try:
             check_set(made)
         except ValueError as error:
-            raise DccError(f"what {self.format} files hold is no set: {error}") from error
+            raise DccError(f"the content of the {self.format} file is not a valid set: {error}") from error
         return made
 
     def _check_shapes(self, images: Tensor, labels: Tensor) -> None:
@@ -118,34 +118,35 @@ class Importing:
         hard = labels.ndim == 1 and labels.dtype in (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
         if not (soft or hard) or len(labels) != len(images):
             raise DccError(
-                f"labels are {labels.dtype} of shape {tuple(labels.shape)} for {len(images)} images; expected whole "
-                "numbers (N,), or floating point (N, classes)"
+                f"labels are {labels.dtype} of shape {tuple(labels.shape)} for {len(images)} images; expected "
+                "integers (N,), or floating point (N, classes)"
             )
 
     def _statistics(self, channels: int, space: Space, own: Statistics | None) -> Statistics:
         if space == "whitened":
             if self.statistics:
-                raise DccError("--stats: the images are whitened, which no mean and std undo; leave it out")
+                raise DccError("--stats: the images are whitened, which mean and std cannot undo; leave it out")
             return (0.0,) * channels, (1.0,) * channels
         known = self.statistics or own or (self.usual if space == "unit" else None)
         if known is None:
-            why = "which are normalised, and not by which mean and std" if space == "normalised" else "in unit space"
-            other = " (or --data, whose own are used)" if space == "unit" else ""
+            why = "normalised by an unknown mean and std" if space == "normalised" else "in unit space"
+            other = " (or --data, to use its own)" if space == "unit" else ""
             raise DccError(
-                f"--stats is needed{other}: {self.format} files hold images {why}. Give the name of a data source "
-                "(cifar10), or numbers ('mean=0.4914,0.4822,0.4465 std=0.2023,0.1994,0.2010'). The field's tools "
-                "disagree: CIFAR-100 goes by cifar100's in some, by cifar10's in others"
+                f"--stats is needed{other}: {self.format} files hold images {why}. Give a data source "
+                "(cifar10), or numbers ('mean=0.4914,0.4822,0.4465 std=0.2023,0.1994,0.2010'). Tools "
+                "differ: for CIFAR-100, some use the statistics of cifar100, others those of cifar10"
             )
         if len(known[0]) != channels:
-            raise DccError(f"images have {channels} channels, and mean and std {len(known[0])}: {known[0]}, {known[1]}")
+            raise DccError(f"images have {channels} channels, mean and std {len(known[0])}: {known[0]}, {known[1]}")
         return known
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exported:
-    """A set's training images (N, C, H, W), float32, as a format wants them, in the order of their classes.
+    """A set's training images (N, C, H, W), float32, in the space of a format and sorted by class.
 
-    owners: (N,) int64, the class that each was made for. labels: those, or what stands in the set in their place.
+    owners: (N,) int64, the class of each image. labels: (N,) classes or (N, K) probabilities. raw: imported logits or
+    targets.
     """
 
     images: Tensor
@@ -155,27 +156,25 @@ class Exported:
     context: Exporting
 
     def classes(self) -> Tensor:
-        """Hard labels (N,) int64. Raises DccError where the set's are soft."""
+        """Hard labels (N,) int64. Raises DccError if the set has soft labels."""
         if self.labels.is_floating_point():
-            raise DccError(
-                f"the set has soft labels, and {self.context.format} files hold hard ones; those of datm hold soft ones"
-            )
+            raise DccError(f"the set has soft labels, and {self.context.format} files hold hard ones; use datm instead")
         if TARGETS in self.raw:
             self.context.note(f"{TARGETS} are left out: {self.context.format} files hold classes")
         return self.labels
 
     def logits(self) -> Tensor:
-        """Labels (N, K) before their softmax, float32. Raises DccError where the set's are hard."""
+        """Logits (N, K) of the labels, float32. Raises DccError if the set has hard labels."""
         if not self.labels.is_floating_point():
-            raise DccError(f"the set has hard labels, and {self.context.format} files hold logits; mtt holds hard ones")
+            raise DccError(f"the set has hard labels, and {self.context.format} files hold logits; use mtt instead")
         if LOGITS in self.raw:
             return self.raw[LOGITS].float()
         return self.labels.clamp(min=torch.finfo(torch.float32).tiny).log().float()
 
     def targets(self, classes: int) -> Tensor:
-        """Targets (N, K) of a regression, float32: those that were imported, else one-hot less 1 / K.
+        """Regression targets (N, K), float32: the imported ones, else one-hot minus 1 / K.
 
-        Raises DccError for soft labels: read again, they would be hard.
+        Raises DccError for soft labels: reading the file would return hard ones.
         """
         if TARGETS in self.raw:
             return self.raw[TARGETS].float()
@@ -186,9 +185,9 @@ class Exported:
 
 @dataclass(frozen=True, kw_only=True)
 class Exporting:
-    """What the user says of a file to be written. statistics: to normalise by, where not by the set's own.
+    """What the user says about a file to write. statistics: replace the set's own for normalisation.
 
-    notes: what a reader of the file will miss; `note` adds to them.
+    notes: what the file does not hold; `note` adds to them.
     """
 
     format: str
@@ -197,66 +196,66 @@ class Exporting:
     notes: list[str] = field(default_factory=list)
 
     def note(self, text: str) -> None:
-        """Say what the file does not hold of the set."""
+        """Add a note on what the file does not hold."""
         if text not in self.notes:
             self.notes.append(text)
 
     def decoded(self, s: CondensedSet, space: Space) -> Exported:
-        """A set's training images in `space`. Raises DccError where they cannot be had in it."""
+        """A set's training images in `space`. Raises DccError if they cannot be converted to it."""
         whitened = WHITENED in s.stored
         if whitened != (space == "whitened"):
-            held, asked = ("whitened", space) if whitened else ("in unit space", "whitened")
+            actual, wanted = ("whitened", space) if whitened else ("in unit space", "whitened")
             raise DccError(
-                f"the set's images are {held}, and {self.format} files as asked for hold {asked} ones: between the two "
-                "there is no way without the whitening itself"
+                f"the set's images are {actual}, but {self.format} files with these options hold {wanted} ones: "
+                "converting needs the whitening transform, which is not stored"
             )
         others = self.statistics if space == "normalised" else None
         batch = training_images(s, self.registry, unit=space == "unit" or others is not None)
         images = Normalisation(*others, CPU, torch.float64).normalise(batch.images) if others else batch.images
-        together = len(images) // len(s.owners)
-        raw = {name: s.stored[name].repeat_interleave(together, 0) for name in RAW.values() if name in s.stored}
-        owners = s.owners.repeat_interleave(together)
+        per_row = len(images) // len(s.owners)
+        raw = {name: s.stored[name].repeat_interleave(per_row, 0) for name in RAW.values() if name in s.stored}
+        owners = s.owners.repeat_interleave(per_row)
         return Exported(images=images.float(), owners=owners, labels=batch.labels, raw=raw, context=self)
 
 
 def _placeholders(labels: Tensor) -> tuple[str, ...]:
-    """`class 0` and so on, as many as the labels speak of."""
+    """`class 0` and so on, one per class in the labels."""
     if labels.ndim == 2:
         return tuple(f"class {k}" for k in range(labels.shape[1]))
     least, most = int(labels.min()), int(labels.max())
     if least < 0 or most >= len(labels):
-        raise DccError(f"labels go from {least} to {most}; expected 0 to at most {len(labels) - 1}: an image per class")
+        raise DccError(f"labels go from {least} to {most}; expected 0 to at most {len(labels) - 1}, an image per class")
     return tuple(f"class {k}" for k in range(most + 1))
 
 
-def _labels(labels: Tensor, labels_are: LabelKind, classes: int) -> tuple[dict[str, Tensor], Tensor, tuple[str, ...]]:
-    """What a set stores of its labels, the class that each row was made for, and what to say of it."""
+def _convert_labels(labels: Tensor, kind: LabelKind, classes: int) -> tuple[dict[str, Tensor], Tensor, tuple[str, ...]]:
+    """The label tensors that a set stores, the class of each row, and notes."""
     if labels.ndim == 1:
         if int(labels.max()) >= classes or int(labels.min()) < 0:
             raise DccError(
-                f"labels go from {int(labels.min())} to {int(labels.max())}, and there are {classes} classes"
+                f"labels go from {int(labels.min())} to {int(labels.max())}, but there are {classes} classes"
             )
         hard = labels.long()
         return {"labels": hard}, hard, ()
     if labels.shape[1] != classes:
-        raise DccError(f"labels are for {labels.shape[1]} classes, and {classes} class names are given")
+        raise DccError(f"labels are for {labels.shape[1]} classes, but {classes} class names are given")
     if not torch.isfinite(labels).all():
         raise DccError("labels hold NaN or infinite values")
-    owners, said = _owners(labels)
-    if labels_are == "probabilities":
-        return {"labels": labels.float()}, owners, said
-    kept = {RAW[labels_are]: labels.float()}
-    if labels_are == "logits":
+    owners, label_notes = _find_owners(labels)
+    if kind == "probabilities":
+        return {"labels": labels.float()}, owners, label_notes
+    kept = {RAW[kind]: labels.float()}
+    if kind == "logits":
         note = f"labels are the softmax of the file's logits, which are kept in {LOGITS}"
-        return {"labels": labels.double().softmax(dim=1).float(), **kept}, owners, (*said, note)
+        return {"labels": labels.double().softmax(dim=1).float(), **kept}, owners, (*label_notes, note)
     note = f"labels are the classes of the largest of the file's regression targets, which are kept in {TARGETS}"
-    return {"labels": labels.argmax(dim=1), **kept}, owners, (*said, note)
+    return {"labels": labels.argmax(dim=1), **kept}, owners, (*label_notes, note)
 
 
-def _owners(labels: Tensor) -> tuple[Tensor, tuple[str, ...]]:
-    """The class each row of soft labels was made for: by its place, for these layouts are sorted by class.
+def _find_owners(labels: Tensor) -> tuple[Tensor, tuple[str, ...]]:
+    """The class of each row of soft labels, by position: these layouts are sorted by class.
 
-    Where fewer than half of the largest labels agree with that, the file is not sorted, and the largest decides.
+    If fewer than half of the largest labels agree, the file is not sorted, and the largest label decides.
     """
     rows, classes = labels.shape
     largest = labels.argmax(dim=1)
@@ -270,24 +269,24 @@ def _owners(labels: Tensor) -> tuple[Tensor, tuple[str, ...]]:
 
 
 class Format(ABC):
-    """A layout of files in which the field exchanges condensed sets; `dcc convert` reads and writes it.
+    """A file layout of condensed sets that `dcc convert` reads and writes.
 
-    Files come from strangers: nothing in them may be executed. `read_torch`, `read_tensor` and `read_npz` of `dcc_core`
-    read pickles and archives so.
+    Files are untrusted: no code in them may be executed. `read_torch`, `read_tensor` and `read_npz` of
+    `dcc_plugins.exchange` read pickles and archives safely.
     """
 
     kind: ClassVar[str] = "format"
 
     @abstractmethod
     def read(self, path: Path, context: Importing) -> CondensedSet:
-        """The set in a file or folder; `context.condensed` makes one of images and labels.
+        """The set in a file or folder; `context.condensed` builds one from images and labels.
 
-        Raises DccError that says what was expected and found. Any other error is turned into one that names the path.
+        Raises DccError that says what was expected and found. Other errors become a DccError that names the path.
         """
 
     @abstractmethod
     def write(self, s: CondensedSet, path: Path, context: Exporting) -> None:
-        """Write a set as a file, or as a folder, at a path where nothing is yet; `context.decoded` gives its images.
+        """Write a set as a file or folder at a path that does not exist yet; `context.decoded` gives its images.
 
-        Raises DccError where the layout cannot hold the set. What it holds less of is said by `context.note`.
+        Raises DccError if the layout cannot hold the set. `context.note` reports what is lost.
         """

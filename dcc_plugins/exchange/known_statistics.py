@@ -1,4 +1,4 @@
-"""What is known of the data that a strange file was made of: statistics in numbers or by name, names of classes."""
+"""Statistics, as numbers or by data source, and class names for files of other tools."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SECTIONS = ("format", "data")
 
 
 def parse_statistics(text: str) -> Statistics | None:
-    """Mean and std of `mean=0.5,0.5 std=0.2,0.2`; None where it is no such text. Raises DccError for wrong numbers."""
+    """Mean and std of `mean=0.5,0.5 std=0.2,0.2`; None for other text. Raises DccError for invalid numbers."""
     parts = re.fullmatch(r"\s*mean=([^=]+?)[\s,;]+std=([^=]+?)\s*", text)
     if parts is None:
         return None
@@ -28,53 +28,53 @@ def parse_statistics(text: str) -> Statistics | None:
     good = len(mean) == len(std) and all(0 <= m <= 1 for m in mean) and all(0 < s <= 1 for s in std)
     if not good:
         raise DccError(
-            f"--stats '{text}': expected one mean and one std per channel, of images scaled to 0..1, std above 0"
+            f"--stats '{text}': expected one mean and one std per channel, of images scaled to 0..1, with std above 0"
         )
     return mean, std
 
 
 class Sources:
-    """Builds what the settings name, and asks data sources for their facts."""
+    """Builds the components named in the settings, and looks up statistics and class names of data sources."""
 
     def __init__(self, registry: Registry, settings: Settings, data_root: Path | None) -> None:
         self._registry = registry
         self._settings = settings
         self._root = data_root or Path(platformdirs.user_cache_dir("dcc"))
-        strange = [k for k in settings.values if k.partition(".")[0] not in SECTIONS]
-        if strange:
-            hint = did_you_mean(strange[0].partition(".")[0], SECTIONS)
-            raise OptionError([f"{k}: convert takes options of {' and '.join(SECTIONS)}.{hint}" for k in strange])
+        unknown = [k for k in settings.values if k.partition(".")[0] not in SECTIONS]
+        if unknown:
+            hint = did_you_mean(unknown[0].partition(".")[0], SECTIONS)
+            raise OptionError([f"{k}: convert only takes options of {' and '.join(SECTIONS)}.{hint}" for k in unknown])
         if settings.under("data") and not self.has_data:
-            raise OptionError([f"{k}: no data source is named, by --data" for k in settings.under("data")])
+            raise OptionError([f"{k}: no data source is given; name it with --data" for k in settings.under("data")])
 
     @property
     def has_data(self) -> bool:
-        """Whether a data source is named."""
+        """Whether a data source is given."""
         return "data" in self._settings.values
 
-    def built(self, key: str, settings: Settings | None = None) -> tuple[Any, Builder]:
-        """A component, and the builder that knows its name, its title and the options it took."""
+    def build(self, key: str, settings: Settings | None = None) -> tuple[Any, Builder]:
+        """A component, and its builder with its name, title and used options."""
         builder = Builder(self._registry, settings or self._settings)
         component = builder.component(key)
         builder.stop_on_problems()
         return component, builder
 
     def statistics(self, text: str) -> Statistics:
-        """Those that `--stats` means."""
+        """The statistics that `--stats` gives, as numbers or by data source."""
         if found := parse_statistics(text):
             return found
         settings = Settings()
         settings.add({"data": text}, "--stats", Rank.FLAG)
         try:
-            published = self._facts(*self.built("data", settings))
+            published = self._load_facts(*self.build("data", settings))
         except DccError as error:
             raise DccError(f"--stats '{text}' is neither 'mean=... std=...' nor a data source: {error}") from error
         return published.mean, published.std
 
     def about(self) -> dict[str, Any]:
-        """What a set's provenance says of `--data`, the names of its classes, and its statistics."""
-        source, builder = self.built("data")
-        facts = self._facts(source, builder)
+        """The provenance, class names and statistics of `--data`."""
+        source, builder = self.build("data")
+        facts = self._load_facts(source, builder)
         own = {key: s for key, s in builder.entries.items() if key.partition(".")[0] == "data"}
         config = without_places(own, self._registry)
         return {
@@ -84,11 +84,11 @@ class Sources:
             "usual": (facts.mean, facts.std),
         }
 
-    def _facts(self, source: DataSource, builder: Builder) -> Published:
-        """What is published of a source, or else what its files say: all of its options may bear on that."""
+    def _load_facts(self, source: DataSource, builder: Builder) -> Published:
+        """The published facts if the options shared by all sources are defaults, else those of the loaded data."""
         published = source.published()
-        plain = all(getattr(source, name) == option.default for name, option in schema(DataSource).items())
-        if published is not None and plain:
+        unrestricted = all(getattr(source, name) == option.default for name, option in schema(DataSource).items())
+        if published is not None and unrestricted:
             return published
         title = builder.titles["data"]
         data = load_data(source, title, root=self._root, download=True, progress=False)

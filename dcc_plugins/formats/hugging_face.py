@@ -36,7 +36,7 @@ class HuggingFace(Format):
     """A folder with Parquet files below `data/`: a column of images, as PNGs, and one of labels; `dcc.json` beside.
 
     `datasets.load_dataset(FOLDER)` gives images and named classes. What PNGs lose is lost here too, and `dcc.json`
-    holds the same as in a folder of PNGs (format `png`). Needs pyarrow: `pip install 'dcc[hf]'`.
+    holds the same as in a folder of PNGs (format `png`). Needs pyarrow: `pip install 'dataset-condensation[hf]'`.
     """
 
     split: Annotated[str, "for reading: which split"] = "train"
@@ -45,7 +45,7 @@ class HuggingFace(Format):
 
     def __post_init__(self) -> None:
         if importlib.util.find_spec("pyarrow") is None:
-            raise ValueError("needs the package pyarrow: pip install 'dcc[hf]'")
+            raise ValueError("needs the package pyarrow: pip install 'dataset-condensation[hf]'")
 
     def read(self, path: Path, context: Importing) -> CondensedSet:
         files = sorted(path.glob(f"data/{self.split}-*.parquet")) or sorted(path.glob(f"{self.split}*.parquet"))

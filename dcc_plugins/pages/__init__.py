@@ -1,1 +1,1 @@
-"""The report of runs as one page, and the page that follows a run: `dcc report` and `dcc watch`."""
+"""HTML pages of runs: `dcc report` writes one, `dcc watch` serves one of a running run."""

@@ -1,4 +1,4 @@
-"""The commands that show runs: `dcc report` and `dcc watch`."""
+"""The commands `dcc report` and `dcc watch`."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def _preview(folder: Path, registry: Registry) -> None:
 @click.option("--overwrite", is_flag=True, help="replace the file at --out")
 @click.option("--json", "as_json", is_flag=True, help="print JSON, the last line of stdout")
 def report(runs: tuple[Path, ...], out: Path, preview: bool, overwrite: bool, as_json: bool) -> None:
-    """Write one page about runs: images over time, curves, scores, options, cost; several runs side by side.
+    """Write an HTML page about runs: images over time, curves, scores, options, cost; several runs side by side.
 
-    RUN is the folder of a run, finished or not. The page is one file that needs no network.
+    RUN is a run folder, finished or not. The page is a single file and needs no network.
     """
     from dcc_core.config import format_size
     from dcc_core.sets import place_atomically
@@ -53,22 +53,22 @@ def report(runs: tuple[Path, ...], out: Path, preview: bool, overwrite: bool, as
 
 @click.command()
 @click.argument("run", metavar="RUN", type=PLACE)
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="port on 127.0.0.1  [default: one that is free]")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="port on 127.0.0.1  [default: a free one]")
 def watch(run: Path, port: int) -> None:
-    """Show a run's page in the browser while the run goes on.
+    """Serve a run's page for the browser while the run continues.
 
-    The page is served to this computer alone, brings itself up to date, and is gone when the run ends; `dcc report`
-    makes one that stays.
+    The page is only reachable from this computer and updates itself. Serving ends with the run; `dcc report` writes a
+    permanent page.
     """
     from dcc_core.runs import is_alive
-    from dcc_plugins.pages.live import Watched, serve_page, until_the_end
+    from dcc_plugins.pages.live import LivePage, serve_page, wait_for_end
     from dcc_plugins.pages.record import read_run
 
     registry = Registry.installed()
     found = read_run(run, registry)
     if not is_alive(run):
-        raise DccError(f"no process is at work in '{run}', whose run is {found.state}; dcc report '{run}' shows it")
-    with serve_page(Watched(run, registry), port) as server:
-        click.echo(f"watching {run} at http://{server.server_address[0]!s}:{server.server_port}/ (Ctrl-C ends it)")
-        until_the_end(run, server)
+        raise DccError(f"no process is running in '{run}', its run is {found.state}; use dcc report '{run}'")
+    with serve_page(LivePage(run, registry), port) as server:
+        click.echo(f"watching {run} at http://{server.server_address[0]!s}:{server.server_port}/ (stop with Ctrl-C)")
+        wait_for_end(run, server)
     click.echo(f"the run has ended: it is {read_run(run, registry).state}")

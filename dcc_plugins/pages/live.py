@@ -1,4 +1,4 @@
-"""`dcc watch`: a run's page on loopback while the run lasts. Nothing else is served, and nothing of the disk."""
+"""`dcc watch`: serve a run's page on loopback during the run, and nothing else: no files from disk."""
 
 from __future__ import annotations
 
@@ -19,52 +19,52 @@ from dcc_plugins.pages.record import read_run
 
 LOOPBACK = "127.0.0.1"
 FRESH = 2.0
-"""Seconds for which a page is fresh, whatever happens in the folder."""
-LOOK = 0.5
-"""Seconds between two looks whether the run is still there."""
+"""Minimum seconds between two renderings of the page."""
+POLL = 0.5
+"""Seconds between two checks whether the run is alive."""
 GRACE = 6.0
-"""Seconds in which a browser that is looking may fetch the last page."""
+"""Seconds that an active browser has to fetch the last page."""
 
 
-class Watched:
-    """The page of a run as it goes on; made anew where the folder has changed."""
+class LivePage:
+    """The page of a running run; rendered again when the folder changes."""
 
     def __init__(self, folder: Path, registry: Registry) -> None:
         self._folder = folder
         self._registry = registry
         self._lock = threading.Lock()
-        self._seen: object = None
-        self._made = float("-inf")
+        self._files: object = None
+        self._rendered = float("-inf")
         self._page, self.tag = b"", ""
-        self.asked = 0.0
+        self.last_request = 0.0
         self.current()
 
     def current(self) -> tuple[bytes, str]:
-        """The page and its tag. Raises DccError where there has never been one."""
+        """The page and its tag. Raises DccError if no page could be rendered yet."""
         with self._lock:
-            seen = self._state()
-            if seen != self._seen and time.monotonic() - self._made >= FRESH:
-                self._renew()
-                self._seen, self._made = seen, time.monotonic()
+            files = self._list_files()
+            if files != self._files and time.monotonic() - self._rendered >= FRESH:
+                self._render()
+                self._files, self._rendered = files, time.monotonic()
             return self._page, self.tag
 
-    def last(self) -> str:
-        """The tag of the page of the run that has ended."""
+    def render_last(self) -> str:
+        """Render the page of the ended run, and return its tag."""
         with self._lock:
-            self._renew()
-            self._made = float("inf")
+            self._render()
+            self._rendered = float("inf")
             return self.tag
 
-    def _renew(self) -> None:
+    def _render(self) -> None:
         try:
             content = render_page([read_run(self._folder, self._registry)], live=True)
-        except DccError:  # between two files of the run's: what there was is still true
+        except DccError:  # between two writes of the run: keep the previous page
             if not self._page:
                 raise
             return
         self._page, self.tag = content, f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
-    def _state(self) -> list[tuple[str, int, int]]:
+    def _list_files(self) -> list[tuple[str, int, int]]:
         found = []
         for path in sorted(self._folder.rglob("*")):
             with contextlib.suppress(OSError):
@@ -76,19 +76,19 @@ class Watched:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, watched: Watched, port: int) -> None:
-        self.watched = watched
-        self.taken = ""
+    def __init__(self, page: LivePage, port: int) -> None:
+        self.page = page
+        self.sent_tag = ""
         super().__init__((LOOPBACK, port), _Handler)
 
     @property
     def hosts(self) -> set[str]:
-        """What a request's `Host` may be: others come from pages that had their own name lead here."""
+        """Allowed `Host` headers: others may come from DNS rebinding."""
         return {f"{name}:{self.server_port}" for name in (LOOPBACK, "localhost")}
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers for a `_Server`."""
+    """Answers requests to a `_Server`."""
 
     timeout = 10
     server_version, sys_version = "dcc", ""
@@ -107,8 +107,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path != "/":
             self.send_error(HTTPStatus.NOT_FOUND)
             return
-        content, tag = server.watched.current()
-        server.watched.asked = time.monotonic()
+        content, tag = server.page.current()
+        server.page.last_request = time.monotonic()
         known = self.headers.get("If-None-Match") == tag
         self.send_response(HTTPStatus.NOT_MODIFIED if known else HTTPStatus.OK)
         for name, value in (
@@ -124,19 +124,19 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if body and not known:
             self.wfile.write(content)
-        server.taken = tag
+        server.sent_tag = tag
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing: requests are nobody's business."""
+        """Log nothing."""
 
 
 @contextlib.contextmanager
-def serve_page(watched: Watched, port: int) -> Iterator[_Server]:
-    """Serve a page on 127.0.0.1 while the context lasts; port 0 is any that is free. Raises DccError for one in use."""
+def serve_page(page: LivePage, port: int) -> Iterator[_Server]:
+    """Serve a page on 127.0.0.1 within the context; port 0 takes a free one. Raises DccError for a port in use."""
     try:
-        server = _Server(watched, port)
+        server = _Server(page, port)
     except (OSError, OverflowError) as error:
-        raise DccError(f"--port {port} cannot be used: {error}; leave it out for one that is free") from error
+        raise DccError(f"--port {port} cannot be used: {error}; leave it out to use a free one") from error
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
     thread.start()
     try:
@@ -146,11 +146,11 @@ def serve_page(watched: Watched, port: int) -> Iterator[_Server]:
         server.server_close()
 
 
-def until_the_end(folder: Path, server: _Server) -> None:
-    """Return when no process is at work in the folder any more, and whoever is looking has the last page."""
+def wait_for_end(folder: Path, server: _Server) -> None:
+    """Return after the folder's process has ended and an active browser has fetched the last page."""
     while is_alive(folder):
-        time.sleep(LOOK)
-    looking = time.monotonic() - server.watched.asked < GRACE
-    last, end = server.watched.last(), time.monotonic() + GRACE
-    while looking and server.taken != last and time.monotonic() < end:
+        time.sleep(POLL)
+    is_watched = time.monotonic() - server.page.last_request < GRACE
+    last, end = server.page.render_last(), time.monotonic() + GRACE
+    while is_watched and server.sent_tag != last and time.monotonic() < end:
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""What a run's folder tells of it: a finished run by its report, another one by its checkpoint, both by their files."""
+"""Read a run folder: a finished run from its report, an unfinished one from its checkpoint, both from other files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 from annotated_types import Ge, MinLen
 from pydantic import FiniteFloat, TypeAdapter, ValidationError
-from pydantic.dataclasses import dataclass as checked
+from pydantic.dataclasses import dataclass as validated
 
 from dcc_core.errors import DccError
 from dcc_core.plugins import Registry
@@ -35,15 +35,15 @@ Index = Annotated[int, Ge(0)]
 Row = TypeVar("Row")
 
 
-@checked(frozen=True)
+@validated(frozen=True)
 class Entry:
-    """An option's value and where it came from."""
+    """An option's value and its origin."""
 
     value: Any
     origin: str
 
 
-@checked(frozen=True)
+@validated(frozen=True)
 class StepRow:
     """A line of `metrics.jsonl`: the fields of `StepReport`."""
 
@@ -54,9 +54,9 @@ class StepRow:
     phase: str
 
 
-@checked(frozen=True)
+@validated(frozen=True)
 class MomentRow:
-    """A line of `metrics.jsonl`: the score of a set that is still learned."""
+    """A line of `metrics.jsonl`: the score of a set that is being learned."""
 
     step: Index
     mean: float
@@ -65,9 +65,9 @@ class MomentRow:
     protocol: str
 
 
-@checked(frozen=True)
+@validated(frozen=True)
 class Summary:
-    """What scores come to, as far as a reader needs it; see `summary` and `robustness_summary`. Accuracies in 0..1."""
+    """The parts of a score summary on the page; see `summary` and `robustness_summary`. Accuracies in 0..1."""
 
     mean: float
     std: float | None = None
@@ -79,11 +79,11 @@ class Summary:
     images_seen: int = 0
 
 
-@checked(frozen=True)
-class Told:
-    """What a report says, as far as a reader needs it; see `report_of`. An unfinished run has said some of it.
+@validated(frozen=True)
+class RunReport:
+    """The parts of a report on the page; see `report_of`. An unfinished run has only some of them.
 
-    selecting: known of an unfinished run alone.
+    selecting: whether it is a coreset selection; only set for an unfinished run.
     """
 
     method: str
@@ -99,73 +99,73 @@ class Told:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run's folder, read. finished: it has its report; running: a process is at work in it."""
+    """The content of a run folder. finished: it has a report; running: a process is running in it."""
 
     path: Path
-    told: Told
+    report: RunReport
     finished: bool
     running: bool
     registry: Registry
 
     @property
     def state(self) -> str:
-        """In a word."""
+        """finished, running or interrupted."""
         return "finished" if self.finished else "running" if self.running else "interrupted"
 
     @property
     def networks(self) -> tuple[str, ...]:
-        """Those that it has been scored on."""
-        return tuple(self.told.by_architecture)
+        """The architectures that it has been scored on."""
+        return tuple(self.report.by_architecture)
 
     def summary(self, network: str, subject: str) -> Summary | None:
-        """What the scores of a subject on a network came to; None where there are none."""
-        found = self.told.by_architecture.get(network, {}).get(subject)
+        """The score summary of a subject on a network; None if there is none."""
+        found = self.report.by_architecture.get(network, {}).get(subject)
         return found if isinstance(found, Summary) else None
 
     def number(self, key: str) -> int:
-        """An option's value where it is a whole number, else 0."""
+        """An option's value if it is an integer, else 0."""
         value = self.value(key)
         return value if isinstance(value, int) else 0
 
     def value(self, key: str) -> Any:
-        """An option's value; None where the run has no such option."""
-        return self.told.config[key].value if key in self.told.config else None
+        """An option's value; None if the run has no such option."""
+        return self.report.config[key].value if key in self.report.config else None
 
     @cached_property
     def steps(self) -> list[StepRow]:
-        """The first set's inner steps, in order; of one that was taken again, the last."""
+        """The first set's inner steps, in order; the last line of a repeated step."""
         rows = {(row.outer, row.inner): row for row in self._rows(StepRow, "loss")}
         return [rows[place] for place in sorted(rows)]
 
     @cached_property
     def curve(self) -> list[MomentRow]:
-        """The first set's accuracy on the way, in order, where the run was asked for it."""
+        """The first set's accuracy during the run, in order; empty unless the run recorded it."""
         rows = {row.step: row for row in self._rows(MomentRow, "step")}
         return [rows[step] for step in sorted(rows)]
 
     @property
     def inner_loops(self) -> int:
-        """Inner steps of an outer loop."""
+        """Inner steps per outer loop."""
         return max([1, *(row.inner + 1 for row in self.steps), self.number("run.inner_loops")])
 
     @property
     def total(self) -> int:
-        """Inner steps of a set; 0 where nothing is learned."""
-        learns = not self.told.selecting and (self.steps or not self.finished)
+        """Inner steps per set; 0 if nothing is learned."""
+        learns = not self.report.selecting and (self.steps or not self.finished)
         return self.number("run.outer_loops") * self.inner_loops if learns else 0
 
     @property
     def done(self) -> int:
-        """Inner steps that the first set has had."""
+        """Finished inner steps of the first set."""
         return self.place(self.steps[-1]) if self.steps else 0
 
     def place(self, row: StepRow) -> int:
-        """How many steps have been taken after this one."""
+        """The number of finished steps, this one included."""
         return row.outer * self.inner_loops + row.inner + 1
 
     @cached_property
     def pictures(self) -> list[Pictures]:
-        """The first set's images at every moment there is, the last one last; none where a run has no images."""
+        """The first set's images at every recorded moment, in order; empty if the run has no images."""
         found = {p.step: p for p in read_snapshots(self.path)}
         for name, step in (("set.safetensors", self.total), (UNFINISHED, self.done)):
             if (self.path / name).is_file():
@@ -182,11 +182,11 @@ class RunRecord:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Those of its images."""
+        """Class names of the images."""
         return self.pictures[-1].class_names if self.pictures else ()
 
     def _rows(self, kind: type[Row], mark: str) -> Iterator[Row]:
-        """The first set's lines of a kind in the metrics, known by one field; the last line may be half written."""
+        """The first set's metrics lines that have the field `mark`; skips invalid and half-written lines."""
         adapter = TypeAdapter(kind)
         try:
             lines = (self.path / METRICS).read_text(encoding="utf-8", errors="replace").splitlines()
@@ -202,47 +202,47 @@ class RunRecord:
 
 
 def read_run(path: Path, registry: Registry) -> RunRecord:
-    """Read a run's folder. Raises DccError where there is no run, or it is damaged."""
+    """Read a run folder. Raises DccError if it is no run folder or is damaged."""
     running = is_alive(path)
     if (path / REPORT).is_file():
-        return RunRecord(path, _told(_json(path / REPORT), path / REPORT), True, running, registry)
+        return RunRecord(path, _validate_report(_read_json(path / REPORT), path / REPORT), True, running, registry)
     if (path / CHECKPOINT).is_file():
-        return RunRecord(path, _of_checkpoint(load_checkpoint(path / CHECKPOINT), path), False, running, registry)
-    what = "no folder" if not path.is_dir() else "not a run's folder: it has neither report.json nor a checkpoint"
-    raise DccError(f"'{path}' is {what}; name what dcc-run or dcc select has written, e.g. {_example(path)}")
+        return RunRecord(path, _from_checkpoint(load_checkpoint(path / CHECKPOINT), path), False, running, registry)
+    what = "not a folder" if not path.is_dir() else "not a run folder: it has neither report.json nor a checkpoint"
+    raise DccError(f"'{path}' is {what}; name a folder written by dcc-run or dcc select, e.g. {_example(path)}")
 
 
 def _example(path: Path) -> str:
-    """A run's folder nearby, for a hint."""
+    """A nearby run folder, for a hint."""
     parents = [path, path.parent, Path("runs")]
     nearby = [report.parent for p in parents if p.is_dir() for report in sorted(p.glob(f"*/{REPORT}"))]
     return f"'{nearby[0]}'" if nearby else "runs/mine"
 
 
-def _json(path: Path) -> Any:
+def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DccError(f"report '{path}' cannot be read: {error}") from error
 
 
-def _told(fields: Any, path: Path) -> Told:
+def _validate_report(fields: Any, path: Path) -> RunReport:
     try:
-        return TypeAdapter(Told).validate_python(fields)
+        return TypeAdapter(RunReport).validate_python(fields)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'it'}: {e['msg']}" for e in error.errors()[:3])
         raise DccError(f"report '{path}' is damaged: {wrong}") from error
 
 
-def _of_checkpoint(found: Checkpoint, path: Path) -> Told:
+def _from_checkpoint(found: Checkpoint, path: Path) -> RunReport:
     values = found.values
     names = [values.get("selection")] if found.selecting else [values.get("loss"), values.get("aug")]
     scores: dict[str, list] = {}
-    for kept in found.scores:
-        if kept.name in ("condensed", "random"):
-            scores.setdefault(kept.name, []).append(kept.score)
+    for entry in found.scores:
+        if entry.name in ("condensed", "random"):
+            scores.setdefault(entry.name, []).append(entry.score)
     networks = list(dict.fromkeys(s.architecture for s in scores.get("condensed", ())))
-    told = {
+    fields = {
         "method": "+".join(str(name) for name in names if name not in (None, "none")),
         "config": found.config,
         "versions": found.versions,
@@ -251,4 +251,4 @@ def _of_checkpoint(found: Checkpoint, path: Path) -> Told:
         "threads": found.threads,
         "selecting": found.selecting,
     }
-    return _told(told, path)
+    return _validate_report(fields, path)

@@ -62,8 +62,8 @@ def table(name: str, **options: Any) -> None:
     `dcc plugins --kind table` lists the tables. The same command goes on where an earlier one was interrupted. A cell
     that fails is named at the end, with exit code 1, and the others are run all the same.
 
-    --on local:N runs N cells at a time, each in a process of its own; --on ray does so on Ray, which the extra dcc[ray]
-    brings. A worker that dies costs its own cell alone, which goes on in another one.
+    --on local:N runs N cells at a time, each in a process of its own; --on ray does so on Ray, which needs the extra
+    dataset-condensation[ray]. A worker that dies costs its own cell alone, which goes on in another one.
     """
     registry = Registry.installed()
     _run(find_table(registry, name), registry, Path("tables"), **options)

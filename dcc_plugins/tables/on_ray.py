@@ -74,7 +74,8 @@ class OnRay(Workers):
         try:
             self._ray = importlib.import_module("ray")
         except ImportError as error:
-            raise DccError(f"--on ray needs the package ray: pip install 'dcc[ray]' ({error})") from error
+            install = "pip install 'dataset-condensation[ray]'"
+            raise DccError(f"--on ray needs the package ray: {install} ({error})") from error
 
     def each(self, work: Callable[[A], R], given: Mapping[str, A]) -> Events[R]:
         if not given:

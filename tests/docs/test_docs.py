@@ -180,7 +180,7 @@ def test_the_readmes_sequences_have_stages_and_memories(command):
     registry = Registry.installed()
     for stage in stage_specs(flags["stages"], registry):
         for memory in memory_specs(flags["memory"], registry):
-            assert len(resolve(registry, memory.over(stage.over(Settings()))).entries) > 20
+            assert len(resolve(registry, memory.apply_to(stage.apply_to(Settings()))).entries) > 20
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("dcc sweep")])
@@ -215,7 +215,7 @@ def test_what_looks_at_runs_does(command, runs, monkeypatch):
     monkeypatch.chdir(runs)
     result = CliRunner().invoke(cli, shlex.split(command)[1:])
     if "watch" in command:
-        assert "no process is at work in 'runs/mine', whose run is finished" in result.stderr
+        assert "no process is running in 'runs/mine', its run is finished" in result.stderr
     else:
         assert result.exit_code == 0, result.stderr
 
@@ -237,7 +237,7 @@ def test_the_readmes_conversions_resolve(command):
     named = {"format": name} | ({"data": given["data"]} if given["data"] else {})
     settings.add(named, "flags", Rank.FLAG)
     sources = Sources(Registry.installed(), settings, Path("/nowhere"))
-    assert sources.built("format")[0].kind == "format"
+    assert sources.build("format")[0].kind == "format"
     assert given["stats"] is None or len(sources.statistics(given["stats"])) == 2
     assert given["data"] is None or sources.about()["class_names"]
 

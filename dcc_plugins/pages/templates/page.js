@@ -3,7 +3,7 @@ const element = (id) => document.getElementById(id);
 const [controls, filter, moment, play, status] = ["controls", "filter", "moment", "play", "status"].map(element);
 let runs = [], longest = [], timer = 0, followed = true;
 
-const moments = () => {
+const loadMoments = () => {
   runs = JSON.parse(element("content").dataset.moments);
   longest = runs.reduce((best, run) => (run.steps.length > best.length ? run.steps : best), []);
   moment.max = Math.max(0, longest.length - 1);
@@ -12,34 +12,34 @@ const moments = () => {
   show();
 };
 
-// Every run shows the one of its own moments that is nearest to the same share of its steps.
+// Each run shows its moment nearest to the same fraction of its steps.
 const show = () => {
-  const share = longest.length > 1 ? moment.value / (longest.length - 1) : 1;
+  const fraction = longest.length > 1 ? moment.value / (longest.length - 1) : 1;
   const words = runs.map((run, index) => {
     const last = run.steps.length - 1;
-    const wanted = share * run.steps[last];
+    const wanted = fraction * run.steps[last];
     const nearest = run.steps.reduce((best, step, i) => (Math.abs(step - wanted) <= Math.abs(run.steps[best] - wanted) ? i : best), 0);
     document.documentElement.style.setProperty(`--at-${index}`, last > 0 ? `${(100 * nearest) / last}%` : "100%");
     return last < 0 || !run.total ? "" : `after ${run.steps[nearest]} of ${run.total} image updates`;
   });
-  const told = [...new Set(words.filter(Boolean))].join("; ");
-  moment.setAttribute("aria-valuetext", told);
-  tell(told);
+  const text = [...new Set(words.filter(Boolean))].join("; ");
+  moment.setAttribute("aria-valuetext", text);
+  showStatus(text);
 };
 
-const tell = (told) => {
+const showStatus = (text) => {
   const all = [...document.querySelectorAll(".class")];
   const shown = all.filter((one) => !one.hidden).length;
   const classes = shown === all.length ? `${all.length} classes` : `${shown} of ${all.length} classes`;
   const state = status.dataset.state ? `; ${status.dataset.state}` : "";
-  status.textContent = `${classes}${longest.length > 1 && told ? `, ${told}` : ""}${state}`;
+  status.textContent = `${classes}${longest.length > 1 && text ? `, ${text}` : ""}${state}`;
 };
 
-const sift = () => {
+const filterClasses = () => {
   const wanted = filter.value.trim().toLowerCase();
   for (const one of document.querySelectorAll(".class"))
     one.hidden = !one.querySelector("h3").textContent.toLowerCase().includes(wanted);
-  tell(moment.getAttribute("aria-valuetext"));
+  showStatus(moment.getAttribute("aria-valuetext"));
 };
 
 const stop = () => {
@@ -67,17 +67,17 @@ moment.addEventListener("input", () => {
   stop();
   show();
 });
-filter.addEventListener("input", sift);
+filter.addEventListener("input", filterClasses);
 controls.addEventListener("submit", (event) => event.preventDefault());
 controls.hidden = false;
-moments();
+loadMoments();
 
-// While a run is watched, its page is asked for again, and what is new takes the place of what was there.
+// During dcc watch, fetch the page again and replace the content if it has changed.
 if (document.body.dataset.live === "yes") {
-  let known = "", asking = false;
-  const again = async () => {
-    if (asking) return;
-    asking = true;
+  let known = "", fetching = false;
+  const refresh = async () => {
+    if (fetching) return;
+    fetching = true;
     try {
       const answer = await fetch("/", { headers: known ? { "If-None-Match": known } : {} });
       if (answer.status === 200) {
@@ -85,16 +85,16 @@ if (document.body.dataset.live === "yes") {
         const open = document.querySelector("details").open;
         element("content").replaceWith(page.getElementById("content"));
         document.querySelector("details").open = open;
-        moments();
-        sift();
+        loadMoments();
+        filterClasses();
         known = answer.headers.get("ETag");
       }
     } catch {
-      clearInterval(asks);
-      status.dataset.state = "the run has ended, or dcc watch has";
-      tell(moment.getAttribute("aria-valuetext"));
+      clearInterval(polling);
+      status.dataset.state = "the run has ended, or dcc watch has stopped";
+      showStatus(moment.getAttribute("aria-valuetext"));
     }
-    asking = false;
+    fetching = false;
   };
-  const asks = setInterval(again, 2000);
+  const polling = setInterval(refresh, 2000);
 }

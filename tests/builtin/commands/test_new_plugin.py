@@ -76,6 +76,25 @@ def test_all_that_is_written_works_together(packages, tmp_path):
     assert lines[0].startswith("set 0, step 0.0: loss") and lines[-1].startswith("set")
 
 
+@pytest.mark.parametrize("given", ["mine", "dcc-mine", "dcc_mine"])
+@pytest.mark.parametrize("kind", ["loss", "command", "recipe"])
+def test_the_prefix_of_a_name_is_optional(tmp_path, given, kind):
+    result = new_plugin(given, "--kind", kind, "--in", str(tmp_path))
+    assert result.exit_code == 0, result.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["dcc-mine"]
+    project = tomllib.loads((tmp_path / "dcc-mine" / "pyproject.toml").read_text())["project"]
+    assert project["name"] == "dcc-mine"
+    assert project["entry-points"]["dcc"] == {"mine": "dcc_mine_manifest"}
+    assert project["dependencies"] == ["dataset-condensation"]
+    assert 'name="mine"' in (tmp_path / "dcc-mine" / "dcc_mine_manifest.py").read_text()
+
+
+def test_a_command_that_is_written_is_run(packages, tmp_path):
+    assert "command" in packages[0]
+    done = python(packages[1], "dcc_core", "my-command", str(tmp_path))
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
 def test_a_table_that_is_written_is_run(packages, tmp_path):
     done = python(packages[1], "dcc_core", "table", "my-table", "--scale", "tiny", "--out", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
@@ -94,8 +113,11 @@ def test_what_is_written_passes_its_own_tests(packages, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["collective", "--kind", "loss"], "Error: loss 'collective' is there already, of builtin (dataset-condensation"),
-        (["My Loss", "--kind", "loss"], "Error: 'My Loss' cannot be a component's name; use small letters"),
+        (["collective", "--kind", "loss"], "Error: loss 'collective' already exists, in builtin (dataset-condensation"),
+        (["My Loss", "--kind", "loss"], "Error: 'My Loss' cannot name a component: use lower-case letters"),
+        (["dcc_", "--kind", "loss"], "Error: 'dcc_' cannot name a component"),
+        (["dcc_Mine", "--kind", "loss"], "Error: 'dcc_Mine' cannot name a component"),
+        (["dcc-collective", "--kind", "loss"], "Error: loss 'collective' already exists"),
         (["x", "--kind", "lss"], "Error: no kind of component named 'lss'. Did you mean 'loss'?"),
     ],
 )
@@ -110,5 +132,5 @@ def test_what_is_there_stays(tmp_path):
     (tmp_path / "dcc-mine").mkdir()
     result = new_plugin("mine", "--kind", "loss", "--in", str(tmp_path))
     assert result.exit_code == 2
-    assert "exists already; remove it, or take another name" in result.stderr
+    assert "already exists; remove it, or choose another name" in result.stderr
     assert not any((tmp_path / "dcc-mine").iterdir())

@@ -25,7 +25,7 @@ from dcc_plugins.continual.options import ContinualOptions
 from dcc_plugins.continual.plan import Plan
 from dcc_plugins.continual.replay import Learner, Memory
 from dcc_plugins.continual.specs import memory_specs, stage_specs
-from dcc_plugins.continual.stages import brought_to, cut
+from dcc_plugins.continual.stages import convert_images, split_classes
 
 THREE = "digits,classes=0+1+2,digits,classes=3+4,digits,classes=5+6"
 QUICK = [
@@ -131,14 +131,14 @@ def data_of(channels, size, classes=2, name="made", **more):
 
 def test_grey_images_become_colourful_by_three_equal_colours():
     data = data_of(1, (4, 4), mean=(0.2,), std=(0.3,))
-    found = brought_to(data, 3, (4, 4))
+    found = convert_images(data, 3, (4, 4))
     assert torch.equal(found.train.images, data.train.images.expand(-1, 3, -1, -1))
     assert (found.mean, found.std) == ((0.2,) * 3, (0.3,) * 3)
 
 
 def test_colours_become_grey_by_their_luma_with_statistics_of_their_own():
     data = data_of(3, (4, 4), mean=(0.2,) * 3, std=(0.3,) * 3)
-    found = brought_to(data, 1, (4, 4))
+    found = convert_images(data, 1, (4, 4))
     red, green, blue = data.train.images.double().unbind(1)
     expected = (0.299 * red + 0.587 * green + 0.114 * blue).round()
     assert (found.train.images[:, 0].double() - expected).abs().max() <= 1  # rounding of float32
@@ -150,24 +150,24 @@ def test_sizes_are_brought_together_without_shifting_anything():
     even = RealData(
         "flat", *[ImageSet(torch.full_like(flat.train.images, 77), flat.train.labels)] * 2, ("a", "b"), (0.5,), (0.5,)
     )
-    assert (brought_to(even, 1, (12, 10)).train.images == 77).all()
+    assert (convert_images(even, 1, (12, 10)).train.images == 77).all()
     half = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)
     half[..., 4:] = 200
     sides = RealData("sides", *[ImageSet(half.repeat(2, 1, 1, 1), torch.arange(2))] * 2, ("a", "b"))
-    large = brought_to(sides, 1, (16, 16)).train.images[0, 0]
+    large = convert_images(sides, 1, (16, 16)).train.images[0, 0]
     assert (large[:, :7] == 0).all() and (large[:, 9:] == 200).all()
-    assert torch.equal(brought_to(flat, 1, (8, 8)).train.images, flat.train.images)
+    assert torch.equal(convert_images(flat, 1, (8, 8)).train.images, flat.train.images)
 
 
 def test_other_numbers_of_channels_are_refused():
     with pytest.raises(DccError, match="images of 2 channels"):
-        brought_to(data_of(2, (4, 4)), 3, (4, 4))
+        convert_images(data_of(2, (4, 4)), 3, (4, 4))
 
 
 def test_classes_are_cut_in_order():
-    assert cut("abcdefg", 3, "x") == [("a", "b", "c"), ("d", "e"), ("f", "g")]
+    assert split_classes("abcdefg", 3, "x") == [("a", "b", "c"), ("d", "e"), ("f", "g")]
     with pytest.raises(DccError, match="give at most 3"):
-        cut("abcdefg", 4, "x")
+        split_classes("abcdefg", 4, "x")
 
 
 def test_a_split_is_the_same_as_its_stages_by_name(registry):
@@ -219,14 +219,14 @@ class Twice:
 )
 def test_memories_are_told_apart_by_name(registry, name, made, options):
     (spec,) = memory_specs([name], registry)
-    assert (spec.label, spec.made, spec.options) == (name, made, options)
+    assert (spec.label, spec.kind, spec.options) == (name, made, options)
 
 
 def test_a_name_of_a_loss_and_a_selection_asks_which():
     registry = Registry.installed(Twice())
     with pytest.raises(DccError, match="a loss and a selection; write 'loss:both' or 'selection:both'"):
         memory_specs(["both"], registry)
-    assert [s.made for s in memory_specs(["loss:both", "selection:both"], registry)] == ["loss", "selection"]
+    assert [s.kind for s in memory_specs(["loss:both", "selection:both"], registry)] == ["loss", "selection"]
     with pytest.raises(DccError, match=r"write 'loss:both\+dsa' or 'selection:both\+dsa'"):
         memory_specs(["both+dsa"], registry)
 
@@ -423,7 +423,7 @@ def test_other_options_are_refused_and_overwrite_begins_anew(undisturbed, tmp_pa
     before = files_of(copy)
     for words in (("--epochs", "2"), ("--outer-loops", "3"), ("-o", "arch.width=5"), ("--head", "single")):
         result = invoke(*QUICK, *MEMORIES, *words, "--out", copy)
-        assert result.exit_code == 2 and "begun with other options" in result.stderr
+        assert result.exit_code == 2 and "started with other options" in result.stderr
     assert files_of(copy) == before
     result = invoke(*QUICK, *MEMORIES, "--epochs", "2", "--out", copy, "--overwrite", "--json")
     assert result.exit_code == 0, result.stderr
@@ -461,7 +461,7 @@ def test_a_sequence_that_was_interrupted_ends_with_the_same_bytes(
     with monkeypatch.context() as patch:
         signals(patch, owner, name, after)
         result = invoke(*QUICK, *MEMORIES, "--out", out)
-    assert result.exit_code == 143 and "goes on" in result.stderr
+    assert result.exit_code == 143 and "resumes" in result.stderr
     assert not (out / "continual.json").exists()
     result = invoke(*QUICK, *MEMORIES, "--out", out, "--json")
     assert result.exit_code == 0, result.stderr
@@ -494,7 +494,7 @@ def test_spoiled_files_are_one_message(spoil, undisturbed, tmp_path):
     path = names[spoil]
     path.write_bytes(path.read_bytes()[:-3])
     result = invoke(*QUICK, *MEMORIES, "--out", copy)
-    assert result.exit_code == 2 and path.name in result.stderr and "--overwrite begins anew" in result.stderr
+    assert result.exit_code == 2 and path.name in result.stderr and "--overwrite starts again" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -503,7 +503,7 @@ def test_spoiled_files_are_one_message(spoil, undisturbed, tmp_path):
         ([], "none are given"),
         (["--stages", "digits"], "is one stage"),
         (["--stages", "digits,digits"], "'digits' is named twice"),
-        (["--stages", "digits,digits,classes=0+1+2+3+4+5+6+7+8+9"], "are the same images"),
+        (["--stages", "digits,digits,classes=0+1+2+3+4+5+6+7+8+9"], "have the same images"),
         (["--stages", "digitss,mnist"], "Did you mean 'digits'"),
         (["--stages", "digits,classes=0+11"], "'11' is no class of 'digits'"),
         (["--stages", "digits,clases=0+1"], "Did you mean 'classes'"),
@@ -547,7 +547,7 @@ def test_networks_that_stages_suggest_have_to_agree(tmp_path):
 def test_a_folder_with_something_else_is_left_alone(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     result = invoke(*QUICK, "--out", tmp_path)
-    assert result.exit_code == 2 and "holds mine.txt, and no comparison" in result.stderr
+    assert result.exit_code == 2 and "holds mine.txt and is not a comparison" in result.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
 
 
@@ -564,5 +564,5 @@ def test_the_plot_is_a_picture_or_says_what_is_missing(undisturbed, tmp_path, mo
     assert (copy / "continual.svg").read_bytes() == svg
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     result = invoke(*words, *MEMORIES, "--out", tmp_path / "new")
-    assert result.exit_code == 2 and "pip install 'dcc[plots]'" in result.stderr
+    assert result.exit_code == 2 and "pip install 'dataset-condensation[plots]'" in result.stderr
     assert not (tmp_path / "new").exists()

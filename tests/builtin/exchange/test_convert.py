@@ -40,7 +40,7 @@ def test_statistics_by_name_or_number(tmp_path, import_set, stats, expected):
     [
         (
             None,
-            "--stats is needed: mtt files hold images which are normalised, and not by which .*CIFAR-100",
+            "--stats is needed: mtt files hold images normalised by an unknown .*CIFAR-100",
         ),
         ("cifar1", "--stats 'cifar1' is neither 'mean=... std=...' nor a data source: .*Did you mean 'cifar10'"),
         ("mean=0.1,x,0.3 std=1,1,1", "could not convert string to float: 'x'; expected mean=0.5,0.5,0.5"),
@@ -48,7 +48,7 @@ def test_statistics_by_name_or_number(tmp_path, import_set, stats, expected):
         ("mean=125,122,113 std=51,50,51", "of images scaled to 0..1"),
         ("mean=0.1,0.2,0.3 std=0,1,1", "std above 0"),
         ("mean=nan,0.2,0.3 std=1,1,1", "scaled to 0..1"),
-        ("mnist", "images have 3 channels, and mean and std 1"),
+        ("mnist", "images have 3 channels, mean and std 1"),
     ],
 )
 def test_statistics_are_asked_for_and_checked(tmp_path, import_set, stats, message):
@@ -60,7 +60,7 @@ def test_statistics_are_asked_for_and_checked(tmp_path, import_set, stats, messa
 
 def test_statistics_that_undo_nothing_are_refused(tmp_path, import_set):
     field_files.kip(tmp_path / "kip.npz")
-    with pytest.raises(DccError, match="--stats: the images are whitened, which no mean and std undo; leave it out"):
+    with pytest.raises(DccError, match="--stats: the images are whitened, which mean and std cannot undo"):
         import_set(tmp_path / "kip.npz", "kip", stats="cifar10")
 
 
@@ -75,12 +75,12 @@ def test_names_of_classes(tmp_path, import_set):
     assert p.class_names == ("ant", "bee", "cat")
     with pytest.raises(DccError, match="every one of the 10 classes needs at least one image"):
         import_set(tmp_path / "run", "mtt", stats="cifar10", data="cifar10")
-    with pytest.raises(DccError, match="labels go from 0 to 2, and there are 2 classes"):
+    with pytest.raises(DccError, match="labels go from 0 to 2, but there are 2 classes"):
         import_set(tmp_path / "run", "mtt", stats="cifar10", class_names=["ant", "bee"])
     with pytest.raises(DccError, match=r"the class name 'a\\x1b\[31m' cannot be written as text"):
         import_set(tmp_path / "run", "mtt", stats="cifar10", class_names=["a\x1b[31m", "b", "c"])
     field_files.datm(tmp_path / "soft", classes=3)
-    with pytest.raises(DccError, match="labels are for 3 classes, and 2 class names are given"):
+    with pytest.raises(DccError, match="labels are for 3 classes, but 2 class names are given"):
         import_set(tmp_path / "soft", "datm", stats="cifar10", class_names=["ant", "bee"])
 
 
@@ -170,18 +170,18 @@ def test_imported_sets_are_scored_and_begun_from_without_files(tmp_path, make_jo
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("a b", "Error: convert: name a format, by --from to read it or by --to to write it"),
-        ("a b --from vico --to mtt", "Error: convert: 'vico' to 'mtt' takes two steps, with a set file between"),
+        ("a b", "Error: convert: name a format with --from to read it, or with --to to write it"),
+        ("a b --from vico --to mtt", "Error: convert: 'vico' to 'mtt' takes two steps, via a set file"),
         ("a b --from vicco", "Error: no format named 'vicco'. Did you mean 'vico'?"),
-        ("a b --from vico", "Error: there is no 'a'"),
+        ("a b --from vico", "Error: 'a' does not exist"),
         ("a b --to vico", "Error: set file 'a' cannot be read"),
         ("a b --from idc -o format.factor=0", "Error: format.factor: '0' is not an integer >= 1."),
         ("a b --from idc -o format.facto=2", "Error: 2 options are wrong"),
-        ("a b --from vico -o run.ipc=2", "Error: run.ipc: convert takes options of format and data."),
+        ("a b --from vico -o run.ipc=2", "Error: run.ipc: convert only takes options of format and data."),
         ("a b --from vico -o formt.x=2", "Did you mean 'format'?"),
-        ("a b --from vico -o data.classes=3", "Error: data.classes: no data source is named, by --data"),
+        ("a b --from vico -o data.classes=3", "Error: data.classes: no data source is given; name it with --data"),
         ("a b --from vico --data cifar1", "Error: no data named 'cifar1'. Did you mean 'cifar10'?"),
-        ("a b --to vico --data cifar10", "Error: convert: --data and --class-names are for reading"),
+        ("a b --to vico --data cifar10", "Error: convert: --data and --class-names are only for reading"),
     ],
 )
 def test_bad_input_is_one_message_and_exit_code_2(words, message, tmp_path, monkeypatch):

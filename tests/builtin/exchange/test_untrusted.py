@@ -95,7 +95,7 @@ def test_what_would_run_is_named(tmp_path, ran):
 
 def test_objects_in_arrays_do_not_run(tmp_path, ran):
     np.savez(tmp_path / "x.npz", images=np.array([Runs(ran)]), labels=np.zeros(1))
-    with pytest.raises(DccError, match=r"'.*x.npz' cannot be read: .*none of objects, which are not unpickled"):
+    with pytest.raises(DccError, match=r"'.*x.npz' cannot be read: .*object arrays are not unpickled"):
         read_npz(tmp_path / "x.npz", "images", "labels")
     pickled(Runs(ran), tmp_path / "x.npz")
     with pytest.raises(DccError, match=r"'.*x.npz' cannot be read"):
@@ -190,7 +190,7 @@ def itself():
     [
         (
             torch.zeros(1).expand(10**6, 3, 4, 4),
-            "claims a tensor of shape .*, 192 MB, and holds 4 bytes for it",
+            "claims a tensor of shape .*, 192 MB, but holds 4 bytes",
         ),
         (torch.zeros(2, device="meta"), "holds a tensor of an unusual kind"),
         (torch.eye(3).to_sparse(), "holds a tensor of an unusual kind"),
@@ -198,7 +198,7 @@ def itself():
         (itself(), "cannot be read"),
         (np.zeros(3), "is refused: it would run numpy"),
         (torch.nn.Linear(1, 1), "is refused: it would run torch.nn.modules.linear.Linear"),
-        ({"x": {1, 2}}, "holds a set; expected tensors, numbers and texts"),
+        ({"x": {1, 2}}, "holds a set; expected tensors, numbers and text"),
     ],
     ids=["expanded", "meta", "sparse", "nested", "itself", "array", "module", "set"],
 )
@@ -227,13 +227,13 @@ def test_damaged_files_are_one_message(tmp_path, content):
 
 
 def test_sizes_are_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr(untrusted, "LARGEST", 4000)
+    monkeypatch.setattr(untrusted, "MAX_BYTES", 4000)
     torch.save(torch.zeros(2000), tmp_path / "x.pt")
-    with pytest.raises(DccError, match=r"x.pt' has 9.* kB; files beyond 4.0 kB are not read"):
+    with pytest.raises(DccError, match=r"x.pt' has 9.* kB; the limit is 4.0 kB"):
         read_torch(tmp_path / "x.pt")
     np.savez_compressed(tmp_path / "x.npz", images=np.zeros(2000))
     assert (tmp_path / "x.npz").stat().st_size < 4000
-    with pytest.raises(DccError, match=r"x.npz' would unpack to 16 kB; files beyond 4.0 kB are not read"):
+    with pytest.raises(DccError, match=r"x.npz' would unpack to 16 kB; the limit is 4.0 kB"):
         read_npz(tmp_path / "x.npz", "images")
 
 

@@ -158,7 +158,7 @@ def test_whitened_images_are_handed_on_as_such_alone(tmp_path, import_set, round
     assert notes == ("label_targets are left out: mtt files hold classes",)
     for name in ("png", "vico", "mtt"):
         with pytest.raises(
-            DccError, match=f"images are whitened, and {name} files as asked for hold (unit|normalised)"
+            DccError, match=f"images are whitened, but {name} files with these options hold (unit|normalised)"
         ):
             round_trip(s, name)
     with pytest.raises(DccError, match="undone is for reading"):

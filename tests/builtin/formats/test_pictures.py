@@ -58,7 +58,7 @@ def test_a_folder_of_pictures_without_more(tmp_path, import_set):
             Image.fromarray(pixels).save(tmp_path / "pictures" / name / f"{i}.{'jpg' if i else 'png'}", quality=100)
     (tmp_path / "pictures" / ".hidden").mkdir()
     with pytest.raises(
-        DccError, match=r"--stats is needed \(or --data, whose own are used\): png files hold images in unit"
+        DccError, match=r"--stats is needed \(or --data, to use its own\): png files hold images in unit"
     ):
         import_set(tmp_path / "pictures", "png")
     s = import_set(tmp_path / "pictures", "png", stats="mean=0.5,0.5,0.5;std=0.2,0.2,0.2")
@@ -182,5 +182,5 @@ def test_the_size_of_pictures_is_bounded(make_job, round_trip, import_set, tmp_p
 
 def test_without_pyarrow_the_message_says_what_to_install(monkeypatch, tmp_path, import_set):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(DccError, match=r"format: needs the package pyarrow: pip install 'dcc\[hf\]'"):
+    with pytest.raises(DccError, match=r"format: needs the package pyarrow: pip install 'dataset-condensation\[hf\]'"):
         import_set(tmp_path, "hf")

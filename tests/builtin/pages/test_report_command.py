@@ -45,9 +45,9 @@ def test_a_page_is_written_and_not_overwritten(run, tmp_path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda folder: None, "is no folder; name what dcc-run or dcc select has written"),
-        (lambda folder: folder.mkdir(), "is not a run's folder: it has neither report.json nor a checkpoint"),
-        (lambda folder: folder.write_text("x"), "is no folder"),
+        (lambda folder: None, "is not a folder; name a folder written by dcc-run or dcc select"),
+        (lambda folder: folder.mkdir(), "is not a run folder: it has neither report.json nor a checkpoint"),
+        (lambda folder: folder.write_text("x"), "is not a folder"),
     ],
 )
 def test_what_is_no_run_is_one_message(tmp_path, make, message):
@@ -174,7 +174,7 @@ def test_hostile_names_are_escaped_wherever_they_stand(run, tmp_path):
 def test_without_matplotlib_the_page_says_what_is_missing(run, monkeypatch):
     monkeypatch.setattr("dcc_plugins.pages.page.is_drawable", lambda: False)
     text = text_of(run)
-    assert "pip install &#39;dcc[plots]&#39;" in text
+    assert "pip install &#39;dataset-condensation[plots]&#39;" in text
     assert "<svg" not in text
 
 

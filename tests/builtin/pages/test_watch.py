@@ -18,7 +18,7 @@ from shown_runs import made, registry_of
 from dcc_core.cli.app import cli
 from dcc_core.errors import DccError, Stopped
 from dcc_core.runs.lock import LOCK
-from dcc_plugins.pages.live import Watched, serve_page, until_the_end
+from dcc_plugins.pages.live import LivePage, serve_page, wait_for_end
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def asked(port, path, *, method="GET", **headers):
 
 def test_the_page_and_nothing_else(going_on):
     folder, _ = going_on
-    with serve_page(Watched(folder, registry_of()), 0) as server:
+    with serve_page(LivePage(folder, registry_of()), 0) as server:
         status, headers, body = asked(server.server_port, "/")
         assert status == 200
         assert b"running" in body
@@ -97,21 +97,21 @@ def test_the_page_and_nothing_else(going_on):
 
 def test_it_listens_on_loopback_alone(going_on):
     folder, _ = going_on
-    with serve_page(Watched(folder, registry_of()), 0) as server:
+    with serve_page(LivePage(folder, registry_of()), 0) as server:
         assert server.socket.getsockname()[0] == "127.0.0.1"
         own = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
         for address in own - {"127.0.0.1"}:
             with pytest.raises(OSError), socket.create_connection((address, server.server_port), timeout=1):
                 pass
         taken = pytest.raises(DccError, match=f"--port {server.server_port} cannot be used")
-        with taken, serve_page(Watched(folder, registry_of()), server.server_port):
+        with taken, serve_page(LivePage(folder, registry_of()), server.server_port):
             pass
 
 
 def test_what_is_new_comes_at_the_next_request(going_on, monkeypatch):
     monkeypatch.setattr("dcc_plugins.pages.live.FRESH", 0.0)
     folder, _ = going_on
-    with serve_page(Watched(folder, registry_of()), 0) as server:
+    with serve_page(LivePage(folder, registry_of()), 0) as server:
         tag = asked(server.server_port, "/")[1]["ETag"]
         with open(folder / "metrics.jsonl", "a") as file:
             file.write('{"set": 0, "outer": 1, "inner": 2, "loss": 0.5, "phase": ""}\n')
@@ -145,8 +145,8 @@ def test_it_is_gone_with_the_run(going_on):
 
 def test_what_is_not_going_on_is_one_message(interrupted, tmp_path):
     for folder, message in (
-        (interrupted, f"no process is at work in '{interrupted}', whose run is interrupted"),
-        (tmp_path, f"'{tmp_path}' is not a run's folder"),
+        (interrupted, f"no process is running in '{interrupted}', its run is interrupted"),
+        (tmp_path, f"'{tmp_path}' is not a run folder"),
     ):
         result = CliRunner().invoke(cli, ["watch", str(folder)])
         assert result.exit_code == 2
@@ -162,7 +162,7 @@ def test_the_browser_follows(going_on, browser, monkeypatch):
     tab = browser.new_page()
     troubles = []
     tab.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
-    with serve_page(Watched(folder, registry_of()), 0) as server:
+    with serve_page(LivePage(folder, registry_of()), 0) as server:
         tab.goto(f"http://127.0.0.1:{server.server_port}/")
         tab.fill("#filter", "blob 3")
         with open(folder / "metrics.jsonl", "a") as file:
@@ -172,7 +172,7 @@ def test_the_browser_follows(going_on, browser, monkeypatch):
         assert troubles == []
         process.kill()
         process.wait()
-        until_the_end(folder, server)
+        wait_for_end(folder, server)
     expect(tab.locator(".state")).to_contain_text("interrupted", timeout=10_000)
     expect(tab.locator("#status")).to_contain_text("the run has ended", timeout=10_000)
     tab.close()

@@ -96,7 +96,7 @@ def test_without_matplotlib_it_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setattr(dcc_plugins.figures.importlib.util, "find_spec", lambda name: None)
     result = dcc("contrast", "--out", str(tmp_path / "out"))
     assert result.exit_code == 2
-    assert "pip install 'dcc[plots]'" in result.stderr
+    assert "pip install 'dataset-condensation[plots]'" in result.stderr
     assert not (tmp_path / "out").exists()
 
 

@@ -240,7 +240,7 @@ class Steps:
 
 if __name__ == "__main__":
     place, *files = sys.argv[1:]
-    workers = workers_named(place, Resources(cpus=1), Resources(), Path(files[0]).parent)
+    workers = choose_workers(place, Resources(cpus=1), Resources(), Path(files[0]).parent)
     for event in workers.each(Steps(), {path: path for path in files}):
         print(event, flush=True)
 """
@@ -342,7 +342,7 @@ def test_without_ray_its_extra_is_named(sweep, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     done = sweep("out", "--on", "ray")
     assert (done.exit_code, done.stderr.count("Error: ")) == (2, 1)
-    assert "--on ray needs the package ray: pip install 'dcc[ray]'" in done.stderr
+    assert "--on ray needs the package ray: pip install 'dataset-condensation[ray]'" in done.stderr
     assert not (tmp_path / "out").exists()
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -90,28 +91,29 @@ def test_the_surface_is_frozen():
     flags = [o for p in run.params for o in p.opts]
     assert flags == FLAGS
     commands = "continual convert eval inspect new-plugin plugins report run select show study sweep table tune watch"
-    assert sorted(cli.commands) == commands.split()
-    assert [o for p in cli.commands["convert"].params for o in p.opts] == CONVERT_FLAGS
-    assert [o for p in cli.commands["inspect"].params for o in p.opts] == [
+    context = click.Context(cli)
+    assert sorted(cli.list_commands(context)) == commands.split()
+    assert [o for p in cli.get_command(context, "convert").params for o in p.opts] == CONVERT_FLAGS
+    assert [o for p in cli.get_command(context, "inspect").params for o in p.opts] == [
         "file",
         "--grid",
         "--preview",
         "--check",
         "--json",
     ]
-    assert [o for p in cli.commands["report"].params for o in p.opts] == REPORT_FLAGS
-    assert [o for p in cli.commands["watch"].params for o in p.opts] == ["run", "--port"]
-    assert [o for p in cli.commands["eval"].params for o in p.opts] == EVAL_FLAGS
-    assert [o for p in cli.commands["select"].params for o in p.opts] == SELECT_FLAGS
-    assert [o for p in cli.commands["study"].params for o in p.opts] == STUDY_FLAGS
-    assert [o for p in cli.commands["continual"].params for o in p.opts] == CONTINUAL_FLAGS
-    assert [o for p in cli.commands["table"].params for o in p.opts] == ["name", *TABLE_FLAGS]
-    assert [o for p in cli.commands["sweep"].params for o in p.opts] == ["file", *TABLE_FLAGS]
-    tune = [o for p in cli.commands["tune"].params for o in p.opts]
+    assert [o for p in cli.get_command(context, "report").params for o in p.opts] == REPORT_FLAGS
+    assert [o for p in cli.get_command(context, "watch").params for o in p.opts] == ["run", "--port"]
+    assert [o for p in cli.get_command(context, "eval").params for o in p.opts] == EVAL_FLAGS
+    assert [o for p in cli.get_command(context, "select").params for o in p.opts] == SELECT_FLAGS
+    assert [o for p in cli.get_command(context, "study").params for o in p.opts] == STUDY_FLAGS
+    assert [o for p in cli.get_command(context, "continual").params for o in p.opts] == CONTINUAL_FLAGS
+    assert [o for p in cli.get_command(context, "table").params for o in p.opts] == ["name", *TABLE_FLAGS]
+    assert [o for p in cli.get_command(context, "sweep").params for o in p.opts] == ["file", *TABLE_FLAGS]
+    tune = [o for p in cli.get_command(context, "tune").params for o in p.opts]
     assert tune == [
         f for f in FLAGS if f not in ("--dry-run", "--resume", "--resume-anyway", "--preview", "--overwrite")
     ]
-    assert [o for p in cli.commands["plugins"].params for o in p.opts] == ["--kind", "--match", "--check", "--json"]
+    assert [o for p in cli.get_command(context, "plugins").params for o in p.opts] == ["--kind", "--match", "--check", "--json"]
 
 
 def test_dcc_run_is_the_command_run_of_dcc():
@@ -195,7 +197,7 @@ def test_plugins_lists_every_component():
     listed = json.loads(invoke(cli, "plugins", "--json").stdout)
     rows = {(r["kind"], r["name"]): r for r in listed["components"]}
     collective = rows["loss", "collective"]
-    assert (collective["provider"], collective["distribution"]) == ("builtin", "dcc")
+    assert (collective["provider"], collective["distribution"]) == ("builtin", "dataset-condensation")
     assert collective["version"]
     assert "summed over all classes" in collective["summary"]
     assert {kind for kind, _ in rows} == {
@@ -210,6 +212,7 @@ def test_plugins_lists_every_component():
         "study",
         "recipe",
         "table",
+        "command",
     }
     assert listed["broken"] == []
     losses = invoke(cli, "plugins", "--kind", "loss").stdout

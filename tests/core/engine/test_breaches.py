@@ -268,7 +268,7 @@ def test_an_architecture_that_fails_is_named(make_job, monkeypatch):
         make_job({"score.arch": "convnet,linear"})
 
 
-def with_images(**changes):
+def changed(**changes):
     """What `half` decodes, with some of it changed."""
     decode = toys.Half.decode
 

@@ -247,7 +247,7 @@ def test_a_plain_set_is_packed(make_job, tmp_path):
     s.save(path)
     start = make_job({"param": "half", "run.ipc": 2, "run.init": str(path)}).start().synthetic
     assert start.owners.tolist() == [0, 0, 1, 1, 2, 2]
-    packed = first.decoded(s).images.unflatten(2, (-1, 2)).mean(dim=3).unflatten(0, (-1, 2))
+    packed = first.decode(s).images.unflatten(2, (-1, 2)).mean(dim=3).unflatten(0, (-1, 2))
     assert torch.allclose(start.stored["images"], torch.cat([packed[:, 0], packed[:, 1]], dim=2))
     make_job({"run.ipc": 3}).condense().save(path)
     with pytest.raises(DccError, match=r"run.init: .* packs 2 images into one.* has 3 of class 'blob 0'"):

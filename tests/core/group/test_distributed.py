@@ -250,7 +250,7 @@ def test_other_data_are_named():
 
 
 def test_the_first_process_tells_and_its_errors_are_everyones():
-    def broadcast(group):
+    def told(group):
         assert group.broadcast(lambda: f"of {group.rank}") == "of 0"
         with pytest.raises(DccError, match="no such file") as error:
             group.broadcast(lambda: (_ for _ in ()).throw(DccError("no such file")))
@@ -333,7 +333,7 @@ def test_an_address_that_does_not_answer_is_named(monkeypatch):
     for name, value in {"WORLD_SIZE": "2", "RANK": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(distributed, "MEETING", timedelta(seconds=1))
-    with pytest.raises(DccError, match=rf"cannot be reached at 127\.0\.0\.1:{port} within 1 s"), distributed.joined():
+    with pytest.raises(DccError, match=rf"cannot be reached at 127\.0\.0\.1:{port} within 1 s"), distributed.join_processes():
         pass
 
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from dcc_core import DccError
 from dcc_core.cli.app import run
 from dcc_core.jobs.measurements import Work
-from dcc_core.runs import forecast_run as forecast
+from dcc_core.runs import forecast
 from dcc_core.runs.forecast import Probe, planned
 from dcc_core.scoring.scorer import Scorer
 
@@ -65,14 +65,14 @@ def test_networks_of_a_stack_are_priced_together(make_job, monkeypatch):
     job = make_job({"score.nets": 7})
     s = job.freeze(job.start().synthetic, 0)
     work = Work(scorer=job.scorer(s), data=job.decode(s), nets=7)
-    monkeypatch.setattr(Scorer, "stacked", lambda self, data: 3)
+    monkeypatch.setattr(Scorer, "stack_size", lambda self, data: 3)
     monkeypatch.setattr(forecast, "_Timer", lambda device: lambda piece, compiles=False: (piece(), 1.0)[1])
     tests = len(job.data.test.labels) / min(len(job.data.test.labels), forecast.TESTED)
     assert forecast._score_seconds(work, CPU) == 3 * (3 * (1 + tests) + work.scorer.protocol.epochs)
 
 
 def test_what_is_compiled_once_does_not_count(monkeypatch):
-    monkeypatch.setattr(forecast, "LONG", 0.1)
+    monkeypatch.setattr("dcc_core.runs.forecast.LONG", 0.1)
     for compiles, least, most in ((False, 0.3, 1.0), (True, 0.0, 0.1)):
         waits = iter([0.3])
         seconds = forecast._Timer(CPU)(lambda w=waits: time.sleep(next(w, 0)), compiles=compiles)

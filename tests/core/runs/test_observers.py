@@ -211,4 +211,4 @@ def test_tensorboard_that_is_not_there_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     result = CliRunner().invoke(run, ["--log", "tensorboard", "--out", str(tmp_path)])
     assert result.exit_code == 2
-    assert "needs the package tensorboard: pip install 'dcc[tensorboard]'" in result.stderr
+    assert "needs the package tensorboard: pip install 'dataset-condensation[tensorboard]'" in result.stderr

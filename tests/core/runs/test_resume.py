@@ -464,7 +464,7 @@ def test_a_signal_that_comes_while_processes_agree_is_of_the_next_step():
 
         size, signals = 2, [signal.SIGTERM]
 
-        def most(self, number):
+        def maximum(self, number):
             if self.signals:
                 os.kill(os.getpid(), self.signals.pop())
             return number

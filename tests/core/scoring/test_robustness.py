@@ -193,7 +193,7 @@ def test_ars_trains_with_and_without_augmentation(make_job, trained):
     assert result.protocol == "dsa"
     assert result.robustness.value == augmentation_robust(result.robustness.accuracies)
     plain, _ = made(make_job, {"score.protocol": "dsa"})
-    assert result.accuracies == plain.scorer(s).score(plain.decoded(s), 2).accuracies
+    assert result.accuracies == plain.scorer(s).score(plain.decode(s), 2).accuracies
 
 
 def test_simple_protocols_measure_a_set_and_random_images():
