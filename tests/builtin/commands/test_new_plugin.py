@@ -113,6 +113,7 @@ def test_what_is_written_passes_its_own_tests(packages, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["run", "--kind", "command"], "Error: command 'run' already exists, in the core; choose another name"),
         (["collective", "--kind", "loss"], "Error: loss 'collective' already exists, in builtin (dataset-condensation"),
         (["My Loss", "--kind", "loss"], "Error: 'My Loss' cannot name a component: use lower-case letters"),
         (["dcc_", "--kind", "loss"], "Error: 'dcc_' cannot name a component"),
