@@ -8,7 +8,7 @@ import io
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from dcc_core.errors import DccError
+from dcc_core import DccError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -68,14 +68,9 @@ class Importing:
         Raises DccError if something is missing or inconsistent.
         """
         self._check_shapes(images, labels)
-        names = self.class_names or class_names or _placeholders(labels)
+        names = _check_names(self.class_names or class_names or _placeholders(labels))
         if not (self.class_names or class_names):
-            notes = (
-                *notes,
-                "classes have no names of their own: --data or --class-names gives them, and scoring needs them",
-            )
-        if invalid := [name for name in names if not name or not name.isprintable()]:
-            raise DccError(f"the class name {invalid[0]!r} cannot be written as text")
+            notes = (*notes, "classes have no names: --data or --class-names gives them, and scoring needs them")
         mean, std = self._statistics(images.shape[1], space, statistics)
         stored, label_owners, label_notes = _convert_labels(labels, labels_are, len(names))
         owners = label_owners if owners is None else owners
@@ -216,6 +211,13 @@ class Exporting:
         raw = {name: s.stored[name].repeat_interleave(per_row, 0) for name in RAW.values() if name in s.stored}
         owners = s.owners.repeat_interleave(per_row)
         return Exported(images=images.float(), owners=owners, labels=batch.labels, raw=raw, context=self)
+
+
+def _check_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """These class names. Raises DccError for one that cannot be written as text."""
+    if invalid := [name for name in names if not name or not name.isprintable()]:
+        raise DccError(f"the class name {invalid[0]!r} cannot be written as text")
+    return names
 
 
 def _placeholders(labels: Tensor) -> tuple[str, ...]:
