@@ -1,4 +1,4 @@
-"""What the pages take from elsewhere, so that every text has one place: sections of the README, names of the API."""
+"""What pages take from elsewhere, so that every text has one place: the changelog, and names of the API."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-SECTION = re.compile(r"^<!-- (README|CHANGELOG): (.+) -->$", re.M)
+SECTION = re.compile(r"^<!-- (CHANGELOG): (.+) -->$", re.M)
 API = "<!-- API -->"
 
 
@@ -38,11 +38,20 @@ def api() -> str:
     parts = []
     for node in tree.body:
         if isinstance(node, ast.ImportFrom):
-            module = f"dcc_core.{node.module}"
-            first = ast.get_docstring(ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")))
-            parts.append(f"## {(first or module).splitlines()[0].partition(':')[0].rstrip('.')}")
-            parts += [f"::: {module}.{alias.name}" for alias in node.names]
+            room = f"dcc_core.{node.module}"
+            parts.append(f"## {room}")
+            parts += [f"::: {_home(room, alias.name)}.{alias.name}" for alias in node.names]
     return "\n\n".join(parts)
+
+
+def _home(room: str, name: str) -> str:
+    """The module in which a room's name is defined, as the room's door says."""
+    door = ROOT / room.replace(".", "/") / "__init__.pyi"
+    if not door.exists():
+        return room
+    nodes = ast.parse(door.read_text(encoding="utf-8")).body
+    lent = {alias.name: n.module for n in nodes if isinstance(n, ast.ImportFrom) for alias in n.names}
+    return f"{room}.{lent[name]}"
 
 
 def _blanked(lines: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The README says what is so: its generated blocks, its commands and its code. Run this file to write the blocks."""
+"""README and docs say what is so: generated blocks, commands and code. Run this file to write the blocks."""
 
 import json
 import re
@@ -6,17 +6,21 @@ import shlex
 import tomllib
 from pathlib import Path
 
+import click
 import pytest
+import torch
 from click.testing import CliRunner
 
-from dcc_core import Registry
+from dcc_core import Registry, Step
 from dcc_core.cli.app import cli, run
 from dcc_core.cli.flags import EVAL_FLAGS, RUN_FLAGS, SELECT_FLAGS, add_flags
 from dcc_core.config.settings import Rank, Settings
 from dcc_core.jobs.configuration import resolve
-from dcc_core.plugins import hookspecs as hookspecs
+from dcc_core.plugins import hookspecs
 from dcc_core.plugins.component import KINDS
 from dcc_core.plugins.registry import Origin
+from dcc_core.testing import job_of, toys
+from dcc_core.testing.base import TINY
 from dcc_plugins.continual.specs import memory_specs, stage_specs
 from dcc_plugins.exchange.known_statistics import Sources
 from dcc_plugins.studies.command import STUDY_FLAGS
@@ -24,7 +28,7 @@ from dcc_plugins.studies.run_study import choose_study
 from dcc_plugins.tables.table import find_table, read_sweep
 
 ROOT = Path(__file__).parents[2]
-README = ROOT / "README.md"
+README, DOCS = ROOT / "README.md", ROOT / "docs"
 
 
 def plugin_table():
@@ -62,27 +66,40 @@ def cross_architecture():
     return "\n".join(lines)
 
 
-BLOCKS = {"dcc plugins": plugin_table, "dcc-run --help": help_text, "cross-architecture": cross_architecture}
+BLOCKS = {
+    DOCS / "parts.md": {"dcc plugins": plugin_table, "cross-architecture": cross_architecture},
+    DOCS / "running.md": {"dcc-run --help": help_text},
+}
+"""Blocks that are generated, by page and by name."""
 
 
-def with_blocks(text):
-    for name, make in BLOCKS.items():
+def with_blocks(page):
+    """The page with its blocks as they are now."""
+    text = page.read_text()
+    for name, make in BLOCKS[page].items():
         begin, end = f"<!-- begin: {name} -->\n", f"<!-- end: {name} -->"
         head, rest = text.split(begin)
         text = f"{head}{begin}{make()}\n{end}{rest.split(end)[1]}"
     return text
 
 
-def test_generated_blocks_are_current():
-    assert README.read_text() == with_blocks(README.read_text()), "run: python tests/test_docs.py"
+@pytest.mark.parametrize("page", BLOCKS, ids=lambda page: page.name)
+def test_generated_blocks_are_current(page):
+    assert page.read_text() == with_blocks(page), "run: python tests/docs/test_docs.py"
+
+
+def test_the_readme_is_short():
+    assert len(README.read_text().splitlines()) <= 200
+
+
+PAGES = (README, *sorted(DOCS.glob("*.md")))
+"""What users read."""
 
 
 def code_blocks(language, *pages):
-    """Blocks of code in the README, or in other pages."""
+    """Blocks of code in these pages, in all by default."""
     return [
-        block
-        for page in pages or (README,)
-        for block in re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.S)
+        block for page in pages or PAGES for block in re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.S)
     ]
 
 
@@ -95,16 +112,14 @@ def test_the_tables_of_the_simulator_are_current(monkeypatch):
 
 
 def test_ci_runs_the_readmes_test_command():
-    (command,) = [block.strip() for block in code_blocks("console") if "pytest" in block]
+    (command,) = [block.strip() for block in code_blocks("console", README) if "pytest" in block]
     assert command in (ROOT / ".ci" / "run").read_text().splitlines()
 
 
-PAGES = (README, *sorted((ROOT / "docs").glob("*.md")))
-"""What the site is made of."""
 TOGETHER = r"^torchrun .*-m dcc_core run"
 LINES = [
     re.sub(TOGETHER, "dcc-run", part)
-    for block in code_blocks("console", *PAGES)
+    for block in code_blocks("console")
     for line in block.splitlines()
     for part in line.split(" && ")
 ]
@@ -115,8 +130,13 @@ RESOLVED = (
     *("dcc convert", "dcc eval", "dcc tune"),
 )
 TRIED = (*RESOLVED, *LOOKING, "dcc plugins", "dcc show")
-OTHERS = {"pip install .", "pip install '.[plots]'", "pip install -e '.[test]'", "pytest"}
+OTHERS = {"pip install .", "pytest -n auto", "pip install '.[plots]'", "pip install -e '.[test]'", "pytest"}
 """Commands whose every line in the README and in `docs/` is run below, or resolved where it needs data or hours."""
+
+
+def command_named(name):
+    """A command of `dcc`, the core's or a plugin's."""
+    return cli.get_command(click.Context(cli), name)
 
 
 def test_every_command_of_the_pages_is_tried():
@@ -135,7 +155,7 @@ def test_the_readmes_runs_resolve(command):
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("dcc select")])
 def test_the_readmes_selections_resolve(command):
-    flags = cli.commands["select"].make_context("select", shlex.split(command)[2:]).params
+    flags = command_named("select").make_context("select", shlex.split(command)[2:]).params
     settings = add_flags(Settings(), SELECT_FLAGS, flags, flags["config_file"], flags["pairs"])
     config = resolve(Registry.installed(), settings)
     assert config.names["selection"] == flags["method"]
@@ -143,14 +163,14 @@ def test_the_readmes_selections_resolve(command):
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("dcc table")])
 def test_the_readmes_tables_have_the_cells(command):
-    flags = cli.commands["table"].make_context("table", shlex.split(command)[2:]).params
+    flags = command_named("table").make_context("table", shlex.split(command)[2:]).params
     spec = find_table(Registry.installed(), flags["name"])
     assert len(spec.cells(flags["scale"] or spec.usual, flags["cells"])) > 1
     assert flags["place"].partition(":")[0] in ("local", "ray")
 
 
 def test_the_readmes_sweep_resolves(tmp_path):
-    (text,) = re.findall(r"```toml\n(\[options\]\n.*?)```", README.read_text(), re.S)
+    (text,) = [block for block in code_blocks("toml") if block.startswith("[options]\n")]
     (tmp_path / "rates.toml").write_text(text)
     spec = read_sweep(tmp_path / "rates.toml")
     cells = spec.cells(spec.usual)
@@ -163,20 +183,20 @@ def test_the_readmes_sweep_resolves(tmp_path):
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("dcc study")])
 def test_the_readmes_studies_have_the_options(command):
-    flags = cli.commands["study"].make_context("study", shlex.split(command)[2:]).params
+    flags = command_named("study").make_context("study", shlex.split(command)[2:]).params
     given = add_flags(Settings(), STUDY_FLAGS, flags, flags["config_file"], flags["pairs"])
     assert choose_study(Registry.installed(), flags["name"], given).name == flags["name"]
 
 
-def test_the_readme_names_every_study():
+def test_the_page_names_every_study():
     names = [row.component.name for row in Registry.installed().components("study") if row.origin.provider == "builtin"]
     assert len(names) > 5
-    assert [name for name in names if f"| `{name}` | " not in README.read_text().partition("## Studies")[2]] == []
+    assert [name for name in names if f"| `{name}` | " not in (DOCS / "studies.md").read_text()] == []
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("dcc continual")])
 def test_the_readmes_sequences_have_stages_and_memories(command):
-    flags = cli.commands["continual"].make_context("continual", shlex.split(command)[2:]).params
+    flags = command_named("continual").make_context("continual", shlex.split(command)[2:]).params
     registry = Registry.installed()
     for stage in stage_specs(flags["stages"], registry):
         for memory in memory_specs(flags["memory"], registry):
@@ -185,7 +205,7 @@ def test_the_readmes_sequences_have_stages_and_memories(command):
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("dcc sweep")])
 def test_the_readmes_sweeps_are_of_its_file(command):
-    flags = cli.commands["sweep"].make_context("sweep", shlex.split(command)[2:]).params
+    flags = command_named("sweep").make_context("sweep", shlex.split(command)[2:]).params
     assert str(flags["file"]) == "rates.toml"
     assert flags["place"].partition(":")[0] in ("local", "ray")
 
@@ -194,7 +214,7 @@ def test_the_readmes_sweeps_are_of_its_file(command):
 def test_the_pages_scorings_and_tunings_resolve(command):
     name, *words = shlex.split(command)[1:]
     known = EVAL_FLAGS if name == "eval" else RUN_FLAGS
-    flags = cli.commands[name].make_context(name, words).params
+    flags = command_named(name).make_context(name, words).params
     config = resolve(Registry.installed(), add_flags(Settings(), known, flags, flags["config_file"], flags["pairs"]))
     assert config.networks
 
@@ -230,7 +250,7 @@ def test_what_the_readme_lists_is_there(command):
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("dcc convert")])
 def test_the_readmes_conversions_resolve(command):
     """Formats, their options and statistics; no data set is needed for those that the field publishes."""
-    given = cli.commands["convert"].make_context("convert", shlex.split(command)[2:]).params
+    given = command_named("convert").make_context("convert", shlex.split(command)[2:]).params
     (name,) = {given["source_format"], given["target_format"]} - {"dcc"}
     settings = Settings()
     settings.add_options(given["pairs"])
@@ -243,7 +263,7 @@ def test_the_readmes_conversions_resolve(command):
 
 
 def test_the_readmes_dataset_is_one(tmp_path, monkeypatch, capsys):
-    (made,) = [b for b in code_blocks("python") if "condense(" in b]
+    (made,) = [b for b in code_blocks("python", DOCS / "index.md") if "condense(" in b]
     (used,) = [b for b in code_blocks("python") if "DataLoader(" in b]
     condense = next(line for line in made.splitlines() if line.startswith("condensed = condense("))
     small = condense.replace("ipc=1", "ipc=1, outer_loops=1, inner_loops=1, network_steps=0")
@@ -256,7 +276,7 @@ def test_the_readmes_dataset_is_one(tmp_path, monkeypatch, capsys):
 
 def test_the_readmes_eval_scores_a_set(tmp_path):
     """The shown command, on a set and networks that are quick."""
-    (command,) = [c for c in COMMANDS if c.startswith("dcc eval") and "--arch" in c]
+    (command,) = [c for c in COMMANDS if c.startswith("dcc eval") and "timm/resnet18" in c]
     assert "runs/mine/set.safetensors" in command
     small = "--outer-loops 1 --inner-loops 1 --eval-nets 1 --protocol dc -o arch.width=4"
     assert CliRunner().invoke(run, [*small.split(), "--out", str(tmp_path)]).exit_code == 0
@@ -267,9 +287,10 @@ def test_the_readmes_eval_scores_a_set(tmp_path):
 
 
 def test_the_readmes_plugin_works(tmp_path, monkeypatch):
-    """The three files of the README, as they stand, condense."""
-    (project,) = [b for b in code_blocks("toml") if "[project]" in b]
-    manifest, loss = (b for b in code_blocks("python") if "feature" in b.lower())
+    """The three files of the page, as they stand, condense."""
+    page = DOCS / "plugins.md"
+    (project,) = [b for b in code_blocks("toml", page) if "[project]" in b]
+    manifest, loss = [b for b in code_blocks("python", page) if "dcc_feature_mean" in b or "class FeatureMean" in b][:2]
     (entry,) = tomllib.loads(project)["project"]["entry-points"]["dcc"].values()
     for name, text in ((entry, manifest), ("dcc_feature_mean", loss)):
         (tmp_path / f"{name}.py").write_text(text)
@@ -288,7 +309,7 @@ def test_the_readmes_plugin_works(tmp_path, monkeypatch):
 
 
 def test_the_readmes_python_runs(tmp_path, monkeypatch, capsys):
-    (code,) = [b for b in code_blocks("python") if "condense(" in b]
+    (code,) = [b for b in code_blocks("python", DOCS / "index.md") if "condense(" in b]
     small = code.replace(
         'options={"loss.distance": "layerwise"}', 'outer_loops=1, inner_loops=1, options={"arch.width": 4}'
     )
@@ -302,23 +323,30 @@ def test_the_readmes_python_runs(tmp_path, monkeypatch, capsys):
 def test_every_hook_is_documented():
     hooks = [name for name in vars(hookspecs) if name.startswith("dcc_")]
     assert {k.hook for k in KINDS} < set(hooks)
-    text = README.read_text()
+    text = (DOCS / "plugins.md").read_text()
     assert [name for name in hooks if f"`{name}`" not in text] == []
     assert [name for name in hooks if not vars(hookspecs)[name].__doc__] == []
 
 
-def test_files_that_the_readme_names_exist():
-    named = re.findall(r"\]\(((?!http)[^)]+)\)|`((?:tests|docs)/[^`]+)`", README.read_text())
-    paths = [a or b for a, b in named]
-    assert "docs/digits.png" in paths
-    assert [p for p in paths if not (ROOT / p).exists()] == []
+@pytest.mark.parametrize("page", (README, ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))), ids=lambda p: p.name)
+def test_files_that_a_page_names_exist(page):
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
+    named = re.findall(r"\]\(((?!http|#)[^)#]+)|`((?:tests|docs|benchmarks|dcc_core|dcc_plugins)/[^`*]+)`", text)
+    missing = [a or b for a, b in named if not (page.parent / a if a else ROOT / b).exists()]
+    assert missing == []
 
 
-def test_the_architecture_names_every_room_of_the_core():
-    text = (ROOT / "docs" / "architecture.md").read_text()
-    rooms = {p.stem for p in (ROOT / "dcc_core").glob("*.py")} - {"__init__", "__main__"}
-    assert [room for room in sorted(rooms) if f"`{room}`" not in text] == []
+def test_the_readmes_loss_is_one():
+    """The example of the README is a loss that a run takes."""
+    (code,) = [b for b in code_blocks("python", README) if "MatchingLoss" in b]
+    space = {}
+    exec(compile(code, "README.md", "exec"), space)
+    job = job_of({"data": "blobs", "loss": "collective", "run.outer_loops": 1, "run.inner_loops": 1, **TINY}, toys)
+    start = job.start()
+    step = Step(start.run, start.synthetic, outer=0, inner=0, network=lambda: job.build(torch.Generator()))
+    assert all(part.value.requires_grad for part in space["FeatureMean"]().terms(step, None))
 
 
 if __name__ == "__main__":
-    README.write_text(with_blocks(README.read_text()))
+    for page in BLOCKS:
+        page.write_text(with_blocks(page))

@@ -13,11 +13,13 @@ from click.testing import CliRunner
 
 from dcc_core import testing
 from dcc_core.cli.app import cli, run
-from dcc_core.plugins import hookspecs as hookspecs
+from dcc_core.plugins import hookspecs
+from dcc_plugins import testing as builtin_testing
 
 PAGE = Path(__file__).parents[2] / "docs" / "plugins.md"
 HOOKS = [name for name in vars(hookspecs) if name.startswith("dcc_")]
-KITS = [getattr(testing, name) for name in testing.__all__ if name.endswith("Conformance") and name != "Conformance"]
+NAMED = {name: getattr(module, name) for module in (testing, builtin_testing) for name in module.__all__}
+KITS = [kit for name, kit in NAMED.items() if name.endswith("Conformance") and name != "Conformance"]
 
 
 SERVICE = """
@@ -54,7 +56,7 @@ def with_rules(text):
 
 
 def test_every_rule_is_listed():
-    assert PAGE.read_text() == with_rules(PAGE.read_text()), "run: python tests/test_plugin_docs.py"
+    assert PAGE.read_text() == with_rules(PAGE.read_text()), "run: python tests/docs/test_plugin_docs.py"
 
 
 def test_every_hook_stands_there_with_its_signature():
@@ -82,7 +84,7 @@ def package(tmp_path_factory):
         (folder / name).write_text(text)
     (folder / "dcc_example_files" / "__init__.py").touch()
     (folder / "wandb.py").write_text(SERVICE)
-    (project,) = [b for b in re.findall(r"```toml\n(.*?)```", PAGE.read_text(), re.S) if "entry-points" in b]
+    (project,) = [b for b in re.findall(r"```toml\n(.*?)```", PAGE.read_text(), re.S) if "dcc_example_manifest" in b]
     ((name, module),) = tomllib.loads(project)["project"]["entry-points"]["dcc"].items()
     info = folder / "dcc_example-0.1.0.dist-info"
     info.mkdir()
@@ -98,7 +100,7 @@ def test_the_examples_keep_the_rules(package):
     done = subprocess.run(command, cwd=package, capture_output=True, text=True, timeout=300, env=environment)
     assert done.returncode == 0, done.stdout[-3000:]
     text = (package / "test_dcc_example.py").read_text()
-    kits = [getattr(testing, name) for name in re.findall(r"^class Test\w+\((\w+)\)", text, re.M)]
+    kits = [NAMED[name] for name in re.findall(r"^class Test\w+\((\w+)\)", text, re.M)]
     assert set(kits) == set(KITS)
     tests = sum(name.startswith("test_") for kit in kits for name in dir(kit))
     tests += len(re.findall("^def test_", text, re.M))
@@ -122,10 +124,19 @@ def test_the_examples_condense_together(package, tmp_path, monkeypatch):
     import wandb
 
     scores = ["accuracy/condensed/linear", "accuracy/random/linear"]
-    assert wandb.broadcast == ["mine", "loss/set 0", "loss/set 0", *scores, 0]
+    assert wandb.told == ["mine", "loss/set 0", "loss/set 0", *scores, 0]
     studied = CliRunner().invoke(cli, ["study", "brighter", "--quiet", "--out", str(tmp_path / "brighter")])
     assert studied.exit_code == 0, studied.stderr
     assert (tmp_path / "brighter" / "brighter.svg").exists()
+    set_file = str(tmp_path / "out" / "set.safetensors")
+    scored = subprocess.run(
+        [sys.executable, "-m", "dcc_core", "scores", set_file],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": ":".join([str(package), *sys.path]), "PATH": ""},
+    )
+    assert re.fullmatch(rf"{set_file}: \d+\.\d %\n", scored.stdout), scored.stderr
+    assert "  scores " in CliRunner().invoke(cli, ["--help"]).stdout
     listed = CliRunner().invoke(cli, ["plugins"]).stdout
     assert all(name in listed for name in ("quick", "mine", "stripes:CLASSES"))
 
