@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import click
@@ -17,35 +16,42 @@ from dcc_core.plugins import Provided, Registry
 
 TOGETHER = ("run", "select", "eval")
 """Commands that several processes work on together."""
+REGISTRY = "dcc_core.registry"
+"""The key of click's context under which a call of `dcc` keeps its registry."""
 
 
 class Commands(click.Group):
-    """The commands of the core, then those of plugins (`dcc_commands`), whose modules are imported when they are called.
+    """The commands of the core, then those of plugins (`dcc_commands`), imported when they are called.
 
-    A name of the core's is the core's, whatever plugin claims it. Every DccError becomes one message and its exit code.
+    A command's name in the core belongs to the core, whichever plugin claims it.
     """
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Parse the command line; `--help` ends here, and lists the commands of plugins."""
+        return guard(lambda: super(Commands, self).make_context(*args, **extra))
 
     def invoke(self, ctx: click.Context) -> Any:
         return guard(lambda: super(Commands, self).invoke(ctx))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*self.commands, *self._plugged]
+        return [*self.commands, *self._plugged(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command with this name. Raises DccError where a plugin's does not load, or two plugins claim it."""
         if cmd_name in self.commands:
             return self.commands[cmd_name]
         provider, _, name = cmd_name.rpartition(":")
-        if name not in {row.component.name for row in self._rows if provider in ("", row.origin.provider)}:
+        rows = self._registry(ctx).components("command")
+        if name not in {row.component.name for row in rows if provider in ("", row.origin.provider)}:
             return None
-        return self._registry.find("command", cmd_name).load()
+        return self._registry(ctx).find("command", cmd_name).load()
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command that is asked for; several processes run only those that they can work on together."""
         if not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            raise DccError(self._unknown(args[0]))
+            raise DccError(self._unknown(ctx, args[0]))
         name, command, rest = super().resolve_command(ctx, args)
         if is_launched() and name not in TOGETHER:
             message = f"dcc {name} is for one process; torchrun is for dcc {', '.join(TOGETHER)}"
@@ -56,27 +62,25 @@ class Commands(click.Group):
         """One line for each command; those of plugins come from their rows, so that none of them is imported."""
         own = [(name, command.get_short_help_str(formatter.width)) for name, command in self.commands.items()]
         with formatter.section("Commands"):
-            formatter.write_dl([*own, *((name, row.component.summary) for name, row in self._plugged.items())])
+            formatter.write_dl([*own, *((name, row.component.summary) for name, row in self._plugged(ctx).items())])
 
-    @functools.cached_property
-    def _registry(self) -> Registry:
-        return Registry.installed()
+    def _registry(self, ctx: click.Context) -> Registry:
+        """What is installed, looked up once for one call of `dcc`."""
+        if REGISTRY not in ctx.meta:
+            ctx.meta[REGISTRY] = Registry.installed()
+        return ctx.meta[REGISTRY]
 
-    @property
-    def _rows(self) -> list[Provided]:
-        return list(self._registry.components("command"))
-
-    @property
-    def _plugged(self) -> dict[str, Provided]:
+    def _plugged(self, ctx: click.Context) -> dict[str, Provided]:
         """The commands of plugins by what users write; one that two plugins claim, or the core has, is qualified."""
-        names = [row.component.name for row in self._rows]
+        rows = list(self._registry(ctx).components("command"))
+        names = [row.component.name for row in rows]
         clear = {name for name in names if names.count(name) == 1 and name not in self.commands}
-        return {row.component.name if row.component.name in clear else row.qualified: row for row in self._rows}
+        return {row.component.name if row.component.name in clear else row.qualified: row for row in rows}
 
-    def _unknown(self, name: str) -> str:
-        known = [*self.commands, *self._plugged]
+    def _unknown(self, ctx: click.Context, name: str) -> str:
+        known = [*self.commands, *self._plugged(ctx)]
         lines = [f"no command named '{name}'.{did_you_mean(name, known)}", f"  available: {', '.join(known)}"]
-        return "\n".join([*lines, *(f"  not loaded: {b.origin}: {b.reason}" for b in self._registry.broken)])
+        return "\n".join([*lines, *(f"  not loaded: {b.origin}: {b.reason}" for b in self._registry(ctx).broken)])
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -113,7 +113,12 @@ def test_the_surface_is_frozen():
     assert tune == [
         f for f in FLAGS if f not in ("--dry-run", "--resume", "--resume-anyway", "--preview", "--overwrite")
     ]
-    assert [o for p in cli.get_command(context, "plugins").params for o in p.opts] == ["--kind", "--match", "--check", "--json"]
+    assert [o for p in cli.get_command(context, "plugins").params for o in p.opts] == [
+        "--kind",
+        "--match",
+        "--check",
+        "--json",
+    ]
 
 
 def test_dcc_run_is_the_command_run_of_dcc():
