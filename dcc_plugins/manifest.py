@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dcc_core import Component, hookimpl
-from dcc_plugins.rows import COMMANDS, FORMATS, STUDIES, TABLES
+from dcc_plugins.rows import COMMANDS, DATASETS, FORMATS, STUDIES, TABLES
 
 
 @hookimpl
@@ -108,72 +108,7 @@ def dcc_architectures() -> list[Component]:
 
 @hookimpl
 def dcc_datasets() -> list[Component]:
-    return [
-        Component(
-            name="digits",
-            target="dcc_plugins.data.digits:Digits",
-            summary="scikit-learn's 1,797 handwritten digits, 8x8 grey, no download",
-        ),
-        Component(
-            name="mnist",
-            target="dcc_plugins.data.torchvision_sets:Mnist",
-            summary="MNIST, 28x28 grey digits",
-        ),
-        Component(
-            name="fashion-mnist",
-            target="dcc_plugins.data.torchvision_sets:FashionMnist",
-            summary="Fashion-MNIST, 28x28 grey articles of clothing",
-        ),
-        Component(
-            name="svhn",
-            target="dcc_plugins.data.torchvision_sets:Svhn",
-            summary="street view house numbers, 32x32",
-        ),
-        Component(
-            name="cifar10",
-            target="dcc_plugins.data.torchvision_sets:Cifar10",
-            summary="CIFAR-10, 32x32 photographs of 10 classes",
-        ),
-        Component(
-            name="cifar100",
-            target="dcc_plugins.data.torchvision_sets:Cifar100",
-            summary="CIFAR-100, 32x32 photographs of 100 classes",
-        ),
-        Component(
-            name="gtsrb",
-            target="dcc_plugins.data.torchvision_sets:Gtsrb",
-            summary="German traffic signs, 43 classes, resized to 32x32",
-        ),
-        Component(
-            name="imagenet32:GROUP",
-            target="dcc_plugins.data.imagenet32:ImageNet32",
-            summary="downsampled ImageNet: automobile, terrier, fish, lizard, truck, insect, or any synset",
-            family=True,
-            members="dcc_plugins.data.wordnet:names",
-        ),
-        Component(
-            name="gaussians",
-            target="dcc_plugins.data.gaussians:Gaussians",
-            summary="two Gaussian classes that share a feature: section 3.2's data, generated",
-        ),
-        Component(
-            name="shared-features",
-            target="dcc_plugins.data.shared_features:SharedFeatures",
-            summary="generated patterns, with a dial for what classes have in common",
-        ),
-        Component(
-            name="folder:PATH",
-            target="dcc_plugins.data.folder:ImageFolder",
-            summary="your own images: a folder per class",
-            family=True,
-        ),
-        Component(
-            name="npz:PATH",
-            target="dcc_plugins.data.npz:Npz",
-            summary="your own images: arrays x_train, y_train, x_test, y_test",
-            family=True,
-        ),
-    ]
+    return DATASETS
 
 
 @hookimpl

@@ -1,8 +1,75 @@
-"""Rows of the manifest that are many: formats, tables, studies and commands. Strings only."""
+"""Rows of the manifest that are many: data sources, formats, tables, studies and commands. Strings only."""
 
 from __future__ import annotations
 
 from dcc_core import Component
+
+DATASETS = [
+    Component(
+        name="digits",
+        target="dcc_plugins.data.digits:Digits",
+        summary="scikit-learn's 1,797 handwritten digits, 8x8 grey, no download",
+    ),
+    Component(
+        name="mnist",
+        target="dcc_plugins.data.torchvision_sets:Mnist",
+        summary="MNIST, 28x28 grey digits",
+    ),
+    Component(
+        name="fashion-mnist",
+        target="dcc_plugins.data.torchvision_sets:FashionMnist",
+        summary="Fashion-MNIST, 28x28 grey articles of clothing",
+    ),
+    Component(
+        name="svhn",
+        target="dcc_plugins.data.torchvision_sets:Svhn",
+        summary="street view house numbers, 32x32",
+    ),
+    Component(
+        name="cifar10",
+        target="dcc_plugins.data.torchvision_sets:Cifar10",
+        summary="CIFAR-10, 32x32 photographs of 10 classes",
+    ),
+    Component(
+        name="cifar100",
+        target="dcc_plugins.data.torchvision_sets:Cifar100",
+        summary="CIFAR-100, 32x32 photographs of 100 classes",
+    ),
+    Component(
+        name="gtsrb",
+        target="dcc_plugins.data.torchvision_sets:Gtsrb",
+        summary="German traffic signs, 43 classes, resized to 32x32",
+    ),
+    Component(
+        name="imagenet32:GROUP",
+        target="dcc_plugins.data.imagenet32:ImageNet32",
+        summary="downsampled ImageNet: automobile, terrier, fish, lizard, truck, insect, or any synset",
+        family=True,
+        members="dcc_plugins.data.wordnet:names",
+    ),
+    Component(
+        name="gaussians",
+        target="dcc_plugins.data.gaussians:Gaussians",
+        summary="two Gaussian classes that share a feature: section 3.2's data, generated",
+    ),
+    Component(
+        name="shared-features",
+        target="dcc_plugins.data.shared_features:SharedFeatures",
+        summary="generated patterns, with a dial for what classes have in common",
+    ),
+    Component(
+        name="folder:PATH",
+        target="dcc_plugins.data.folder:ImageFolder",
+        summary="your own images: a folder per class",
+        family=True,
+    ),
+    Component(
+        name="npz:PATH",
+        target="dcc_plugins.data.npz:Npz",
+        summary="your own images: arrays x_train, y_train, x_test, y_test",
+        family=True,
+    ),
+]
 
 FORMATS = [
     Component(
@@ -111,52 +178,52 @@ COMMANDS = [
     Component(
         name="report",
         target="dcc_plugins.pages.commands:report",
-        summary="write one page about runs: images over time, curves, scores, options, cost",
+        summary="Write one page about runs: images over time, curves, scores, options, cost",
     ),
     Component(
         name="watch",
         target="dcc_plugins.pages.commands:watch",
-        summary="show a run's page in the browser while the run goes on",
+        summary="Show a run's page in the browser while the run goes on",
     ),
     Component(
         name="inspect",
         target="dcc_plugins.commands.inspect:inspect",
-        summary="print everything in a set file, and what is wrong with it",
+        summary="Print everything in a set file, and what is wrong with it",
     ),
     Component(
         name="convert",
         target="dcc_plugins.exchange.command:convert",
-        summary="read another tool's set as a set file, or write one as another tool reads it",
+        summary="Read another tool's set as a set file, or write one as another tool reads it",
     ),
     Component(
         name="table",
         target="dcc_plugins.tables.commands:table",
-        summary="run the missing cells of a table and print it beside the paper's numbers",
+        summary="Run the missing cells of a table and print it beside the paper's numbers",
     ),
     Component(
         name="sweep",
         target="dcc_plugins.tables.commands:sweep",
-        summary="run a grid of runs that a TOML file describes",
+        summary="Run a grid of runs that a TOML file describes",
     ),
     Component(
         name="study",
         target="dcc_plugins.studies.command:study",
-        summary="conduct a study: figures, the numbers behind them, and a page",
+        summary="Conduct a study: figures, the numbers behind them, and a page",
     ),
     Component(
         name="continual",
         target="dcc_plugins.continual.command:continual",
-        summary="learn stages one after another with a memory, and compare memories",
+        summary="Learn stages one after another with a memory, and compare memories",
         options="dcc_plugins.continual.options:ContinualOptions",
     ),
     Component(
         name="tune",
         target="dcc_plugins.commands.tune:tune",
-        summary="find the number of images per pass that is fastest on this machine",
+        summary="Find the number of images per pass that is fastest on this machine",
     ),
     Component(
         name="new-plugin",
         target="dcc_plugins.commands.new_plugin:new_plugin",
-        summary="write a plugin package with one component, its test and its CI",
+        summary="Write a plugin package with one component, its test and its CI",
     ),
 ]

@@ -18,7 +18,7 @@ from dcc_core.compute import Randomness, peak_memory
 from dcc_core.config import format_duration, format_size, parse_duration
 from dcc_core.data import Batch
 from dcc_core.engine import Network, Step, update
-from dcc_core.errors import DccError
+from dcc_core.errors import DccError, NotFiniteError
 from dcc_core.group import ALONE, Group
 from dcc_core.jobs import Config, Job, Measurer, Work, work_at_moment
 from dcc_core.plugins import Registry
@@ -263,3 +263,18 @@ def planned(job: Job, load: float) -> Forecast:
     outer_loops = job.group.broadcast(lambda: probe.within(parse_duration(budget, "run.budget")))
     job.config = job.config.within_budget(outer_loops)
     return probe.forecast(outer_loops)
+
+
+def forecast_line(job: Job, load: float) -> str:
+    """The cost of a run in a line; a budget becomes outer loops of `job.config`. load: seconds that loading took.
+
+    The probe takes the run's own first steps, so that what it finds wrong ends the run before the work. Numbers that are
+    not finite do not end it, nor do unexpected errors of a single process: the run itself may recover, or say more.
+    """
+    try:
+        return f"it will take {planned(job, load).words()}"
+    except Exception as error:
+        expected = isinstance(error, DccError) or job.group.size > 1
+        if (expected and not isinstance(error, NotFiniteError)) or job.config.run.budget is not None:
+            raise
+        return f"cannot estimate the cost: {(str(error).splitlines() or ['?'])[0]}"

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+import torch
 
 from dcc_core.config import EXTENT, FREE, MACHINE, Rank
 from dcc_core.errors import DccError
-from dcc_core.jobs import Config, Entries, budget_origin
+from dcc_core.jobs import Config, Entries, budget_origin, versions_of
+from dcc_core.runs.checkpoint import Checkpoint
+
+log = logging.getLogger("dcc")
 
 
 def apply_earlier_budget(config: Config, then: Entries) -> Config:
@@ -42,3 +49,24 @@ def check_resumable(
         hint = "--overwrite begins anew" if fixed else "--resume-anyway goes on all the same, --overwrite begins anew"
         raise DccError(f"the run was begun otherwise\n{every}\n  name another --out; {hint}")
     return {**options, **software}
+
+
+def adopt_checkpoint(found: Checkpoint, config: Config, processes: int, *, anyway: bool) -> tuple[Config, Checkpoint]:
+    """The configuration and the checkpoint that a run resumes with.
+
+    processes: how many share the run now. Scores are dropped if scoring or code has changed, and retries are forgotten
+    if the image rate has. The checkpoint's notes say what has changed. Raises DccError as `check_resumable` does.
+    """
+    config = apply_earlier_budget(config, found.config)
+    versions = versions_of(config) | {"processes": str(processes)}
+    then = {**found.versions, "processes": str(found.processes)}
+    differing = check_resumable(found.config, then, config, versions, anyway=anyway)
+    if found.threads != torch.get_num_threads():
+        log.warning(f"begun with {found.threads} threads, now {torch.get_num_threads()}: last digits may differ")
+    notes = tuple(f"went on with {key} {words}" for key, words in differing.items())
+    adopted = replace(found, notes=(*found.notes, *notes))
+    if any(not key.startswith("run.") and key != "processes" for key in differing):
+        adopted = replace(adopted, scores=())
+    if "run.image_rate" in differing:
+        adopted = replace(adopted, moment=replace(adopted.moment, retries=0))
+    return config.with_origins(found.config), adopted

@@ -161,10 +161,10 @@ def test_a_cell_goes_on_from_its_own_checkpoint_alone(registry, tmp_path, monkey
         return (cell.folder / "run.log").read_text()
 
     assert "going on" not in run(cell_of(tmp_path))
-    assert "going on with set 0, outer loop 1" in run(cell_of(tmp_path))
+    assert "resuming at set 0, outer loop 1" in run(cell_of(tmp_path))
     anew = replace(cell_of(tmp_path, **{"run.seed": 7}), earlier=is_written(tmp_path))
     assert "going on" not in run(anew)
-    assert "going on with set 0, outer loop 1" in run(anew)
+    assert "resuming at set 0, outer loop 1" in run(anew)
     report = work(anew)
     assert report["config"]["run.seed"]["value"] == 7
     with monkeypatch.context() as patch:

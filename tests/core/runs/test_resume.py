@@ -309,7 +309,7 @@ def test_other_data_are_refused(unfinished, monkeypatch):
         return replace(data, train=replace(data.train, images=(data.train.images + 1).clamp(max=255)))
 
     monkeypatch.setattr(toys.Blobs, "load", brighter)
-    with pytest.raises(DccError, match="data 'blobs' has changed since the run was begun"):
+    with pytest.raises(DccError, match="data 'blobs' has changed since the run began"):
         executed(unfinished, RUNS["collective"])
 
 
@@ -386,7 +386,7 @@ def test_from_the_command_line(tmp_path, monkeypatch):
         assert f"Interrupted: what was done so far is in '{out}'; go on with: dcc-run --resume {out}" in result.stderr
         result = CliRunner().invoke(run, words)
         assert result.exit_code == 0, result.stderr
-        assert "going on with set 0, outer loop 1, inner loop 1" in result.stderr
+        assert "resuming at set 0, outer loop 1, inner loop 1" in result.stderr
         assert (out / "set.safetensors").read_bytes() == (whole / "set.safetensors").read_bytes()
         result = CliRunner().invoke(run, words)
         assert result.exit_code == 2
