@@ -1,6 +1,6 @@
 """dcc: dataset condensation.
 
-The public names stand in `__init__.pyi`; each is imported on first use, so that `import dcc_core` costs nothing.
+`__init__.pyi` lists the public names. Each is imported on first use, so that `import dcc_core` costs nothing.
 
     from dcc_core import condense, score, load_set
 """

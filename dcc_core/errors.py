@@ -85,7 +85,7 @@ def faults_of(title: str) -> Iterator[None]:
 
 
 class NotFiniteError(DccError):
-    """A loss, a gradient or an image became NaN or infinite. The message says which, and of which classes."""
+    """A loss, a gradient or an image is NaN or infinite. The message names it and its classes."""
 
 
 class Stopped(KeyboardInterrupt):

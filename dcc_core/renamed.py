@@ -33,7 +33,9 @@ def old_name(old: str, new: str) -> Callable[..., Any]:
     """A method under its old name."""
 
     def call(self: Any, *arguments: Any, **more: Any) -> Any:
-        hint = f"{type(self).__name__}.{old} is {type(self).__name__}.{new} now; the old name goes with the next version"
+        hint = (
+            f"{type(self).__name__}.{old} is {type(self).__name__}.{new} now; the old name goes with the next version"
+        )
         warnings.warn(hint, DeprecationWarning, stacklevel=2)
         return getattr(self, new)(*arguments, **more)
 

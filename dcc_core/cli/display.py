@@ -21,7 +21,7 @@ LINES = 10
 
 
 def printable(text: str) -> str:
-    """A stranger's text without what a terminal would obey."""
+    """Untrusted text without control characters."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 

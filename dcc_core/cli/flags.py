@@ -69,7 +69,7 @@ SELECT_FLAGS = (
 )
 EVAL_FLAGS = (
     Flag("--arch", "score.arch", "network to score on, with options: resnet18,norm=batch; repeatable", True),
-    Flag("--data", "data", "data source; needed where the set was made of your own files"),
+    Flag("--data", "data", "data source; needed if the set was made from your own files"),
     Flag("--protocol", "score.protocol"),
     Flag("--nets", "score.nets"),
     Flag("--seed", "run.seed"),
@@ -126,14 +126,14 @@ def with_results(default: str, *, again: str) -> Callable[[Callable[..., None]],
 
 
 def with_resuming(command: Callable[..., None]) -> Callable[..., None]:
-    """Add how to go on with a run that was interrupted."""
+    """Add the flags that resume an interrupted run."""
     for option in (
-        click.option("--resume-anyway", is_flag=True, help="go on although versions or harmless options have changed"),
+        click.option("--resume-anyway", is_flag=True, help="resume although versions or harmless options have changed"),
         click.option(
             "--resume",
             type=click.Path(path_type=Path),
             metavar="FOLDER",
-            help="go on with the unfinished run in a folder, with its options",
+            help="resume the unfinished run in a folder, with its options",
         ),
     ):
         command = option(command)
@@ -154,7 +154,7 @@ def settings_of_run(resume: Path | None, out: Path | None, *, overwrite: bool) -
     if resume is None:
         return settings
     if overwrite or out not in (None, resume):
-        raise DccError(f"--resume '{resume}' goes on with what is there; leave out --out and --overwrite")
+        raise DccError(f"--resume '{resume}' resumes the run there; leave out --out and --overwrite")
     if (resume / "report.json").exists():
         raise DccError(
             f"--resume '{resume}': the run there is finished; to refine its set, begin another from it: "

@@ -1,4 +1,4 @@
-"""The commands that show what there is: `dcc plugins` and `dcc show`."""
+"""The commands that list components: `dcc plugins` and `dcc show`."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def show(kind: str | None, name: str | None, as_json: bool) -> None:
 def _find(registry: Registry, kind: str | None, name: str | None) -> Found:
     """The component that `dcc show` is asked for; the name of a command with options of its own is enough.
 
-    Raises DccError where too little is said, or there is no such component.
+    Raises DccError if something is missing, or there is no such component.
     """
     commands = [row.component.name for row in registry.components("command") if row.component.options]
     if kind is None:

@@ -17,7 +17,7 @@ from dcc_core.runs import Pictures
 
 HALF = "▀"
 SIDE = 16
-"""Largest side of an image on a terminal, in pixels: so many columns, and half as many lines."""
+"""Largest side of an image on a terminal, in pixels: one column and half a line each."""
 MOST_CLASSES = 20
 
 
@@ -75,7 +75,7 @@ def _color(pixel: Sequence[int] | NDArray[np.uint8]) -> Color:
 
 
 def shrink_images(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Images (N, H, W, C) with sides of so many pixels at most: means of whole squares of pixels."""
+    """Images (N, H, W, C) with sides of at most `side` pixels: means of whole squares of pixels."""
     factor = -(-max(images.shape[1:3]) // side)
     if factor <= 1:
         return images

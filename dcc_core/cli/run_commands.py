@@ -49,12 +49,12 @@ def run(
     `dcc plugins` lists what the names can be, `dcc show KIND NAME` the options of each for `-o`. The defaults
     are the paper's; small data sources suggest smaller budgets, and the report says where each value came from.
 
-    A run that was interrupted goes on with --resume FOLDER, or by the same command where it says --out.
+    An interrupted run resumes with --resume FOLDER, or by the same command if it has --out.
     """
     registry = Registry.installed()
     with current_group() as group:
-        begun = group.broadcast(lambda: settings_of_run(resume, out, overwrite=overwrite))
-        config = resolve(registry, add_flags(begun, RUN_FLAGS, flags, config_file, pairs))
+        earlier = group.broadcast(lambda: settings_of_run(resume, out, overwrite=overwrite))
+        config = resolve(registry, add_flags(earlier, RUN_FLAGS, flags, config_file, pairs))
 
         from dcc_core.cli.display import Display
 
@@ -99,8 +99,8 @@ def select(
     """
     registry = Registry.installed()
     with current_group() as group:
-        begun = group.broadcast(lambda: settings_of_run(resume, out, overwrite=overwrite))
-        config = resolve(registry, add_flags(begun, SELECT_FLAGS, flags, config_file, pairs))
+        earlier = group.broadcast(lambda: settings_of_run(resume, out, overwrite=overwrite))
+        config = resolve(registry, add_flags(earlier, SELECT_FLAGS, flags, config_file, pairs))
 
         from dcc_core.cli.display import Display
         from dcc_core.runs import SELECTING, execute, open_folder

@@ -1,7 +1,7 @@
 """Freed memory is kept for its next use, where glibc manages it.
 
 A pass through a network asks for the same large blocks as the pass before. By default glibc gives such blocks back to
-the system when they are freed, and every pass pays for their pages anew: up to half of its time on a CPU.
+the system when they are freed, and every pass pays for their pages again: up to half of its time on a CPU.
 """
 
 from __future__ import annotations

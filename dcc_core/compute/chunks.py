@@ -27,7 +27,7 @@ CARD = 1 / 8
 """Share of a GPU's memory for the maps of one pass."""
 SECOND_ORDER = 4
 """Memory that matching takes for an image, in units of what its forward pass keeps: the pass, its gradient, the
-gradient of that, and what is in the making."""
+gradient of that, and temporary tensors."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Footprint:
 
     @classmethod
     def of(cls, network: nn.Module, images: Tensor) -> Footprint:
-        """Measured by a forward pass of a few images (B, C, H, W), of which every image takes its share."""
+        """Measured by a forward pass of a few images (B, C, H, W), divided by their number."""
         own = {p.untyped_storage().data_ptr() for p in [*network.parameters(), *network.buffers()]}
         kept = {images.untyped_storage().data_ptr(): images.nbytes}
 

@@ -23,7 +23,7 @@ class Compiled(nn.Module):
     """A network's forward pass and derivative, compiled; its weights, and its value to rounding, are the network's.
 
     Networks of one architecture share what is compiled. Where the compiler fails, or there is none, it says so once
-    for its `compiler` and goes on as the network is.
+    for its `compiler` and runs uncompiled.
     """
 
     def __init__(self, network: nn.Module, compiler: Compiler) -> None:
@@ -53,7 +53,7 @@ class Compiler:
     failed: bool = field(default=False, init=False)
 
     def __call__(self, network: nn.Module, device: torch.device, passes: int) -> nn.Module:
-        """The network for so many passes: compiled where that is asked for, or pays (`auto`: on a GPU).
+        """The network for a number of passes: compiled if asked for, or if it pays (`auto`: on a GPU).
 
         A worker process was forked and cannot start the compiler's own: there the network stays as it is.
         """

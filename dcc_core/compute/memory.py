@@ -15,7 +15,7 @@ WORKER = 40_000_000
 IMAGES_AT_ONCE = 256
 """Real images that are normalised and augmented in one call; bounds memory for many classes."""
 COPIES = 4
-"""Copies of such images that are in the making at a time."""
+"""Copies of such images that exist at a time."""
 
 
 def peak_memory(device: torch.device) -> int:
@@ -29,7 +29,7 @@ def peak_memory(device: torch.device) -> int:
 
 
 def forget_peak() -> None:
-    """Begin anew what `peak_memory` counts, where the system can: on Linux, and of GPUs."""
+    """Reset `peak_memory`, if the system can: on Linux, and of GPUs."""
     global _with_workers
     _with_workers = 0
     if torch.cuda.is_available():
@@ -42,7 +42,7 @@ _with_workers = 0
 
 
 def count_workers(before: int, own: int) -> None:
-    """Note that this process had so many bytes when its workers began, and that they had so many more of their own."""
+    """Record memory in bytes: of this process before its workers started, and the workers' own."""
     global _with_workers
     _with_workers = max(_with_workers, before + own)
 
@@ -63,7 +63,7 @@ def process_peak() -> int:
 
 
 def forget_process_peak() -> None:
-    """Begin anew what `process_peak` counts, on Linux."""
+    """Reset `process_peak`, on Linux."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
@@ -74,9 +74,9 @@ def process_memory() -> int:
 
 
 def own_peak() -> int:
-    """The most bytes that this forked process has had for itself, on Linux: those that it has, and has given back.
+    """The peak of the bytes that this forked process does not share, on Linux, memory that it has freed included.
 
-    Memory that was there before the fork counts where one of both has written to it since.
+    A page from before the fork counts if either process has written to it since.
     """
     return read_proc("smaps_rollup", "Private_Dirty") + process_peak() - process_memory()
 

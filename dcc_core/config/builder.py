@@ -30,7 +30,7 @@ DEFAULT_NAMES = {
 }
 BUILTIN = "builtin:"
 OBSERVERS = "log"
-"""The key of observers, of which a run may have several, each with options of its own."""
+"""The key of observers: a run may have several, each with its own options."""
 ENGINE_SECTIONS: dict[str, type] = {"run": RunOptions, "score": ScoreOptions}
 """The sections that are no component's: every configuration has them."""
 KIND_OF_KEY = {k.key: k.name for k in KINDS if k.key in DEFAULT_NAMES}

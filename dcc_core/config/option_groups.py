@@ -12,15 +12,15 @@ from dcc_core.config.settings import Setting
 from dcc_core.plugins import Registry
 
 PLACES = ("run.device", "run.data_root", "run.log", "run.checkpoint", "run.snapshots", "score.curve")
-"""Options that say where or how it is told, not what: they stay out of the set file."""
+"""Options for output only; not recorded in the set file."""
 
 
 FREE = ("run.data_root", "run.download", "run.log", "run.checkpoint", "run.snapshots", "score.curve")
-"""Options that no result hangs on."""
+"""Options that do not affect results."""
 
 
 MACHINE = ("run.device", "run.memory", "run.micro_batch", "run.compile", "run.layout", "run.tf32")
-"""Options that a result's last digits may hang on."""
+"""Options that may affect the last digits of results."""
 
 
 EXTENT = ("run.outer_loops", "run.sets", "run.image_rate")

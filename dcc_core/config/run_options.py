@@ -32,7 +32,7 @@ class RunOptions:
     image_momentum: Annotated[float, "momentum of the synthetic images", Ge(0), Lt(1)] = 0.5
     network_rate: Annotated[float, "learning rate of the network, eta", Gt(0)] = 0.01
     network_momentum: Annotated[
-        float, "momentum of the network, which goes on from one image update to the next", Ge(0), Lt(1)
+        float, "momentum of the network, kept from one image update to the next", Ge(0), Lt(1)
     ] = 0.0
     network_decay: Annotated[float, "weight decay of the network", Ge(0)] = 0.0
     real_batch: Annotated[int, "real images per class in a matching step", Ge(1)] = 256
@@ -42,7 +42,7 @@ class RunOptions:
         "what the network trains on between image updates: the set as it stands, or real images",
     ] = "synthetic"
     network_images: Annotated[
-        int | None, "images of an epoch of that training, drawn anew for each; none: all there are", Ge(1)
+        int | None, "images of an epoch of that training, drawn again for each; none: all", Ge(1)
     ] = None
     network_aug: Annotated[
         tuple[str, ...],

@@ -46,7 +46,7 @@ class Settings:
     values: dict[str, Setting] = field(default_factory=dict)
 
     def add(self, table: Mapping[str, Any], origin: str, rank: Rank) -> None:
-        """Lay a table over what is there."""
+        """Add a table of values over the present ones."""
         for key, value in flatten(table).items():
             if key not in self.values or self.values[key].rank <= rank:
                 self.values[key] = Setting(value, origin, rank)

@@ -16,7 +16,7 @@ from torch import Tensor
 from dcc_core.errors import ContractError
 
 DIGESTED = 1000
-"""Images that a checksum is made of, about."""
+"""About the number of images in a checksum."""
 CHUNK = 2**22
 """Numbers that the statistics are computed of at once; bounds their memory."""
 

@@ -90,7 +90,7 @@ def _present(source: DataSource, data: RealData, chosen: Sequence[int]) -> list[
     if missing:
         listed = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
         if source.missing == "fail":
-            raise DccError(f"data '{data.name}': no training images of {listed}; -o data.missing=skip goes on without")
+            raise DccError(f"data '{data.name}': no training images of {listed}; -o data.missing=skip leaves them out")
         log.info(f"data '{data.name}': skipped {len(missing)} classes without training images: {listed}")
     return [k for k in chosen if counts[k]]
 

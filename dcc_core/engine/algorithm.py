@@ -28,7 +28,7 @@ Watch = Callable[[StepReport], None]
 
 
 class Keep(Protocol):
-    """Is offered, after every step, what it takes to go on from there; `now` where that should be kept at once."""
+    """Called after every step with a function that captures the state to resume from; `now`: keep it at once."""
 
     def __call__(self, capture: Callable[[], ResumeState], *, now: bool = False) -> None: ...
 
@@ -37,7 +37,7 @@ ALIKE = 1e-4
 """Relative difference between a Total's values on several processes that may be rounding."""
 
 SECOND_BACKWARD = "backward through the graph a second time"
-"""What torch says where two terms share a graph, of which the first one's backward has freed the tensors."""
+"""What torch says if two terms share a graph: the first backward pass has freed its tensors."""
 
 
 def optimise(
@@ -51,10 +51,10 @@ def optimise(
     keep: Keep | None = None,
     begin: ResumeState | None = None,
 ) -> tuple[str, ...]:
-    """Learn the synthetic set in place (Algorithm 1). state: what `loss.setup` gave. begin: where to go on from.
+    """Optimise the synthetic set in place (Algorithm 1). state: from `loss.setup`. begin: the state to resume from.
 
-    Returns what befell it on the way (see `Guard`). Raises DccError where numbers that are not finite come back after
-    every retry; the set then holds the last good state.
+    Returns notes: retries (see `Guard`). Raises DccError if numbers are still not finite after the last retry; the set
+    then holds the last good state.
     """
     guard = Guard(synthetic, state)
     moment = functools.partial(ResumeState.of, guard, group=run.group)
@@ -108,7 +108,7 @@ def update(step: Step, loss: MatchingLoss, state: State) -> float:
 
 
 class _Found(NamedTuple):
-    """Sums of a step's terms by kind, each term, whether all is finite, and the checksum of the state: left on the device."""
+    """Sums of a step's terms by kind, each term, whether all is finite, and a checksum; left on the device."""
 
     parts: Tensor
     totals: Tensor
@@ -149,7 +149,7 @@ def _descent(step: Step, loss: MatchingLoss, state: State) -> _Found:
         if SECOND_BACKWARD in str(error):
             raise ContractError(
                 "terms share no graph, as each is differentiated when it arrives; yield the sum of terms that have "
-                "something in common, or compute it anew for each (synthetic.batch decodes at every call)"
+                "something in common, or compute it again for each (synthetic.batch decodes at every call)"
             ).of(step.run.title_of_section("loss")) from error
         raise
     step.synchronise_network()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 def batch_norm_layers(network: nn.Module) -> list[Any]:
-    """The layers with running statistics, whoever wrote them: they have a buffer `running_var`."""
+    """The layers with running statistics, torch's or others': they have a buffer `running_var`."""
     return [m for m in network.modules() if "running_var" in dict(m.named_buffers(recurse=False))]
 
 

@@ -46,7 +46,7 @@ def check_picked(chosen: object, n: int, data: RealData) -> Tensor:
 
 
 def check_stored(tensors: object, rows: int) -> dict[str, Tensor]:
-    """What a parametrisation stores of so many rows."""
+    """What a parametrisation stores for a number of rows."""
     if not isinstance(tensors, Mapping):
         raise ContractError(f"init gives tensors by name; it gave {type(tensors).__name__}")
     for name, tensor in tensors.items():
@@ -70,7 +70,7 @@ def as_batch(found: object) -> Batch:
 
 
 def check_decoded(batch: Batch, images: int, data: RealData, dtype: torch.dtype) -> Batch:
-    """The training images, so many, that a parametrisation makes of some rows."""
+    """The training images that a parametrisation decodes from some rows. images: their expected number."""
     expected = (images, *data.shape)
     if not isinstance(batch.images, Tensor) or (tuple(batch.images.shape), batch.images.dtype) != (expected, dtype):
         raise ContractError(

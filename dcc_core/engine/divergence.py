@@ -22,7 +22,7 @@ SET, LOSS = "set.", "loss."
 
 
 def snapshot(synthetic: Synthetic, state: State) -> dict[str, Tensor]:
-    """Copies of all that a step changes, but for the network, which the next outer loop has anew."""
+    """Copies of everything that a step changes, except the network: the next outer loop builds another."""
     kept = {f"{SET}{name}": t for name, t in synthetic.state_dict().items()}
     return kept | {f"{LOSS}{name}": t for name, t in state_of(state).items()}
 
@@ -71,7 +71,7 @@ class Guard:
             self.outer, self.good, self._next = outer, self._next, {}
 
     def roll_back(self, trouble: NotFiniteError) -> int:
-        """Go back; the outer loop to go on with. Raises DccError where that has been done often enough.
+        """Return to the last good state; gives the outer loop to continue with. Raises DccError after the last retry.
 
         In either case the synthetic set holds the last good state.
         """
@@ -88,5 +88,5 @@ class Guard:
         return self.outer
 
     def rescale(self) -> None:
-        """Let the rates be what the retries have made of them."""
+        """Scale the rates by the number of retries."""
         self.synthetic.scale_rates(LOWER**self.retries)

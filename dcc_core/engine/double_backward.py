@@ -52,7 +52,7 @@ def _hardsigmoid(x: Tensor, inplace: bool = False) -> Tensor:
 
 
 ATTENTION = (F.scaled_dot_product_attention, F.multi_head_attention_forward)
-"""Functions that torch runs in their plain form while it is told so."""
+"""Functions that run in their plain form within `PlainOperations`."""
 PLAIN: dict[Callable[..., Any], Callable[..., Any]] = {F.hardsigmoid: _hardsigmoid}
 
 
@@ -65,7 +65,7 @@ def missing_derivative(error: RuntimeError) -> DccError | None:
 def refuse_hidden_errors(gradients: Sequence[Tensor]) -> None:
     """Raise DccError where a gradient comes out of a function that is marked `once_differentiable`.
 
-    Asked for the derivative with respect to some tensors only, torch leaves such functions out without a word.
+    torch silently ignores such functions when the derivative for some tensors only is asked for.
     """
     seen: set[Node] = set()
     ahead = [g.grad_fn for g in gradients]

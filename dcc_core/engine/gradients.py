@@ -68,7 +68,7 @@ class WeightGradient:
         return list(_Recomputed.apply(self, images, labels, weights))  # pyright: ignore[reportArgumentType]
 
     def groups_at_once(self, images: int, shape: Sequence[int]) -> int:
-        """How many groups of so many images (C, H, W) one pass of `by_group` takes; 1 where it would gain nothing."""
+        """How many groups of `images` images (C, H, W) one pass of `by_group` takes; 1 if it would not be faster."""
         if not self._by_layer:
             return 1
         most = GROUPED_PIXELS // (images * shape[-1] * shape[-2])

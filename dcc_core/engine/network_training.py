@@ -48,7 +48,7 @@ def train_epoch(
 ) -> int:
     """One pass over the data in random order; draws of the augmentation per image, dropout from `random`.
 
-    images: end after so many, the first in that order. Returns the number of images that the network was shown.
+    images: stop after this number, in that order. Returns the number of images that the network has seen.
     Networks without batch statistics see a batch in chunks. A last batch of a single image joins the one before it
     where the network has batch statistics to take.
     """
@@ -127,7 +127,7 @@ def shuffled_batches(
 
 
 def epoch_order(count: int, random: Randomness) -> Tensor:
-    """The order (count,) in which an epoch's batches take so many images: indices, int64."""
+    """The order (count,) in which an epoch's batches take `count` images: indices, int64."""
     return torch.randperm(count, generator=random.generator("order"))
 
 

@@ -1,4 +1,4 @@
-"""A moment between two inner steps: everything that the next one hangs on."""
+"""State needed to resume between two inner steps."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ResumeState:
     ) -> ResumeState:
         """The moment before a step, given the state of the network in its outer loop. Collective.
 
-        What the loss keeps under a name of its own on one process alone, of a class for instance, is there too.
+        It includes what the loss keeps on one process alone under its own name, of a class for instance.
         """
         now = {f"{NOW}{name}": t for name, t in snapshot(guard.synthetic, guard.state).items()}
         good = {f"{GOOD}{name}": t for name, t in guard.good.items()}

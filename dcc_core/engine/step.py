@@ -111,7 +111,7 @@ class Step:
         return part
 
     def with_images(self, change: Change) -> Step:
-        """This step with other images, real and synthetic alike, before the augmentation.
+        """This step with other real and synthetic images, before the augmentation.
 
         change: `change(label, of)` gives what stands for a class, as many images as `of(label)`, which are the class's
         own; `of` gives those of any class of the same side. Labels may become soft.
@@ -130,7 +130,7 @@ class Step:
         return copy.copy(self)
 
     def augment(self, batch: Batch, owners: Tensor | int, draw: int = 0) -> Batch:
-        """Siamese augmentation: the draw of this step and of each image's class, for real and synthetic alike.
+        """Siamese augmentation: one draw for each class and step, the same for real and synthetic images.
 
         owners: the class of each image (B,) int64 on the CPU, or one label for all. draw: which of the step's
         independent draws, for a loss that needs several.
@@ -157,10 +157,10 @@ class Step:
         return self.network.embed(images)  # pyright: ignore[reportCallIssue]
 
     def all_sum(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """Sums over processes of what hangs on a process's classes; on one process the tensors themselves.
+        """Sums over processes of tensors that depend on a process's classes; on one process the tensors themselves.
 
         Their derivative is the identity: each process's part of the gradient is that of its own images, and the engine
-        sums it. So a sum belongs into a `Total`, and what is summed may not hang on an earlier sum. Every process calls
+        sums it. So a sum belongs in a `Total`, and what is summed may not depend on an earlier sum. Every process calls
         this equally often, with tensors of the same shapes, even if it has no class of its own.
         """
         return self.run.group.all_sum(tensors, anchor=self.synthetic.leaves()[0])

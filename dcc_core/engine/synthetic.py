@@ -58,7 +58,7 @@ class Synthetic:
         self._optimiser = torch.optim.SGD([{"params": parameters, "initial_lr": rate}], lr=rate, momentum=momentum)
 
     def batch(self, *labels: int) -> Batch:
-        """The decoded images of some classes, class by class; decoded anew at every call."""
+        """The decoded images of some classes, class by class; every call decodes again."""
         if self._change:
             batches = [self._change(k) for k in labels]
             return Batch(torch.cat([b.images for b in batches]), torch.cat([b.labels for b in batches]))

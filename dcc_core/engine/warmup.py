@@ -1,4 +1,4 @@
-"""Matching losses made of matching losses."""
+"""Matching losses built from matching losses: the warm-up."""
 
 from __future__ import annotations
 

@@ -19,9 +19,9 @@ T = TypeVar("T")
 
 class Group(ABC):
     """rank: this process's number. size: how many there are. local_rank: its number on its machine. restarts: how
-    often the group has been started anew after a process died.
+    often the group has been restarted after a process died.
 
-    What is said to be collective must be called by every process, equally often and in the same order.
+    A collective method must be called by every process, equally often and in the same order.
     """
 
     rank: int = 0
@@ -61,7 +61,7 @@ class Group(ABC):
     def all_sum(self, tensors: Sequence[Tensor], anchor: Tensor) -> list[Tensor]:
         """Sums over processes, whose derivative is the identity: see `Step.all_sum`. Collective.
 
-        anchor: a tensor that requires grad, so that the sums do on every process, whatever its own share hangs on.
+        anchor: a tensor that requires grad. So the sums require grad on every process, even if its own share does not.
         """
 
     @abstractmethod
@@ -111,7 +111,7 @@ class Alone(Group):
         return number
 
     def add(self, tensors: Sequence[Tensor]) -> None:
-        """The sum over one process is what is there."""
+        """One process is its own sum."""
 
     def all_sum(self, tensors: Sequence[Tensor], anchor: Tensor) -> list[Tensor]:
         return list(tensors)

@@ -33,7 +33,7 @@ LAST_RESORT = timedelta(days=1)
 """How long a process waits for another one. A process that dies is noticed at once, by its connections and by torchrun;
 one that works, on a loss's experts for instance, may take its time."""
 PATIENCE = 3.0
-"""Seconds that a failing process waits for the first one's word, so that one message is said once."""
+"""Seconds that a failing process waits for the first one, so that one message appears once."""
 FAILED, HEARD, HELLO, START = "failed/", "heard/", "dcc/hello/", "dcc/start"
 """Keys of the store that processes meet by."""
 
@@ -84,12 +84,12 @@ class Processes(Group):
     def add(self, tensors: Sequence[Tensor]) -> None:
         """All tensors of a type as one, in as few messages as there are types."""
         for dtype in dict.fromkeys(t.dtype for t in tensors):
-            alike = [t for t in tensors if t.dtype == dtype]
-            flat = torch.cat([t.reshape(-1) for t in alike])
+            same = [t for t in tensors if t.dtype == dtype]
+            flat = torch.cat([t.reshape(-1) for t in same])
             with _together():
                 distributed.all_reduce(flat)
             self.traffic += flat.nbytes
-            for tensor, part in zip(alike, flat.split([t.numel() for t in alike]), strict=True):
+            for tensor, part in zip(same, flat.split([t.numel() for t in same]), strict=True):
                 tensor.copy_(part.view_as(tensor))
 
     def all_sum(self, tensors: Sequence[Tensor], anchor: Tensor) -> list[Tensor]:
@@ -134,7 +134,7 @@ class _AllSum(torch.autograd.Function):
 
     A Total is the same scalar on every process, and each differentiates its share of it, a size-th. What has passed
     through here reaches its own images alone: the factor gives the whole derivative back, without a message. What is
-    computed from all images on every process alike adds up to it by itself.
+    that every process computes from all images adds up to it by itself.
     """
 
     @staticmethod

@@ -260,7 +260,7 @@ class Job:
         return adapt_augmentation(augmentation, self.config.titles[section], self.data, batch, generator)
 
     def _try_networks(self, matching: bool) -> None:
-        """Networks that do not fit the data are told now. Says what matching will do otherwise than training."""
+        """Try every network on two images. Logs the operations that matching runs in another form."""
         images = self.real.batch(torch.arange(min(2, len(self.data.train.labels)))).images
         name = self.config.names["arch"]
         own = {name: self.config.arch} if matching else {}

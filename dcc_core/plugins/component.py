@@ -13,9 +13,9 @@ class Component:
         the first `:` or `/`: `folder:PATH`, `timm/<model>`.
     target: `package.module:Class`, imported on first use. For recipes and tables: `package:file.toml`, package data.
     summary: one line for the listing.
-    family: one row stands for many names; what the user writes in the placeholder's stead becomes the value
+    family: one row stands for many names; what the user writes for the placeholder becomes the value
         of the first option that the class itself declares.
-    members: for a family, `package.module:function`: its function lists what may stand in the placeholder's stead.
+    members: for a family, `package.module:function`: its function lists what may replace the placeholder.
         Imported only to list names by a pattern, and to help where a name is unknown.
     options: for a command, `package.module:Class`: a dataclass of options of its own, below the command's name, which
         `dcc show command NAME` lists.

@@ -1,4 +1,4 @@
-"""What observers are told."""
+"""What observers receive."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class RunInfo:
     """A run before its first step. config: dotted option keys and plain values; out: the run's folder.
 
-    resumes_at: where an interrupted run goes on: its set, outer and inner loop; none for one that begins.
+    resumes_at: set, outer and inner loop at which an interrupted run resumes; none for a new run.
     """
 
     config: dict[str, Any]
@@ -73,5 +73,5 @@ class Observer(ABC):
         """An object whose methods are observer hooks, marked with `hookimpl`; called from here on, until the run ends.
 
         Of the hooks, `dcc_run_started` has passed by then. `run.out` is the run's folder. A hook that raises is named
-        and not called again; the run goes on.
+        and not called again; the run continues.
         """

@@ -1,7 +1,7 @@
 """The hooks of `dcc`. A plugin implements any of them in its manifest module, marked with `hookimpl`.
 
 The collecting hooks return rows of strings (`Component`); their module must not import torch. Every
-implementation is called on its own, so one that fails is named and left out, and the others go on.
+implementation is called on its own, so one that fails is named and left out, and the others still work.
 """
 
 from __future__ import annotations

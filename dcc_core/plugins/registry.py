@@ -46,7 +46,7 @@ class Registry:
     def installed(cls, *more: object) -> Registry:
         """The plugins of all installed distributions, entry points of the group `dcc`, and these beside them.
 
-        Of two versions of a distribution Python uses the one that it finds first, without a word; the other is named
+        Of two versions of a distribution Python silently uses the one that it finds first; the other is named
         as left out.
         """
         registry = cls()
@@ -108,7 +108,7 @@ class Registry:
         return dict(sorted(pairs.items()))
 
     def manifests(self) -> dict[Origin, str]:
-        """The name of the module that each plugin's hooks stand in, in the order of the plugins."""
+        """The name of the module with each plugin's hooks, in the order of the plugins."""
         return {origin: _manifest_of(self._manager.get_plugin(name)) for name, origin in self._origins.items()}
 
     def notify(self, hook: str, **arguments: object) -> None:

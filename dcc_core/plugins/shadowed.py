@@ -1,4 +1,4 @@
-"""Versions of a plugin's package that another one hides: Python uses the first that it finds, without a word."""
+"""Versions of a plugin's package that another one hides: Python silently uses the first that it finds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The file that an unfinished run goes on from."""
+"""The file that an unfinished run resumes from."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class KeptScore:
 
     @property
     def score(self) -> Score:
-        """What was measured; a composite protocol's robustness is made of it anew."""
+        """The measured accuracies; a composite protocol's robustness is computed from them again."""
         return Score(**vars(self.measured))
 
 
@@ -91,10 +91,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118, it is no dict
     except (OSError, SafetensorError) as error:
-        raise DccError(f"checkpoint '{path}' cannot be read: {error}; --overwrite begins anew") from error
+        raise DccError(f"checkpoint '{path}' cannot be read: {error}; --overwrite starts again") from error
     text = metadata.get(KEY, "")
     if metadata.get(DIGEST) != _digest(text, tensors):
-        raise DccError(f"checkpoint '{path}' is damaged: its checksum is wrong; --overwrite begins anew")
+        raise DccError(f"checkpoint '{path}' is damaged: its checksum is wrong; --overwrite starts again")
     try:
         fields = json.loads(text)
         if (version := fields.pop("format")) != FORMAT:
@@ -102,7 +102,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         moment = ResumeState(**{**fields.pop("moment"), "tensors": tensors})
         return TypeAdapter(Checkpoint).validate_python({**fields, "moment": moment})
     except (ValidationError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DccError(f"checkpoint '{path}' is damaged: {error}; --overwrite begins anew") from error
+        raise DccError(f"checkpoint '{path}' is damaged: {error}; --overwrite starts again") from error
 
 
 def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:

@@ -25,14 +25,14 @@ class Checkpointer:
     def __init__(
         self,
         folder: Folder,
-        begun: Checkpoint,
+        start: Checkpoint,
         interrupts: Interrupts,
         *,
         every: float,
         group: Group,
         seconds: Callable[[], Mapping[str, float]],
     ) -> None:
-        self.now = begun
+        self.now = start
         self._folder = folder
         self._interrupts = interrupts
         self._every = every
@@ -49,7 +49,7 @@ class Checkpointer:
             self.now = replace(
                 self.now, moment=ResumeState()
             )  # its tensors are on the disk; the next step has new ones
-        if ending:  # not one of since then, of which the others do not know
+        if ending:  # not a later state, which the other processes do not have
             raise Stopped(ending)
 
     def set_made(self) -> None:

@@ -186,7 +186,7 @@ class _Timer:
 
 
 def _scoring_seconds(job: Job, s: CondensedSet) -> dict[str, float]:
-    """What scoring a set takes, by phase. Trainings alike in kind and in number of images are measured once."""
+    """The time of scoring a set, by phase. Equal trainings with equal numbers of images are measured once."""
     score = job.config.score
     seconds: dict[str, float] = {}
     known: dict[tuple[str, str, int, int], float] = {}
@@ -214,7 +214,7 @@ def _score_seconds(work: Work, device: torch.device) -> float:
 
 
 def _training_seconds(work: Work, size: int, timed: _Timer) -> float:
-    """The time of so many networks together.
+    """The time of a number of networks together.
 
     Of many images the epoch is judged by some, as many whole batches as they fill.
     """

@@ -14,7 +14,7 @@ from dcc_core.errors import DccError
 LOCK = "run.lock"
 LOCKS = importlib.util.find_spec("fcntl") is not None
 """Whether the system has POSIX record locks: they belong to one process and not to those that it forks, end with it
-however it ends, and work on network file systems. Elsewhere the file alone says that a process is there."""
+however it ends, and work on network file systems. On other systems the file's existence is the lock."""
 
 
 @contextlib.contextmanager
@@ -36,7 +36,7 @@ def hold_lock(folder: Path) -> Iterator[None]:
 
 
 def check_free(folder: Path) -> None:
-    """Raise DccError where a process holds the folder's lock: before anything is begun there."""
+    """Raise DccError if a process holds the folder's lock."""
     if is_alive(folder):
         raise DccError(_busy(folder))
 

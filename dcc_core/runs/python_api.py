@@ -92,7 +92,7 @@ def score_across(
 
 
 def settings_of_set(s: CondensedSet, registry: Registry) -> Settings:
-    """What a set's provenance says about scoring it, but for an architecture and an augmentation not installed here."""
+    """The options for scoring a set that its provenance holds, without components that are not installed."""
     own = s.provenance.options("data", "param", "score")
     for key in ("arch", "aug"):
         options = s.provenance.options(key)

@@ -32,7 +32,7 @@ PARTS = {
 def make_report(
     job: Job, method: str, scores: Mapping[str, Sequence[Score]], seconds: Mapping[str, float]
 ) -> dict[str, Any]:
-    """The content of `report.json`, but for what only a run has.
+    """The content of `report.json`, except what only a run has.
 
     method: in a word, as set files have it. scores: by subject, `condensed` and `random`. In the report,
     `by_architecture` holds for every network what `accuracy` holds for the first. Under a composite protocol,

@@ -1,4 +1,4 @@
-"""What has changed between a run that was begun and the configuration it is to go on with."""
+"""What has changed between an unfinished run and the configuration that resumes it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def find_changes(then: Entries, config: Config, but: Collection[str]) -> dict[st
 def check_resumable(
     then: Entries, versions: Mapping[str, str], config: Config, now: Mapping[str, str], *, anyway: bool
 ) -> dict[str, str]:
-    """What has changed since a run was begun, where it can go on.
+    """What has changed since a run began, if it can resume.
 
     versions, now: of software, and how many processes. Options of scoring, of the machine, and how long it is, may
     change, and versions, where `anyway` is set.
@@ -46,8 +46,8 @@ def check_resumable(
     fixed = [k for k in options if not (k.startswith("score.") or k in (*MACHINE, *EXTENT))]
     if fixed or (not anyway and (options or software)):
         every = "\n".join(f"  {key}: {words}" for key, words in {**options, **software}.items())
-        hint = "--overwrite begins anew" if fixed else "--resume-anyway goes on all the same, --overwrite begins anew"
-        raise DccError(f"the run was begun otherwise\n{every}\n  name another --out; {hint}")
+        hint = "--overwrite starts again" if fixed else "--resume-anyway resumes all the same, --overwrite starts again"
+        raise DccError(f"the run began with other options or versions\n{every}\n  name another --out; {hint}")
     return {**options, **software}
 
 
@@ -62,7 +62,9 @@ def adopt_checkpoint(found: Checkpoint, config: Config, processes: int, *, anywa
     then = {**found.versions, "processes": str(found.processes)}
     differing = check_resumable(found.config, then, config, versions, anyway=anyway)
     if found.threads != torch.get_num_threads():
-        log.warning(f"begun with {found.threads} threads, now {torch.get_num_threads()}: last digits may differ")
+        log.warning(
+            f"the run began with {found.threads} threads, now {torch.get_num_threads()}: last digits may differ"
+        )
     notes = tuple(f"went on with {key} {words}" for key, words in differing.items())
     adopted = replace(found, notes=(*found.notes, *notes))
     if any(not key.startswith("run.") and key != "processes" for key in differing):

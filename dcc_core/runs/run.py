@@ -73,7 +73,7 @@ def _describe_leftovers(folder: Folder, command: str) -> str:
     """Where the results of an unfinished run are, and how to resume it; empty if there are none."""
     if not folder.begun:
         return ""
-    return f"what was done so far is in '{folder.path}'; go on with: {command} --resume {shlex.quote(str(folder.path))}"
+    return f"results so far are in '{folder.path}'; resume with: {command} --resume {shlex.quote(str(folder.path))}"
 
 
 class _Run:

@@ -1,4 +1,4 @@
-"""The folder of a run: checked early, begun late, and never half written."""
+"""The folder of a run: checked early, written late, and never half written."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class RunFolder:
     """A run's folder.
 
     It is checked and made at once, but nothing in it changes before `begin` or `reopen`: a run that fails before its
-    first step leaves it as it was. unfinished: it holds a run that was begun and not ended.
+    first step leaves it as it was. unfinished: it holds a run that has not ended.
 
     Raises DccError where it cannot be written, or holds something else than an unfinished run, unless `overwrite` is
     set.
@@ -78,7 +78,7 @@ class RunFolder:
 
     @contextlib.contextmanager
     def logging(self) -> Iterator[None]:
-        """Keep the package's log lines, in the folder's `run.log` once it is begun."""
+        """Write the package's log lines to `run.log`, from the run's first files on."""
         self._log = MemoryHandler(capacity=10**6, flushLevel=logging.CRITICAL + 1)
         logger = logging.getLogger("dcc")
         logger.addHandler(self._log)
@@ -95,7 +95,7 @@ class RunFolder:
     def begin(self, first: Mapping[str, bytes]) -> None:
         """Remove the files of an earlier run and open this one's; from here on every log line is written at once.
 
-        first: files without which a run cannot go on, the checkpoint among them: they are there before anything goes.
+        first: files that a run needs to resume, the checkpoint among them; they are written before anything is removed.
         """
         for name, content in first.items():
             self.write(name, content)
@@ -173,7 +173,7 @@ class RunFolder:
 class Elsewhere:
     """The folder of a run as the other processes that work on it see it: the first one looks after it.
 
-    begun: as there. unfinished: what the first one found. report: of the run, where it had ended before all began anew.
+    begun: as in `RunFolder`. unfinished: what the first process found. report: of the run, if it ended before a restart.
     """
 
     def __init__(self, path: Path, *, unfinished: bool, report: dict[str, Any] | None = None) -> None:
@@ -195,11 +195,11 @@ class Elsewhere:
         return contextlib.nullcontext()
 
     def begin(self, first: Mapping[str, bytes]) -> None:
-        """The run has begun."""
+        """The run begins."""
         self.begun = True
 
     def reopen(self, metrics: int) -> None:
-        """The run goes on."""
+        """The run resumes."""
         self.begun = True
 
     def end(self) -> None:
@@ -227,7 +227,7 @@ def open_folder(
 ) -> Folder:
     """The folder of a run, which the first process opens: the one that is named, or one by default. Collective.
 
-    Once a process has died and all have been started anew, they go on with what they left there, be it the report.
+    After a process has died and all are restarted, they continue from the folder, even if only from the report.
     Raises DccError where it cannot be used.
     """
     folders: list[RunFolder] = []
@@ -236,7 +236,7 @@ def open_folder(
         begun = False
         if group.restarts:
             if named is None:
-                raise DccError("the processes were started anew, and do not know in which folder; give --out")
+                raise DccError("the processes were restarted and do not know the folder; give --out")
             if report := _report_of(named, config):
                 return Elsewhere(named, unfinished=False, report=report)
             begun = (named / CHECKPOINT).exists() and not (named / REPORT).exists()

@@ -79,7 +79,7 @@ class Scoring:
         return scores
 
     def at_moment(self, step: int, s: CondensedSet) -> None:
-        """Score a set as it stands after so many steps, where a curve of its accuracy is asked for."""
+        """Score an unfinished set after `step` steps, if a curve of its accuracy is asked for."""
         if self._job.config.score.curve:
             with self._clock(CURVE):
                 work = work_at_moment(self._job, s)

@@ -34,7 +34,7 @@ class Pictures:
     """The first images of every class at one moment.
 
     step: inner steps taken. images: (N, C, H, W) uint8, C 3 for colours or 1. owners: (N,) the class of each. counts:
-    how many images each class has in all, of which these are the first.
+    the number of images of each class; these are the first of them.
     """
 
     step: int

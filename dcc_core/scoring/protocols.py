@@ -19,7 +19,7 @@ class Protocol:
     """SGD from scratch for `epochs` epochs, and one test at the end.
 
     decays: indices of the epochs after which the rate is multiplied by `decay`. restarts: whether the optimiser is
-    then rebuilt, so that its momentum begins anew. augmentation: the component, by name, and its options.
+    then rebuilt, so that its momentum starts at zero. augmentation: the component, by name, and its options.
     """
 
     name: str

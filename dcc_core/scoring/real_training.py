@@ -26,7 +26,7 @@ def train_on_real(
 ) -> Iterator[int]:
     """Train a network by SGD on all real training images; yields after every epoch.
 
-    augmentation: drawn for every image. seen: is told, before every update, the indices of the images (B,) into the
+    augmentation: drawn for every image. seen: called, before every update, with the indices of the images (B,) into the
     training part and their logits (B, K).
     """
     optimiser = torch.optim.SGD(network.parameters(), lr=rate, momentum=momentum, weight_decay=weight_decay, fused=True)

@@ -1,4 +1,4 @@
-"""What a scoring protocol measures, and the composite ones: scores of robustness, made of several accuracies.
+"""What a scoring protocol measures, and composite protocols: robustness scores built from several accuracies.
 
 A protocol trains networks on one thing or more (`Measurement`), each by a training of `dcc_core.protocols`. A simple
 one, such as `dc`, measures a set, and random real images beside it. A composite one (`COMPOSITES`) measures more, and

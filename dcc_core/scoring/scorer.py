@@ -56,7 +56,7 @@ class Scorer:
     def score(self, data: TrainingImages, nets: int, watch: Watch | None = None) -> Score:
         """Train and test `nets` networks on a set (normalised, decoded), or on real images.
 
-        watch: is told how many are done.
+        watch: called with the number of finished networks.
         """
         return self._scored(data, nets, watch, kept=None)[0]
 

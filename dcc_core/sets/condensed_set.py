@@ -44,7 +44,7 @@ class Provenance:
 
     mean, std: of the data, per channel; training normalises by them. config: every option that bears on the
     result, by dotted key. learned: what the loss learned beside the images. versions: of the distributions
-    involved. scores: as `Score.as_dict` gives them. notes: what befell the run or an import on the way, in words.
+    involved. scores: as `Score.as_dict` gives them. notes: retries, resumes and conversions, in words.
     """
 
     method: str

@@ -1,4 +1,4 @@
-"""From what a set stores to training images, wherever no run is at hand."""
+"""From stored tensors to training images, without a run."""
 
 from __future__ import annotations
 

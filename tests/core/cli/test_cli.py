@@ -174,7 +174,7 @@ def test_bad_input_is_one_message_and_exit_code_2(arguments, message, tmp_path, 
     assert "Traceback" not in result.stderr
     assert message in result.stderr
     assert result.stderr.count("Error: ") == 1
-    assert "what was done so far" not in result.stderr
+    assert "results so far" not in result.stderr
     assert not any((tmp_path / "out").glob("*"))
 
 

@@ -320,7 +320,7 @@ def test_an_error_that_nobody_foresaw_on_one_process_ends_all(tmp_path, monkeypa
 
 def test_of_two_processes_the_one_that_fails_speaks():
     """The other one adds to its error what there is of the run."""
-    store, lost = HashStore(), DccError("another process has ended\n  what was done so far is in 'out'")
+    store, lost = HashStore(), DccError("another process has ended\n  results so far are in 'out'")
     lost.__cause__ = distributed.LostError("another process has ended")
     store.set(f"{distributed.FAILED}1", "bad class")
     assert isinstance(distributed._known(lost, store, distributed.Processes(0, 2)), SilentError)
@@ -414,7 +414,7 @@ def test_ctrl_c_ends_all_after_one_step_and_another_number_of_processes_is_asked
     wait_for((out / "metrics.jsonl").exists, running)
     running.send_signal(signal.SIGINT)
     said = running.communicate(timeout=100)[0]
-    assert said.count("Interrupted: what was done so far is in") == 1, said
+    assert said.count("Interrupted: results so far are in") == 1, said
     assert "drifted" not in said
 
     command = [sys.executable, "-m", "dcc_core", *map(str, long)]

@@ -163,7 +163,7 @@ def undisturbed(tmp_path_factory):
 @pytest.mark.parametrize("after", [1, 5, STEPS // 2, STEPS // 2 + 4])
 def test_interrupted_between_steps(name, after, undisturbed, tmp_path):
     out = tmp_path / "out"
-    with pytest.raises(Stopped, match="go on with: dcc-run --resume") as stopped:
+    with pytest.raises(Stopped, match="resume with: dcc-run --resume") as stopped:
         executed(out, RUNS[name], Interrupting(steps=after))
     assert stopped.value.exit_code == 143
     rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
@@ -269,10 +269,10 @@ def unfinished(tmp_path):
 @pytest.mark.parametrize("anyway", [False, True])
 def test_another_configuration_is_refused(unfinished, changes, message, anyway):
     before = {p.name: p.read_bytes() for p in unfinished.rglob("*.*")}
-    with pytest.raises(DccError, match="the run was begun otherwise") as error:
+    with pytest.raises(DccError, match="the run began with other options or versions") as error:
         executed(unfinished, {**RUNS["collective"], **changes}, anyway=anyway)
     assert message in str(error.value)
-    assert str(error.value).splitlines()[-1] == "  name another --out; --overwrite begins anew"
+    assert str(error.value).splitlines()[-1] == "  name another --out; --overwrite starts again"
     assert {p.name: p.read_bytes() for p in unfinished.rglob("*.*")} == before
 
 
@@ -281,7 +281,7 @@ def test_another_configuration_is_refused(unfinished, changes, message, anyway):
 )
 def test_harmless_changes_need_a_word(unfinished, changes):
     (key,) = changes
-    with pytest.raises(DccError, match=rf"{key}: .*\n  name another --out; --resume-anyway goes on all the same"):
+    with pytest.raises(DccError, match=rf"{key}: .*\n  name another --out; --resume-anyway resumes all the same"):
         executed(unfinished, {**RUNS["collective"], **changes})
     executed(unfinished, {**RUNS["collective"], **changes}, anyway=True)
     (note,) = load_set(unfinished / "set.safetensors").provenance.notes
@@ -325,7 +325,7 @@ def flipped(content):
 def test_a_damaged_checkpoint_is_named(unfinished, spoil):
     path = unfinished / CHECKPOINT
     path.write_bytes(spoil(path.read_bytes()))
-    with pytest.raises(DccError, match=rf"checkpoint '{path}' .*; --overwrite begins anew"):
+    with pytest.raises(DccError, match=rf"checkpoint '{path}' .*; --overwrite starts again"):
         executed(unfinished, RUNS["collective"])
 
 
@@ -383,7 +383,7 @@ def test_from_the_command_line(tmp_path, monkeypatch):
             patch.setattr(Registry, "notify", interrupting(steps=3))
             result = CliRunner().invoke(run, [*WORDS, "--out", str(out)])
         assert result.exit_code == 143
-        assert f"Interrupted: what was done so far is in '{out}'; go on with: dcc-run --resume {out}" in result.stderr
+        assert f"Interrupted: results so far are in '{out}'; resume with: dcc-run --resume {out}" in result.stderr
         result = CliRunner().invoke(run, words)
         assert result.exit_code == 0, result.stderr
         assert "resuming at set 0, outer loop 1, inner loop 1" in result.stderr
@@ -415,7 +415,7 @@ def test_a_selection_goes_on(tmp_path, monkeypatch):
         patch.setattr(RunFolder, "metric", lambda self, row: os.kill(os.getpid(), signal.SIGINT))
         result = CliRunner().invoke(cli, [*words, "--out", str(tmp_path / "out")])
     assert result.exit_code == 130
-    assert "go on with: dcc select --resume" in result.stderr
+    assert "resume with: dcc select --resume" in result.stderr
     result = CliRunner().invoke(run, ["--resume", str(tmp_path / "out")])
     assert result.exit_code == 2
     assert "holds an unfinished run of the other kind" in result.stderr
@@ -429,7 +429,7 @@ def test_a_selection_goes_on(tmp_path, monkeypatch):
     ("words", "message"),
     [
         (["--resume", "nowhere"], "--resume 'nowhere': there is no unfinished run (no config.toml)"),
-        (["--resume", "x", "--out", "y"], "--resume 'x' goes on with what is there; leave out --out and --overwrite"),
+        (["--resume", "x", "--out", "y"], "--resume 'x' resumes the run there; leave out --out and --overwrite"),
         (["--resume", "x", "--overwrite"], "leave out --out and --overwrite"),
         (["-o", "run.checkpoint=often", "--out", "new"], "run.checkpoint: 'often' is not a time"),
     ],

@@ -278,7 +278,7 @@ def test_the_log_is_written_while_the_run_goes_on(tmp_path):
 def test_an_interrupted_run_keeps_its_images(tmp_path):
     """Ctrl-C, as an observer that raises it: the images of the last step, the metrics and the log stay."""
     out = tmp_path / "out"
-    with pytest.raises(KeyboardInterrupt, match="what was done so far is in"):
+    with pytest.raises(KeyboardInterrupt, match="results so far are in"):
         executed(out, Watcher(KeyboardInterrupt()))
     s = load_set(out / "unfinished.safetensors")
     assert not s.provenance.finished
@@ -297,7 +297,7 @@ def test_a_loss_that_becomes_nan_ends_with_one_message(tmp_path):
     assert "Traceback" not in result.stderr
     assert load_set(tmp_path / "out" / "unfinished.safetensors").images.isfinite().all()
     assert "Traceback" in (tmp_path / "out" / "run.log").read_text()
-    assert f"what was done so far is in '{tmp_path / 'out'}'" in error
+    assert f"results so far are in '{tmp_path / 'out'}'" in error
     assert (tmp_path / "out" / "metrics.jsonl").exists()
     assert (tmp_path / "out" / "config.toml").exists()
 
