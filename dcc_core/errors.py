@@ -98,7 +98,7 @@ class Stopped(KeyboardInterrupt):
 
 
 class PluginWarning(UserWarning):
-    """A plugin was left out, or two plugins claim one name. Fatal only where that name is asked for."""
+    """A plugin was left out, or two plugins claim one name. Fatal only if that name is asked for."""
 
 
 def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:

@@ -42,7 +42,7 @@ def is_drawable() -> bool:
 
 
 def check_drawable(otherwise: str = "") -> None:
-    """Raise DccError where there is nothing to draw with. otherwise: how to do without, `, or ...`."""
+    """Raise DccError if there is nothing to draw with. otherwise: how to do without, `, or ...`."""
     if not is_drawable():
         raise DccError(f"figures need the package matplotlib: pip install 'dataset-condensation[plots]'{otherwise}")
 

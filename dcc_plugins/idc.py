@@ -100,7 +100,7 @@ class IDC(Augmentation):
         )
 
     def _box(self, shape: Shape, generator: torch.Generator) -> Tensor:
-        """Top, left, bottom and right (4,) of what comes from the partner; an empty box where a batch is not mixed.
+        """Top, left, bottom and right (4,) of what comes from the partner; an empty box if a batch is not mixed.
 
         Its share of the area is 1 - λ, λ from Beta(β, β), before it is clipped at the border; its centre is uniform.
         """

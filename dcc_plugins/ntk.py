@@ -45,7 +45,7 @@ class Velocities:
         self._before: tuple[tuple[int, int], Tensor] | None = None
 
     def step(self, report: StepReport, inner_loops: int) -> tuple[float | None, float]:
-        """The velocity since the step before, none where that was not seen, and the kernel's trace."""
+        """The velocity since the step before, none if that was not seen, and the kernel's trace."""
         now = kernel(report.gradients)
         place = (report.set, report.outer * inner_loops + report.inner)
         before, self._before = self._before, (place, now)
@@ -61,7 +61,7 @@ class NtkVelocity(Observer):
     """`ntk_velocity.csv` in the run's folder: how fast the kernel of the matching loss turns, a row for each step.
 
     The kernel is the Gram matrix of the Jacobian of the loss with respect to the synthetic samples, the velocity its
-    distance from the step before, 0 to 1: empty for a set's first step and where a run goes on. Peaks show where the
+    distance from the step before, 0 to 1: empty for a set's first step and if a run goes on. Peaks show if the
     direction of the updates changes, as at a new network. The trace is the squared norm of the gradient.
     """
 

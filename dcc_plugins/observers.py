@@ -1,4 +1,4 @@
-"""Observers: where a run's steps and scores are told, beside its own `metrics.jsonl`."""
+"""Observers: if a run's steps and scores are told, beside its own `metrics.jsonl`."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class _CsvFiles:
         s = report.score
         own = [report.set, report.subject, s.architecture, s.protocol, s.version, s.mean, s.std]
         row = [*own, " ".join(map(str, s.accuracies))]
-        if _line(row) not in self._scores.read_text(encoding="utf-8"):  # told again where a run goes on
+        if _line(row) not in self._scores.read_text(encoding="utf-8"):  # told again if a run goes on
             append_row(self._scores, row)
 
 

@@ -37,7 +37,7 @@ class Commands(click.Group):
         return [*self.commands, *self._plugged(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command with this name. Raises DccError where a plugin's does not load, or two plugins claim it."""
+        """The command with this name. Raises DccError if a plugin's does not load, or two plugins claim it."""
         if cmd_name in self.commands:
             return self.commands[cmd_name]
         provider, _, name = cmd_name.rpartition(":")

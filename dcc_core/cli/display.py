@@ -14,10 +14,10 @@ from rich.table import Table
 Report = Callable[[int, str], None]
 
 PLAIN_WIDTH = 160
-"""Columns of a table where there is no terminal to ask."""
+"""Columns of a table if there is no terminal to ask."""
 
 LINES = 10
-"""Plain lines per tracked piece of work, where there is no terminal."""
+"""Plain lines per tracked piece of work, if there is no terminal."""
 
 
 def printable(text: str) -> str:

@@ -16,7 +16,7 @@ from dcc_core.errors import DccError
 
 @dataclass(frozen=True)
 class Flag:
-    """A flag, the dotted key that it sets, and its help where that is not the option's own.
+    """A flag, the dotted key that it sets, and its help if that is not the option's own.
 
     switch: it has no value but a counterpart, `--no-...`; they say `on` and `off`.
     """
@@ -146,9 +146,9 @@ def with_preview(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def settings_of_run(resume: Path | None, out: Path | None, *, overwrite: bool) -> Settings:
-    """The options of the unfinished run in a folder; none where there is no folder.
+    """The options of the unfinished run in a folder; none if there is no folder.
 
-    Raises DccError where it holds no such run, or the other flags say otherwise.
+    Raises DccError if it holds no such run, or the other flags say otherwise.
     """
     settings = Settings()
     if resume is None:
@@ -173,7 +173,7 @@ def add_flags(
     config_file: Path | None,
     pairs: tuple[str, ...],
 ) -> Settings:
-    """Lay a configuration file, `-o` and flags over settings. Raises DccError where they cannot be read."""
+    """Lay a configuration file, `-o` and flags over settings. Raises DccError if they cannot be read."""
     if config_file:
         settings.add_file(config_file)
     settings.add_options(pairs)

@@ -134,7 +134,7 @@ def _print_component(found: Found) -> None:
 
 
 def _check(registry: Registry, as_json: bool) -> None:
-    """Print what is wrong with each plugin. Raises IncompleteError where anything is."""
+    """Print what is wrong with each plugin. Raises IncompleteError if anything is."""
     from dcc_core.cli.plugin_checks import check_plugins
 
     checked = check_plugins(registry)
@@ -175,7 +175,7 @@ def _names(row: Provided, match: str | None) -> Iterator[str]:
 
 
 def _describe(cls: type, argument: str) -> str:
-    """What a family's argument chose, where the component can say."""
+    """What a family's argument chose, if the component can say."""
     from dcc_core.data import DataSource
     from dcc_core.engine import Architecture
 

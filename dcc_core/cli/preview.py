@@ -30,7 +30,7 @@ def show_preview(pictures: Pictures, console: Console) -> None:
 
 
 def explain_no_preview(console: Console) -> str:
-    """Why a terminal cannot show images; empty where it can."""
+    """Why a terminal cannot show images; empty if it can."""
     if not console.is_terminal:
         return "the output is no terminal"
     if console.color_system is None:

@@ -22,7 +22,7 @@ OWN_SETTINGS = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TOP_
 def keep_freed_memory() -> bool:
     """Let this process keep memory that it frees; whether it does. No other allocator than glibc's is touched.
 
-    The peak of a process grows where large blocks of changing sizes follow each other: by 28 % and 43 % in two
+    The peak of a process grows if large blocks of changing sizes follow each other: by 28 % and 43 % in two
     trainings on whole batches.
     """
     if any(name in os.environ for name in OWN_SETTINGS):

@@ -66,14 +66,14 @@ WEIGHTS = 8
 
 
 class Chunks:
-    """The number of images in a pass of one network: `images`, and the `most` that fit where that is known.
+    """The number of images in a pass of one network: `images`, and the `most` that fit if that is known.
 
     Passes whose gradient is differentiated again hold several times as much, and so take fewer: `differentiated`.
 
     footprint: of the network. given: the user's own number, or none. memory: bytes that a pass may take, or none; of
     these it leaves `spare`, unless that leaves too little for an image. shared: several processes work together, and
     must do the same.
-    Raises DccError where not even one image fits.
+    Raises DccError if not even one image fits.
     """
 
     def __init__(
@@ -99,8 +99,8 @@ class Chunks:
             least = WEIGHTS * footprint.weights + SECOND_ORDER * footprint.total
             if memory < least:
                 raise DccError(
-                    f"run.memory: {format_size(max(0, memory))} are left beside the data and the program; the network takes "
-                    f"{format_size(least)}. Give at least {format_size(least - memory)} more"
+                    f"run.memory: {format_size(max(0, memory))} are left beside the data and the program; the network "
+                    f"takes {format_size(least)}. Give at least {format_size(least - memory)} more"
                 )
             self.most = max(1, 1 + (memory - spare - least) // (SECOND_ORDER * footprint.total))
             self.images = min(self.images, self.most)
@@ -116,10 +116,10 @@ class Chunks:
         yield from zip(*(t.split(size) for t in tensors), strict=True)
 
     def within_memory(self, work: Callable[[], T], restore: Callable[[], None] | None = None) -> T:
-        """The result of some work, which is done again in ever smaller chunks where memory runs out.
+        """The result of some work, which is done again in ever smaller chunks if memory runs out.
 
         restore: puts back, before the work is done again, what it has changed.
-        Raises DccError where a single image is too much, and where several processes would no longer do the same.
+        Raises DccError if a single image is too much, and if several processes would no longer do the same.
         """
         while True:
             try:

@@ -22,7 +22,7 @@ WORTHWHILE = 2000
 class Compiled(nn.Module):
     """A network's forward pass and derivative, compiled; its weights, and its value to rounding, are the network's.
 
-    Networks of one architecture share what is compiled. Where the compiler fails, or there is none, it says so once
+    Networks of one architecture share what is compiled. If the compiler fails, or there is none, it says so once
     for its `compiler` and runs uncompiled.
     """
 

@@ -11,7 +11,7 @@ from dcc_core.group import ALONE, Group
 def find_device(name: str, group: Group = ALONE) -> torch.device:
     """The device of an option: `auto`, `cpu`, `cuda`, `cuda:N`; of several processes, each has a GPU of its own.
 
-    Raises DccError where it cannot be used.
+    Raises DccError if it cannot be used.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"

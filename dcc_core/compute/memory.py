@@ -19,9 +19,9 @@ COPIES = 4
 
 
 def peak_memory(device: torch.device) -> int:
-    """The most memory used so far, in bytes; 0 where unknown.
+    """The most memory used so far, in bytes; 0 if unknown.
 
-    That of the GPU where it is one, else of the process, together with that of its workers while they worked.
+    That of the GPU if it is one, else of the process, together with that of its workers while they worked.
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
@@ -48,7 +48,7 @@ def count_workers(before: int, own: int) -> None:
 
 
 def process_peak() -> int:
-    """The most bytes that this process alone has had; 0 where unknown.
+    """The most bytes that this process alone has had; 0 if unknown.
 
     On Linux, `getrusage` would count what the process that started this one had.
     """
@@ -82,7 +82,7 @@ def own_peak() -> int:
 
 
 def read_proc(file: str, name: str) -> int:
-    """Bytes that a line of one of this process's files below `/proc` names; 0 where there is none."""
+    """Bytes that a line of one of this process's files below `/proc` names; 0 if there is none."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/self", file).read_text().splitlines():
             if line.startswith(f"{name}:"):

@@ -39,7 +39,7 @@ class ImageSet:
 class RealData:
     """A data set.
 
-    mean, std: per channel, of images scaled to 0..1; the field's published values, or, where none are given,
+    mean, std: per channel, of images scaled to 0..1; the field's published values, or, if none are given,
     computed from the training part (then `computed` is true).
     class_names: one per class, in label order.
     traits: facts that components ask for: `mirror-changes-class` (digits, letters), `mnist`.
@@ -168,12 +168,12 @@ class DataSource(ABC):
         return ""
 
     def published(self) -> Published | None:
-        """Class names and statistics, where they are known without the files; `dcc convert` asks for them."""
+        """Class names and statistics, if they are known without the files; `dcc convert` asks for them."""
         return None
 
     @abstractmethod
     def load(self, *, root: Path, download: bool, progress: bool) -> RealData:
-        """Read the whole data set from below `root`, downloading it there where that is allowed and needed.
+        """Read the whole data set from below `root`, downloading it there if that is allowed and needed.
 
         Raises DccError that says what to put where, if it is not there.
         """

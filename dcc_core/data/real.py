@@ -62,7 +62,7 @@ class RealImages:
         return min(range(len(self.by_class)), key=lambda k: len(self.by_class[k]))
 
     def draw(self, label: int, n: int, generator: torch.Generator) -> Batch:
-        """`n` images of a class without replacement; all of them where the class is smaller."""
+        """`n` images of a class without replacement; all of them if the class is smaller."""
         own = self.by_class[label]
         return self.batch(own[torch.randperm(len(own), generator=generator)[:n]])
 

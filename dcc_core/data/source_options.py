@@ -18,7 +18,7 @@ log = logging.getLogger("dcc")
 
 
 def load_data(source: DataSource, title: str, *, root: Path, download: bool, progress: bool) -> RealData:
-    """What a source loads, as its options want it. Raises DccError that names the source where that fails.
+    """What a source loads, as its options want it. Raises DccError that names the source if that fails.
 
     title: the source with its plugin, as `Provided.title` gives it.
     """
@@ -38,7 +38,7 @@ def load_data(source: DataSource, title: str, *, root: Path, download: bool, pro
 def apply_source_options(source: DataSource, data: RealData) -> RealData:
     """The data as the source's options want them.
 
-    Raises DccError for classes that are unknown or without images, and where nothing would remain.
+    Raises DccError for classes that are unknown or without images, and if nothing would remain.
     """
     mirrored = set(_labels(source.mirrored, data, "data.mirrored"))
     chosen = sorted(set(_labels(source.classes, data, "data.classes"))) if source.classes else range(data.num_classes)

@@ -1,4 +1,4 @@
-"""Algorithm 1 and everything it needs: the matching loss, the step that it sees, gradients, and the training of the network.
+"""Algorithm 1 and what it needs: the matching loss, the step that it sees, gradients, training of the network.
 
 Begin with `algorithm`.
 """

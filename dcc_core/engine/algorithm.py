@@ -120,7 +120,7 @@ class _Found(NamedTuple):
 def _descent(step: Step, loss: MatchingLoss, state: State) -> _Found:
     """The terms' values, and the gradient of their sum, gathered in the synthetic set.
 
-    Raises ContractError where the terms are not what `MatchingLoss` says.
+    Raises ContractError if the terms are not what `MatchingLoss` says.
     """
     step.synthetic.zero_gradients()
     group = step.run.group
@@ -161,7 +161,7 @@ def _descent(step: Step, loss: MatchingLoss, state: State) -> _Found:
 def _moved(step: Step, found: _Found) -> float:
     """The synthetic set moves along the gradient; returns the objective. Looks at the device once, for everything.
 
-    Raises NotFiniteError where numbers are not finite, of before or after; what is stored is then of no use.
+    Raises NotFiniteError if numbers are not finite, of before or after; what is stored is then of no use.
     """
     finite = found.finite & step.synthetic.update()
     numbers = torch.stack([found.parts, found.totals, finite.double(), found.checksum])
@@ -174,11 +174,11 @@ def _moved(step: Step, found: _Found) -> float:
 
 
 def _check_alike(totals: list[float], checksums: list[float]) -> None:
-    """Raise where something is not the same on every process that should be."""
+    """Raise if something is not the same on every process that should be."""
     if len(set(checksums)) > 1:
         raise DccError(
-            f"the processes have drifted apart: checksums of synthetic set and network are {checksums}. They compute the "
-            "same things from the same random numbers; use machines of one kind, with the same software"
+            f"the processes have drifted apart: checksums of synthetic set and network are {checksums}. They compute "
+            "the same things from the same random numbers; use machines of one kind, with the same software"
         )
     if max(totals) - min(totals) > ALIKE * max(map(abs, totals)):
         raise ContractError(
@@ -188,7 +188,7 @@ def _check_alike(totals: list[float], checksums: list[float]) -> None:
 
 
 def _what_is_not_finite(step: Step, values: list[Tensor]) -> str:
-    """In words; empty where this process sees nothing of it."""
+    """In words; empty if this process sees nothing of it."""
     numbers = [v.item() for v in values]
     bad = [f"term {i} of the loss is {v}" for i, v in enumerate(numbers, start=1) if not math.isfinite(v)]
     where = step.synthetic.where_not_finite()
@@ -199,7 +199,7 @@ def _what_is_not_finite(step: Step, values: list[Tensor]) -> str:
 
 
 def _scalar(term: object, count: int) -> Tensor:
-    """The scalar of a loss's term, the `count`-th of its step. Raises ContractError where it is none."""
+    """The scalar of a loss's term, the `count`-th of its step. Raises ContractError if it is none."""
     if not isinstance(term, Part | Total):
         raise ContractError(f"terms yields Part and Total; term {count} is {type(term).__name__}")
     value = term.value
@@ -251,7 +251,7 @@ class Network:
         return self._trained is not self._module
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Its weights and statistics, and its optimiser's momentum; nothing where it has not been built."""
+        """Its weights and statistics, and its optimiser's momentum; nothing if it has not been built."""
         if "_module" not in vars(self):
             return {}
         kept = {f"{WEIGHTS}{name}": t for name, t in self._module.state_dict().items()}
@@ -261,7 +261,7 @@ class Network:
         return {name: t.detach().clone() for name, t in kept.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take back what `state_dict` gave, if anything. Raises DccError where it is of another network."""
+        """Take back what `state_dict` gave, if anything. Raises DccError if it is of another network."""
         if not state:
             return
         weights = {n.removeprefix(WEIGHTS): t for n, t in state.items() if n.startswith(WEIGHTS)}

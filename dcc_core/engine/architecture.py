@@ -34,6 +34,6 @@ class Architecture(ABC):
     def build(self, *, channels: int, classes: int, size: tuple[int, int], generator: torch.Generator) -> nn.Module:
         """A freshly initialised `Classifier` on the CPU for images (channels, *size).
 
-        Initial weights come from `generator` alone (see `dcc_core.seeded`). Raises DccError where the images
+        Initial weights come from `generator` alone (see `dcc_core.seeded`). Raises DccError if the images
         are too small.
         """

@@ -51,9 +51,9 @@ class Augmentation(ABC):
 def apply_draws(
     augmentation: Augmentation, batch: Batch, params: dict[str, Tensor], index: Tensor, num_classes: int
 ) -> Batch:
-    """A batch under drawn parameters; labels become soft where the augmentation mixes them.
+    """A batch under drawn parameters; labels become soft if the augmentation mixes them.
 
-    Raises ContractError where the augmentation gives something of another shape.
+    Raises ContractError if the augmentation gives something of another shape.
     """
     labels = batch.labels
     if augmentation.mixes_labels and not labels.is_floating_point():

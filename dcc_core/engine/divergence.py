@@ -28,7 +28,7 @@ def snapshot(synthetic: Synthetic, state: State) -> dict[str, Tensor]:
 
 
 def state_of(state: State) -> dict[str, Tensor]:
-    """Copies of what a loss keeps. Raises ContractError where that is no table of tensors."""
+    """Copies of what a loss keeps. Raises ContractError if that is no table of tensors."""
     kept = state.state_dict()
     for name, value in kept.items():
         if not isinstance(value, Tensor):

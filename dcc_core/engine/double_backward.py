@@ -57,13 +57,13 @@ PLAIN: dict[Callable[..., Any], Callable[..., Any]] = {F.hardsigmoid: _hardsigmo
 
 
 def missing_derivative(error: RuntimeError) -> DccError | None:
-    """What to tell users of an error of torch's, where it is a second derivative that is missing."""
+    """What to tell users of an error of torch's, if it is a second derivative that is missing."""
     match = re.search(r"derivative for '?(?:aten::)?(\w+)'? is not implemented", str(error))
     return _missing(f"operation '{match[1]}'") if match else None
 
 
 def refuse_hidden_errors(gradients: Sequence[Tensor]) -> None:
-    """Raise DccError where a gradient comes out of a function that is marked `once_differentiable`.
+    """Raise DccError if a gradient comes out of a function that is marked `once_differentiable`.
 
     torch silently ignores such functions when the derivative for some tensors only is asked for.
     """

@@ -28,7 +28,7 @@ def by_group(
     """Gradients of a loss with respect to the network's weights, for each of `groups` groups of equally many images.
 
     loss_of: from logits to the scalar loss, a sum over images. Returns, in the order of the parameters, tensors
-    (groups, *weight shape); None where a weight belongs to no layer of a known kind, or to more than one call, or where
+    (groups, *weight shape); None if a weight belongs to no layer of a known kind, or to more than one call, or if
     a layer does not see image by image.
     """
     parameters = [p for p in network.parameters() if p.requires_grad]

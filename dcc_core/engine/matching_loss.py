@@ -33,7 +33,7 @@ PUBLISHED_SCHEDULES = {1: (10, 5), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40:
 def published_schedule(ipc: int) -> Schedule:
     """K_i and T of gradient matching for a number of images per class.
 
-    The published pairs where there are any; otherwise K_i = min(max(ipc, 10), 50) and T = 5 ipc up to
+    The published pairs if there are any; otherwise K_i = min(max(ipc, 10), 50) and T = 5 ipc up to
     ipc 10, round(500 / K_i) above. Source: section 4.1 of the paper, and the field's settings for 20 to 40.
     """
     if ipc in PUBLISHED_SCHEDULES:
@@ -82,14 +82,14 @@ class MatchingLoss(ABC):
         return published_schedule(ipc)
 
     def image_rate(self, ipc: int, outer_loops: int) -> float:
-        """Learning rate of the synthetic images where none is asked for. Default: 0.1, the paper's."""
+        """Learning rate of the synthetic images if none is asked for. Default: 0.1, the paper's."""
         return 0.1
 
     def setup(self, run: RunContext, synthetic: Synthetic) -> State:
         """Called once before the first step.
 
         Here a loss prepares what it keeps, and names what it learns beside the images (`synthetic.learn`).
-        Raise DccError where options do not fit the run.
+        Raise DccError if options do not fit the run.
         """
         return State()
 

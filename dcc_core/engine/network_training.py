@@ -50,7 +50,7 @@ def train_epoch(
 
     images: stop after this number, in that order. Returns the number of images that the network has seen.
     Networks without batch statistics see a batch in chunks. A last batch of a single image joins the one before it
-    where the network has batch statistics to take.
+    if the network has batch statistics to take.
     """
     network.train()
     whole = bool(batch_norm_layers(network))
@@ -114,7 +114,7 @@ def shuffled_batches(
     images: int | None = None,
     join_last: bool = False,
 ) -> Iterator[Batch]:
-    """Augmented batches of the data in random order, of the first `images` in it where a number is given.
+    """Augmented batches of the data in random order, of the first `images` in it if a number is given.
 
     join_last: a last single image joins the batch before it.
     """

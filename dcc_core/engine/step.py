@@ -93,7 +93,7 @@ class Step:
         return self._random.generator("loss", *purpose)
 
     def real(self, label: int, n: int | None = None) -> Batch:
-        """`n` real images of a class (default: the run's real batch; fewer where the class is smaller).
+        """`n` real images of a class (default: the run's real batch; fewer if the class is smaller).
 
         The same call in the same step gives the same images. Not augmented.
         """
@@ -217,7 +217,7 @@ class Step:
         return self.run.group.checksum([*self.synthetic.tensors().values(), *network])
 
     def synchronise_network(self) -> None:
-        """Let the network have been asked for on every process where it was on any: asking moves its statistics.
+        """Let the network have been asked for on every process if it was on any: asking moves its statistics.
 
         A process without a class may have had no need of it.
         """

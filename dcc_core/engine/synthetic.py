@@ -139,7 +139,7 @@ class Synthetic:
         return torch.stack(found).all()
 
     def where_not_finite(self) -> str:
-        """The tensors whose gradients are not finite, and the classes, in words; empty where all are."""
+        """The tensors whose gradients are not finite, and the classes, in words; empty if all are."""
         bad = {n: t.grad for n, t in self.tensors().items() if t.grad is not None and not torch.isfinite(t.grad).all()}
         return " and ".join(f"'{name}'{self._classes_of(name, gradient)}" for name, gradient in bad.items())
 
@@ -158,7 +158,7 @@ class Synthetic:
         return {name: t.detach().clone() for name, t in own.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take back what `state_dict` gave. Raises DccError where tensors are missing or have other shapes."""
+        """Take back what `state_dict` gave. Raises DccError if tensors are missing or have other shapes."""
         own = {f"{STORED}{name}": t for name, t in self.stored.items()}
         own |= {f"{LEARNED}{name}": t for name, t in self.learned.items()}
         given = {name: t for name, t in state.items() if not name.startswith(MOMENTUM)}

@@ -66,7 +66,7 @@ class Group(ABC):
 
     @abstractmethod
     def checksum(self, tensors: Sequence[Tensor]) -> Tensor:
-        """A whole number (float64, below 2^52) that differs where any bit of some tensors does, all but surely.
+        """A whole number (float64, below 2^52) that differs if any bit of some tensors does, all but surely.
 
         Nothing to compare with, and 0, for one process.
         """
@@ -77,7 +77,7 @@ class Group(ABC):
 
     @abstractmethod
     def check_agreement(self, facts: Mapping[str, object]) -> None:
-        """Raise DccError, on every process, where what should be the same everywhere is not. Collective."""
+        """Raise DccError, on every process, if what should be the same everywhere is not. Collective."""
 
     @abstractmethod
     def maximum(self, number: int) -> int:

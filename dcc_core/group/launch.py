@@ -21,7 +21,7 @@ def is_speaker() -> bool:
 
 @contextlib.contextmanager
 def current_group() -> Iterator[Group]:
-    """The group that this process was started in. Raises DccError where the others cannot be reached."""
+    """The group that this process was started in. Raises DccError if the others cannot be reached."""
     if not is_launched():
         yield ALONE
         return

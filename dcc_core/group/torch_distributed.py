@@ -153,8 +153,8 @@ class _AllSum(torch.autograd.Function):
 def join_processes() -> Iterator[Processes]:
     """The group that torchrun, or what sets the same variables, has started this process in.
 
-    An error that ends it is told to the others, who are silent where they end by the same, or by its end. Raises
-    DccError where they cannot be reached.
+    An error that ends it is told to the others, who are silent if they end by the same, or by its end. Raises
+    DccError if they cannot be reached.
     """
     cuda = torch.cuda.is_available()
     try:
@@ -215,7 +215,7 @@ def _this_start(store: Store, rank: int, size: int) -> str:
 
 
 def _known(error: DccError, store: Store, group: Processes) -> DccError:
-    """What a process says that ends by an error: nothing, where another one says it."""
+    """What a process says that ends by an error: nothing, if another one says it."""
     message = str(error)
     lost = isinstance(error, LostError) or isinstance(error.__cause__, LostError)  # a run adds what there is of it
     with contextlib.suppress(RuntimeError):
@@ -246,7 +246,7 @@ def _wait_for(condition: Callable[[], bool], seconds: float) -> bool:
 
 @contextlib.contextmanager
 def _together() -> Iterator[None]:
-    """Turn what torch raises where another process has gone into an error that says so."""
+    """Turn what torch raises if another process has gone into an error that says so."""
     try:
         yield
     except RuntimeError as error:

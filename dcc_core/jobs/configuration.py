@@ -196,7 +196,7 @@ def _init_by_selection(registry: Registry, settings: Settings) -> None:
 
 
 def _suggestions(data: DataSource, title: str) -> Mapping[str, Any]:
-    """What a data source suggests. Raises ContractError where it may not: the fault is the plugin's."""
+    """What a data source suggests. Raises ContractError if it may not: the fault is the plugin's."""
     with faults_of(title):
         suggestions = data.suggestions()
         if not isinstance(suggestions, Mapping):

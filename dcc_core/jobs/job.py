@@ -52,7 +52,7 @@ class Job:
     """Loads the data of a configuration; condenses and scores with it.
 
     initial: where the set to begin from is, if not where the configuration says. group: the processes that do so.
-    Raises DccError where the data, the device, the network and the number of images do not fit together, and where
+    Raises DccError if the data, the device, the network and the number of images do not fit together, or if
     processes do not have the same.
     """
 
@@ -159,7 +159,7 @@ class Job:
     def start(self, set_index: int = 0) -> Start:
         """One set before its first step: its run, its initial images, and what its loss has set up.
 
-        Raises ContractError where the parametrisation decodes something else than training images.
+        Raises ContractError if the parametrisation decodes something else than training images.
         """
         run = self.context(set_index)
         synthetic = self.initial(run)
@@ -192,7 +192,7 @@ class Job:
         keep: Keep | None = None,
         begin: ResumeState | None = None,
     ) -> CondensedSet:
-        """Learn one synthetic set, from `start` where it is given, at the moment `begin` of an earlier process."""
+        """Learn one synthetic set, from `start` if it is given, at the moment `begin` of an earlier process."""
         run, synthetic, state = start or self.start(set_index)
         how = {"set_index": set_index, "watch": watch, "keep": keep, "begin": begin}
         return self.freeze(synthetic, set_index, notes=optimise(run, self.config.loss, synthetic, state, **how))
@@ -215,11 +215,11 @@ class Job:
         return decode_set(s, self.registry, self.device, self.dtype)
 
     def grid(self, s: CondensedSet) -> bytes:
-        """A picture of the stored images, or of the decoded ones where none are stored (PNG)."""
+        """A picture of the stored images, or of the decoded ones if none are stored (PNG)."""
         return draw_grid(*images_to_show(s, self.registry), s.class_names)
 
     def scorer(self, s: CondensedSet | None, network: str = "", training: str = "") -> Scorer:
-        """How to score a set, or all real images where there is none, on the data's test images.
+        """How to score a set, or all real images if there is none, on the data's test images.
 
         network: one of `Config.networks`; by default the run's own. training: by default the configured protocol's.
         """

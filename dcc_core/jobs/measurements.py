@@ -26,7 +26,7 @@ class Work:
 
 
 def work_on_all_images(job: Job, network: str, training: str, nets: int) -> Work:
-    """Training on all real images, in `score.full_epochs` where that is given."""
+    """Training on all real images, in `score.full_epochs` if that is given."""
     scorer = job.scorer(None, network, training)
     protocol = scorer.protocol.shortened(job.config.score.full_epochs)
     return Work(scorer=replace(scorer, protocol=protocol), data=job.real, nets=nets)
@@ -44,7 +44,7 @@ class Measurer:
 
     network: one of `Config.networks`; by default the run's own. scores: of what has been measured, by name. What all
     real images give does not depend on the set, and is measured once in a job.
-    Raises DccError where the set does not fit the data.
+    Raises DccError if the set does not fit the data.
     """
 
     def __init__(self, job: Job, s: CondensedSet, network: str = "") -> None:
@@ -75,7 +75,7 @@ class Measurer:
         return Work(scorer=self._scorer(self._set, m), data=hard, nets=options.nets)
 
     def measure(self, name: str, m: Measurement, watch: Watch | None = None) -> Score | None:
-        """Take a measurement, after those named before it; none where nothing was trained for it now."""
+        """Take a measurement, after those named before it; none if nothing was trained for it now."""
         work = self.work(m)
         if m.subject == "full":
             return self._measure_all(name, work, watch)

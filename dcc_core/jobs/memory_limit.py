@@ -14,7 +14,7 @@ from dcc_core.data import RealData
 def memory_left(run: RunOptions, data: RealData, device: torch.device) -> int | None:
     """Bytes that `run.memory` leaves beside program, data and drawn images; none without a limit. May be negative.
 
-    Raises DccError where the limit is no size. On a GPU, torch is held to the limit. Without one, freed memory is kept.
+    Raises DccError if the limit is no size. On a GPU, torch is held to the limit. Without one, freed memory is kept.
     """
     if run.memory is None:
         keep_freed_memory()

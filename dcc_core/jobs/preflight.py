@@ -24,7 +24,7 @@ class Trial(NamedTuple):
 def adapt_augmentation(
     augmentation: Augmentation, title: str, data: RealData, batch: Batch, generator: torch.Generator
 ) -> Augmentation:
-    """An augmentation as it suits the data, tried on a few images. Raises DccError with its title where that fails."""
+    """An augmentation as it suits the data, tried on a few images. Raises DccError with its title if that fails."""
     with faults_of(title):
         suited = augmentation.adapt(data.traits)
         draws = suited.draw(len(batch), data.shape, generator, per_batch=True)
@@ -35,7 +35,7 @@ def adapt_augmentation(
 def try_network(network: nn.Module, title: str, images: Tensor, classes: int) -> Trial:
     """Run a network as matching does, on a few images (B, C, H, W). title: of its architecture.
 
-    Raises ContractError where it is no `Classifier`: logits (B, classes), features (B, D). Raises DccError where the
+    Raises ContractError if it is no `Classifier`: logits (B, classes), features (B, D). Raises DccError if the
     images do not suit it.
     """
     network.eval()

@@ -28,7 +28,7 @@ def describe_condensed(
     finished: bool = True,
     notes: tuple[str, ...] = (),
 ) -> Provenance:
-    """The provenance of a condensed set. initial_set: the set that it begins from, where a file gives one."""
+    """The provenance of a condensed set. initial_set: the set that it begins from, if a file gives one."""
     options = without_places(config.entries, registry)
     if initial_set:
         options["run.init"] = f"set file {hashlib.sha256(initial_set.to_bytes()).hexdigest()[:16]}"

@@ -17,7 +17,7 @@ Rows = tuple[dict[str, Tensor], Tensor]
 def initial_rows(config: Config, registry: Registry, run: RunContext, initial_set: CondensedSet | None) -> Rows:
     """What is stored before the first step, and the class of each row: (N,) int64 on the CPU, ascending.
 
-    Raises DccError where a selection or the parametrisation breaks its contract, or a set file does not fit.
+    Raises DccError if a selection or the parametrisation breaks its contract, or a set file does not fit.
     """
     if initial_set:
         return _rows_of_set(config, registry, initial_set, run)
@@ -34,7 +34,7 @@ def initial_rows(config: Config, registry: Registry, run: RunContext, initial_se
 def select_indices(config: Config, run: RunContext, n: int) -> Tensor:
     """Indices of `n` training images of every class, as the selection picks them, class by class.
 
-    Raises DccError where the selection breaks its contract, or keeps every image.
+    Raises DccError if the selection breaks its contract, or keeps every image.
     """
     check_partial(config)
     with faults_of(run.title_of_section("selection")):
@@ -42,7 +42,7 @@ def select_indices(config: Config, run: RunContext, n: int) -> Tensor:
 
 
 def check_partial(config: Config) -> None:
-    """Raise DccError where the selection keeps every image."""
+    """Raise DccError if the selection keeps every image."""
     if config.selection.whole:
         raise DccError(
             f"selection '{config.names['selection']}' keeps every image, not {config.run.ipc} of each class; "
@@ -51,13 +51,13 @@ def check_partial(config: Config) -> None:
 
 
 def _store(config: Config, run: RunContext, images: Tensor, labels: Tensor, rows: int) -> dict[str, Tensor]:
-    """What the parametrisation makes of images. Raises DccError that names it where that breaks its contract."""
+    """What the parametrisation makes of images. Raises DccError that names it if it breaks its contract."""
     with faults_of(run.title_of_section("param")):
         return check_stored(config.param.init(images, labels, run), rows)
 
 
 def _rows_of_set(config: Config, registry: Registry, s: CondensedSet, run: RunContext) -> Rows:
-    """A set as initial images: as it is stored where the parametrisation is the same, else decoded."""
+    """A set as initial images: as it is stored if the parametrisation is the same, else decoded."""
     check_fits(s, run.data)
     decoded = decode_set(s, registry, run.device, run.dtype)
     owners = _pack(config, s.owners.repeat_interleave(len(decoded.images) // len(s.owners)), run)
@@ -76,7 +76,7 @@ def _rows_of_set(config: Config, registry: Registry, s: CondensedSet, run: RunCo
 
 
 def _pack(config: Config, owners: Tensor, run: RunContext) -> Tensor:
-    """The class of each row, where images of these classes (ascending) are packed several into one."""
+    """The class of each row, if images of these classes (ascending) are packed several into one."""
     together = config.param.images_per_row
     for name, count in zip(run.data.class_names, torch.bincount(owners).tolist(), strict=True):
         if count % together:

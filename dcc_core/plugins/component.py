@@ -16,7 +16,7 @@ class Component:
     family: one row stands for many names; what the user writes for the placeholder becomes the value
         of the first option that the class itself declares.
     members: for a family, `package.module:function`: its function lists what may replace the placeholder.
-        Imported only to list names by a pattern, and to help where a name is unknown.
+        Imported only to list names by a pattern, and to help if a name is unknown.
     options: for a command, `package.module:Class`: a dataclass of options of its own, below the command's name, which
         `dcc show command NAME` lists.
     """

@@ -55,7 +55,7 @@ class ScoreReport:
     """A scored set.
 
     subject: `condensed`, `random` (the baseline), or another measurement of a composite protocol; and last, for such a
-    protocol, its own name (`lrs`), where the score carries `robustness`.
+    protocol, its own name (`lrs`), if the score carries `robustness`.
     """
 
     set: int

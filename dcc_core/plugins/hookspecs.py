@@ -99,4 +99,4 @@ def dcc_evaluated(report: ScoreReport) -> None:
 
 @hookspec
 def dcc_run_finished(report: Mapping[str, Any] | None) -> None:
-    """Observer: the run is over. report: the content of `report.json`; none where it failed or was interrupted."""
+    """Observer: the run is over. report: the content of `report.json`; none if it failed or was interrupted."""

@@ -14,8 +14,8 @@ from dcc_core.errors import DccError
 from dcc_core.plugins.component import Component, Kind
 
 NAME_IN_FILES = {"dataset-condensation": "dcc"}
-"""What set files, reports and checkpoints call a distribution. Ours was called `dcc` before PyPI had another `dcc`: files
-keep the name, so that older and newer ones compare."""
+"""The names of distributions in set files, reports and checkpoints. Ours was called `dcc` first; files keep that name, so
+that older and newer ones compare."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Provided:
         return f"{self.kind.name} '{self.component.name}' of plugin {self.origin}"
 
     def members(self) -> list[str]:
-        """The names that a family stands for, prefix included, where it can list them; imports its plugin."""
+        """The names that a family stands for, prefix included, if it can list them; imports its plugin."""
         target = self.component.members
         if not target:
             return []
@@ -71,7 +71,7 @@ class Provided:
             raise self.fault(target, error) from error
 
     def fault(self, target: str, error: Exception) -> DccError:
-        """What to tell users where something of this component's does not load."""
+        """What to tell users if something of this component's does not load."""
         return DccError(f"{self.title} does not load from '{target}': {type(error).__name__}: {error}")
 
 

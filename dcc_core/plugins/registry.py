@@ -66,7 +66,7 @@ class Registry:
         return registry
 
     def components(self, kind: str | None = None) -> Iterator[Provided]:
-        """Every component, by kind and in the order of the plugins; of one kind where it is named."""
+        """Every component, by kind and in the order of the plugins; of one kind if it is named."""
         for k in KINDS:
             if kind is None or kind in (k.name, k.key):
                 yield from self._of(k)
@@ -246,7 +246,7 @@ def _match(row: Provided, name: str) -> Found | None:
 
 
 def _hint(name: str, rows: list[Provided]) -> str:
-    """A did-you-mean over the rows' names and, where none is very close, over their families' members."""
+    """A did-you-mean over the rows' names and, if none is very close, over their families' members."""
     plain = [r.component.name for r in rows]
     if very_close := did_you_mean(name, plain, cutoff=0.85):
         return very_close

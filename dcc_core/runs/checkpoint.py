@@ -85,7 +85,7 @@ class Checkpoint:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint. Raises DccError where it is missing, damaged, or of another format."""
+    """Read a checkpoint. Raises DccError if it is missing, damaged, or of another format."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

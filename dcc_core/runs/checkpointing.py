@@ -41,7 +41,7 @@ class Checkpointer:
         self._written = time.monotonic()
 
     def step(self, capture: Callable[[], ResumeState], *, now: bool = False) -> None:
-        """Between two steps; now: whatever the time. Raises Stopped where a signal asked for the end."""
+        """Between two steps; now: whatever the time. Raises Stopped if a signal asked for the end."""
         ending = self._interrupts.share()
         due = now or ending > 0 or time.monotonic() - self._written >= self._every
         if self._group.any_process(due):  # what a loss keeps is gathered from all processes

@@ -43,7 +43,7 @@ METRIC_BYTES = 110
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """Predicted cost. seconds: by phase, for all sets. peak: bytes of memory of the process, or of the GPU where one
+    """Predicted cost. seconds: by phase, for all sets. peak: bytes of memory of the process, or of the GPU if one
     is used; disk: bytes of what the run leaves."""
 
     outer_loops: int
@@ -59,7 +59,8 @@ class Forecast:
     def words(self) -> str:
         """The prediction in a line, e.g. `about 12 min: condense 10 min, score 2 min; 900 MB of memory`."""
         phases = ", ".join(f"{phase} {format_duration(s)}" for phase, s in self.seconds.items())
-        return f"about {format_duration(self.total)} ({phases}), {format_size(self.peak)} of memory, {format_size(self.disk)} on disk"
+        memory, disk = format_size(self.peak), format_size(self.disk)
+        return f"about {format_duration(self.total)} ({phases}), {memory} of memory, {disk} on disk"
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -120,7 +121,7 @@ class Probe:
         return Forecast(outer_loops=outer_loops, seconds=seconds, peak=self._peak, disk=disk)
 
     def within(self, seconds: float) -> int:
-        """The largest number of outer loops that ends in time. Raises DccError where not even one does."""
+        """The largest number of outer loops that ends in time. Raises DccError if not even one does."""
         if self._spent(1) > seconds:
             scoring = " with its scoring" if self._job.config.run.budget_for == "run" else ""
             raise DccError(
@@ -245,7 +246,7 @@ def _no_network() -> nn.Module:
 
 
 def forecast_run(config: Config, registry: Registry, display: Progress, group: Group = ALONE) -> Forecast:
-    """What a run of this configuration would cost. Writes nothing. Raises DccError where it could not begin."""
+    """What a run of this configuration would cost. Writes nothing. Raises DccError if it could not begin."""
     with display.logging():
         start = time.perf_counter()
         job = Job(config, registry, progress=display.shows, group=group)
@@ -253,7 +254,7 @@ def forecast_run(config: Config, registry: Registry, display: Progress, group: G
 
 
 def planned(job: Job, load: float) -> Forecast:
-    """The forecast of a job; where it has a budget, the job's outer loops are set to what fits into it.
+    """The forecast of a job; if it has a budget, the job's outer loops are set to what fits into it.
 
     load: seconds that the job took to load.
     """

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a run lasts: at once, or, where steps are taken, between two of them."""
+"""Ctrl-C and SIGTERM while a run lasts: at once, or, if steps are taken, between two of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WAITING = b"\nstopping after this step, with a checkpoint; once more to stop at 
 
 
 class Interrupts:
-    """pending: the signal that a step's end is waited for with, 0 where there is none. group: who ends together."""
+    """pending: the signal that a step's end is waited for with, 0 if there is none. group: who ends together."""
 
     def __init__(self, group: Group = ALONE) -> None:
         self.pending = 0
@@ -49,7 +49,7 @@ class Interrupts:
         self.check()
 
     def share(self) -> int:
-        """The signal that is pending on any process, 0 where there is none: all end after the same step. Collective.
+        """The signal that is pending on any process, 0 if there is none: all end after the same step. Collective.
 
         One that arrives meanwhile stays pending, for the next step's end.
         """
@@ -59,7 +59,7 @@ class Interrupts:
         return number
 
     def check(self) -> None:
-        """Raise Stopped where a signal is pending."""
+        """Raise Stopped if a signal is pending."""
         if self.pending:
             raise Stopped(self.pending)
 

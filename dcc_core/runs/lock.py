@@ -19,7 +19,7 @@ however it ends, and work on network file systems. On other systems the file's e
 
 @contextlib.contextmanager
 def hold_lock(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock while the context lasts. Raises DccError where another process holds it."""
+    """Hold a folder's lock while the context lasts. Raises DccError if another process holds it."""
     path = folder / LOCK
     try:
         file = open(path, "a", encoding="ascii")  # noqa: SIM115, it is closed below

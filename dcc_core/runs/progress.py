@@ -17,5 +17,5 @@ class Progress(Protocol):
         ...
 
     def track(self, what: str, total: int) -> contextlib.AbstractContextManager[Callable[[int, str], None]]:
-        """Progress of `total` pieces of work; the function that the context gives takes how many are done, and a note."""
+        """Progress of `total` pieces of work; the context gives a function of how many are done, and a note."""
         ...

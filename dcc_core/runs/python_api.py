@@ -48,7 +48,7 @@ def select(
     """Select real images of every class, a select_coreset, as `dcc select` does.
 
     method: the selection. The other arguments are those of `condense`: `data="cifar10", ipc=10, arch="convnet"`.
-    Raises DccError (OptionError) for wrong names and values, and where the selection needs what is not there.
+    Raises DccError (OptionError) for wrong names and values, and if the selection needs what is not there.
     """
     registry = registry or Registry.installed()
     return select_coreset(
@@ -68,7 +68,7 @@ def score(
     Data, architecture, protocol and seed are the set's own unless `choices` or `options` say otherwise:
     `nets=20, protocol="dsa", arch="convnet"`. The same choices give the accuracies of the run that made it.
     With `protocol="lrs"` or `"ars"`, `Score.robustness` holds the composite score with its parts.
-    Raises DccError where the set does not fit the data.
+    Raises DccError if the set does not fit the data.
     """
     s = _set(condensed)
     return score_set(_job_of(s, registry, choices, options), s)

@@ -19,7 +19,7 @@ FORMAT = 1
 
 NONE = "–"
 SPREADS = {"std": "std", "std_over_sets": "over sets", "std_over_networks": "over networks", "ci95": "95 % interval"}
-"""Columns beside the mean, where there is one network, by the key of a summary."""
+"""Columns beside the mean, if there is one network, by the key of a summary."""
 PARTS = {
     "hard": "{}, hard labels",
     "full": "all real images",

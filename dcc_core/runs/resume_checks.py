@@ -25,7 +25,7 @@ def apply_earlier_budget(config: Config, then: Entries) -> Config:
 
 
 def find_changes(then: Entries, config: Config, but: Collection[str]) -> dict[str, str]:
-    """Options that differ, by dotted key: what they were and are. New options are as then where they have defaults."""
+    """Options that differ, by dotted key: what they were and are. New options are as then if they have defaults."""
     was = {key: entry["value"] for key, entry in then.items()}
     now = {k: v for k, v in config.table().items() if k in was or config.entries[k].rank > Rank.DEFAULT}
     differing = [k for k in {**was, **now} if k not in but and was.get(k) != now.get(k)]

@@ -131,7 +131,7 @@ class _Run:
         return report
 
     def _load_earlier(self) -> Checkpoint | None:
-        """The checkpoint of an unfinished run in the folder, if there is one. Raises DccError if this run cannot resume it."""
+        """The checkpoint of an unfinished run in the folder, if any. Raises DccError if this run cannot resume it."""
         if not self.folder.unfinished:
             return None
         found = self.group.broadcast(lambda: load_checkpoint(self.folder.path / CHECKPOINT))

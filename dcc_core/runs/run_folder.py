@@ -39,7 +39,7 @@ SELECTING = ("data", "selection", "arch")
 
 
 def default_folder(config: Config, sections: tuple[str, ...] = CONDENSING) -> Path:
-    """`runs/<readable name>` of the components in some sections, numbered where that exists."""
+    """`runs/<readable name>` of the components in some sections, numbered if that exists."""
     words = [*(config.names[key] for key in sections), f"ipc{config.run.ipc}", f"seed{config.run.seed}"]
     name = re.sub(r"[^\w.-]+", "_", "-".join(w for w in words if w != "none"))
     folder, number = Path("runs") / name, 1
@@ -55,7 +55,7 @@ class RunFolder:
     It is checked and made at once, but nothing in it changes before `begin` or `reopen`: a run that fails before its
     first step leaves it as it was. unfinished: it holds a run that has not ended.
 
-    Raises DccError where it cannot be written, or holds something else than an unfinished run, unless `overwrite` is
+    Raises DccError if it cannot be written, or holds something else than an unfinished run, unless `overwrite` is
     set.
     """
 
@@ -73,7 +73,7 @@ class RunFolder:
             raise DccError(f"--out '{path}' cannot be written: permission denied")
 
     def hold(self) -> contextlib.AbstractContextManager[None]:
-        """Let no other process run here while the context lasts. Raises DccError where one does."""
+        """Let no other process run here while the context lasts. Raises DccError if one does."""
         return hold_lock(self.path)
 
     @contextlib.contextmanager
@@ -228,7 +228,7 @@ def open_folder(
     """The folder of a run, which the first process opens: the one that is named, or one by default. Collective.
 
     After a process has died and all are restarted, they continue from the folder, even if only from the report.
-    Raises DccError where it cannot be used.
+    Raises DccError if it cannot be used.
     """
     folders: list[RunFolder] = []
 
@@ -257,7 +257,7 @@ def _report_of(path: Path, config: Config) -> dict[str, Any] | None:
 
 
 class _LogFile(logging.FileHandler):
-    """A log file whose own errors stay unsaid: where the disk is full, the run's error is the one to report."""
+    """A log file whose own errors stay unsaid: if the disk is full, the run's error is the one to report."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, logging's name
         """Nothing."""

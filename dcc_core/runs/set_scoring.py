@@ -28,7 +28,7 @@ class KnownScores(Protocol):
     """The scores of an unfinished run."""
 
     def known(self, set_index: int, name: str, network: str) -> Score | None:
-        """The score of a set by a measurement on a network, where it has been measured."""
+        """The score of a set by a measurement on a network, if it has been measured."""
         ...
 
     def score(self, set_index: int, name: str, network: str, score: Score) -> None:
@@ -130,7 +130,7 @@ class Scoring:
 def evaluate_set(
     s: CondensedSet, config: Config, registry: Registry, display: Progress, group: Group = ALONE
 ) -> dict[str, Any]:
-    """Score a set without leaving anything; returns the report. Raises DccError where it does not fit the data."""
+    """Score a set without leaving anything; returns the report. Raises DccError if it does not fit the data."""
     with display.logging():
         clock = Stopwatch()
         try:

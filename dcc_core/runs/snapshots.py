@@ -45,7 +45,7 @@ class Pictures:
 
 
 def make_pictures(s: CondensedSet, registry: Registry, step: int) -> Pictures:
-    """What a set shows. Raises DccError where it cannot be decoded."""
+    """What a set shows. Raises DccError if it cannot be decoded."""
     images, owners = images_to_show(s, registry)
     classes = len(s.class_names)
     counts = torch.bincount(owners, minlength=classes)

@@ -28,7 +28,7 @@ def summary(scores: Sequence[Score]) -> dict[str, Any]:
     """Scores of several sets on one architecture in one.
 
     Accuracies in 0..1, spread over all, over sets, and over networks; a single set has no spread over sets (none).
-    `ci95`, see `confidence`, is of the mean: over sets where there are several, else over networks. Cost: seconds, and
+    `ci95`, see `confidence`, is of the mean: over sets if there are several, else over networks. Cost: seconds, and
     training images that networks were shown (`images_seen`), of all sets together.
     """
     every = [a for s in scores for a in s.accuracies]
@@ -63,7 +63,7 @@ def robustness_summary(scores: Sequence[Score]) -> dict[str, dict[str, Any]]:
     """What composite protocols found of several sets on one architecture, by the protocol's name.
 
     `mean` of the scores (0..1) with its spread and interval over sets; `parts`: for every measurement its `summary`,
-    or its accuracy where that was given. Cost: of all parts, each counted once.
+    or its accuracy if that was given. Cost: of all parts, each counted once.
     """
     found = [s.robustness for s in scores if s.robustness]
     if not found:

@@ -25,9 +25,9 @@ T = TypeVar("T")
 
 
 def worker_count(count: int, device: torch.device) -> int:
-    """How many of `count` pieces of work are done at once: one per thread of torch's, where that uses most of them.
+    """How many of `count` pieces of work are done at once: one per thread of torch's, if that uses most of them.
 
-    1 on other devices than a CPU, and where a process cannot be forked safely: its copy would hold on to the
+    1 on other devices than a CPU, and if a process cannot be forked safely: its copy would hold on to the
     connections of one of several.
     """
     threads = torch.get_num_threads()
@@ -39,9 +39,9 @@ def worker_count(count: int, device: torch.device) -> int:
 def run_in_processes(work: Callable[[int], T], count: int, device: torch.device) -> Iterator[tuple[int, T]]:
     """`work(i)` for every i below `count`: pairs of i and the result, each as it is done.
 
-    Where there are several workers, results are pickled (numbers, not tensors), and nothing else that the work changes
+    If there are several workers, results are pickled (numbers, not tensors), and nothing else that the work changes
     is kept; the memory that they take counts in `peak_memory`.
-    Raises DccError where a worker fails or dies.
+    Raises DccError if a worker fails or dies.
     """
     n = worker_count(count, device)
     if n <= 1:

@@ -58,7 +58,7 @@ class Protocol:
         return replace(self, epochs=epochs, decays=tuple(d * epochs // self.epochs for d in self.decays))
 
     def augmenting(self, registry: Registry, data: RealData, name: str, own: Augmentation) -> Augmentation:
-        """The protocol's augmentation as it suits the data; where it is the run's (`own`, by name), that one.
+        """The protocol's augmentation as it suits the data; if it is the run's (`own`, by name), that one.
 
         A protocol that gives options of its own has those.
         """

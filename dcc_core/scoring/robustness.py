@@ -24,7 +24,7 @@ class Measurement:
     """What networks are trained on, and by which training of `PROTOCOLS`.
 
     subject: the condensed set, as many random real images, or all real images. labels: each image's class, or the
-    set's own; for random images, labels of the same kind: where the set's are soft, the softmax of the logits of a
+    set's own; for random images, labels of the same kind: if the set's are soft, the softmax of the logits of a
     network that was trained on all real images, the first of those that are.
     """
 

@@ -26,7 +26,7 @@ Watch = Callable[[int], None]
 
 
 class _Outcome(NamedTuple):
-    """A trained network's accuracy, the images it was shown, and its weights as a file where they are kept."""
+    """A trained network's accuracy, the images it was shown, and its weights as a file if they are kept."""
 
     accuracy: float
     shown: int
@@ -130,7 +130,7 @@ class Scorer:
                 yield nets[place], outcome
 
     def stack_size(self, data: TrainingImages) -> int:
-        """How many networks train as one `Stack`: on a GPU; 1 where they train apart."""
+        """How many networks train as one `Stack`: on a GPU; 1 if they train apart."""
         return self._stack_size(data) if data.device.type == "cuda" else 1
 
     def _stack_size(self, data: TrainingImages) -> int:

@@ -15,7 +15,7 @@ TEMPORARY = ".*.[0-9]*.tmp"
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write through a temporary file beside it. Raises DccError where the place cannot be written."""
+    """Write through a temporary file beside it. Raises DccError if the place cannot be written."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -32,7 +32,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def _settle(folder: Path) -> None:
-    """Have the folder's own entries written, where the system can: until then a crash may undo a renaming."""
+    """Have the folder's own entries written, if the system can: until then a crash may undo a renaming."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -46,7 +46,7 @@ def _settle(folder: Path) -> None:
 def place_atomically(target: Path, *, overwrite: bool) -> Iterator[Path]:
     """A path to write a file or a folder at, which then takes the target's place, whole or not at all.
 
-    Raises DccError where something stands there: a file needs `overwrite`, and a folder holds nothing that would stay.
+    Raises DccError if something stands there: a file needs `overwrite`, and a folder holds nothing that would stay.
     """
     taken = any(target.iterdir()) if target.is_dir() else target.exists()
     if taken and not overwrite:

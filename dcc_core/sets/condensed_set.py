@@ -116,7 +116,7 @@ class CondensedSet:
 
         A parametrised set is decoded, for which its parametrisation must be installed (or in `registry`). Labels are
         (N,) int64, or (N, K) probabilities. normalised: by the set's mean and std; otherwise in unit space.
-        Raises DccError where the set cannot be decoded, and for whitened images in unit space.
+        Raises DccError if the set cannot be decoded, and for whitened images in unit space.
         """
         from torch.utils.data import TensorDataset
 
@@ -135,14 +135,14 @@ class CondensedSet:
         return self.stored[name]
 
     def save(self, path: str | Path) -> None:
-        """Write the file, whole or not at all. Raises DccError where the place cannot be written."""
+        """Write the file, whole or not at all. Raises DccError if the place cannot be written."""
         write_atomically(Path(path), self.to_bytes())
 
 
 def parametrisation_of(s: CondensedSet, registry: Registry) -> tuple[Parametrisation, str]:
-    """A set's parametrisation with its options, and its title; the identity where the set says none.
+    """A set's parametrisation with its options, and its title; the identity if the set says none.
 
-    Raises DccError where it is not installed, or does not take these options.
+    Raises DccError if it is not installed, or does not take these options.
     """
     settings = Settings()
     settings.add(s.provenance.options("param"), "set file", Rank.FILE)
@@ -169,8 +169,8 @@ def normalise_stored(s: CondensedSet, device: torch.device, dtype: torch.dtype) 
 def training_images(s: CondensedSet, registry: Registry | None = None, *, unit: bool = False) -> Batch:
     """A set's training images, decoded, normalised or in unit space; whitened images as they are.
 
-    On the CPU in float64: to normalised space and back nothing is lost. registry: where the parametrisation is found;
-    by default among what is installed. Raises DccError where it is not there, and for whitened images in unit space.
+    On the CPU in float64: to normalised space and back nothing is lost. registry: if the parametrisation is found;
+    by default among what is installed. Raises DccError if it is not there, and for whitened images in unit space.
     """
     if WHITENED in s.stored:
         if unit:

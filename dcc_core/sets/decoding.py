@@ -15,7 +15,7 @@ from dcc_core.sets.condensed_set import WHITENED, CondensedSet, normalise_stored
 def decode_set(s: CondensedSet, registry: Registry, device: torch.device, dtype: torch.dtype) -> Batch:
     """A set's training images, normalised by its own statistics, on a device.
 
-    Raises DccError that names the parametrisation where that fails.
+    Raises DccError that names the parametrisation if that fails.
     """
     parametrisation, title = parametrisation_of(s, registry)
     with torch.no_grad(), faults_of(title):
@@ -26,7 +26,7 @@ def images_to_show(s: CondensedSet, registry: Registry) -> tuple[Tensor, Tensor]
     """What there is to see of a set: (N, C, h, w) in unit space, not clipped, and the class of each, (N,) ascending.
 
     The stored images, else the training images. Whitened ones are stretched to 0..1 each.
-    Raises DccError where they cannot be decoded.
+    Raises DccError if they cannot be decoded.
     """
     if WHITENED in s.stored:
         return stretch(s.stored[WHITENED]), s.owners
@@ -43,7 +43,7 @@ def stretch(images: Tensor) -> Tensor:
 
 
 def check_fits(s: CondensedSet, data: RealData) -> None:
-    """Raise DccError where a set's classes or image size are not the data's, or its images in another space."""
+    """Raise DccError if a set's classes or image size are not the data's, or its images in another space."""
     p = s.provenance
     if WHITENED in s.stored:
         raise DccError(

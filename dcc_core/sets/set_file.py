@@ -43,7 +43,7 @@ def load_set(path: str | Path) -> CondensedSet:
 
 
 def check_set(s: CondensedSet) -> None:
-    """Raise ValueError where the tensors contradict each other or the metadata."""
+    """Raise ValueError if the tensors contradict each other or the metadata."""
     p, owners, classes = s.provenance, s.owners, len(s.class_names)
     rows = len(owners)
     if len(p.mean) != len(p.std) or not all(0 < v < float("inf") for v in p.std):

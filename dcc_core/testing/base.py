@@ -58,7 +58,7 @@ class Conformance:
     settings: ClassVar[Mapping[str, object]] = {}
 
     def registry(self) -> Registry:
-        """Where the component is found: among what is installed. Override it to test a plugin that is not."""
+        """Where components are found: among what is installed. Override it to test a plugin that is not."""
         return Registry.installed()
 
     def test_the_manifest_imports_nothing_heavy(self) -> None:
@@ -74,7 +74,7 @@ class Conformance:
         return f"{self.kind} '{self.component}'"
 
     def built(self) -> Any:
-        """The component with its options. Raises DccError where it does not load or an option is wrong."""
+        """The component with its options. Raises DccError if it does not load or an option is wrong."""
         builder = Builder(self.registry(), self._settings())
         component = builder.component(self._kind.key)
         builder.stop_on_problems()

@@ -30,7 +30,7 @@ class CommandConformance(Conformance):
         assert shown.exit_code == 0, f"{self.title}: --help works; it said {shown.output}"
 
     def test_its_module_imports_nothing_heavy(self) -> None:
-        """`--help` answers at once: torch is imported where the work begins."""
+        """`--help` answers at once: torch is imported if the work begins."""
         module = self.found().provided.component.target.partition(":")[0]
         command = [sys.executable, "-c", PROBE, module]
         loaded = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)

@@ -238,7 +238,7 @@ class LossConformance(Conformance):
         return [{name: g.numpy() for name, g in moment.gradient().items()} for moment in self.moments(group)]
 
     def _chosen(self, gradient: Tensor) -> list[int]:
-        """Half of them where the gradient is largest, half anywhere."""
+        """Half of them if the gradient is largest, half anywhere."""
         flat = gradient.flatten().abs()
         largest = flat.topk(min(len(flat), self.numbers // 2)).indices.tolist()
         anywhere = torch.randperm(len(flat), generator=generator(0))[: self.numbers - len(largest)].tolist()

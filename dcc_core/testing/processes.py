@@ -33,7 +33,7 @@ def in_processes(size: int, work: Callable[[Group], T]) -> list[T]:
     """What `work` gives on each of `size` processes of a group, by rank; they are forks of this one, on CPUs, by gloo.
 
     The results are pickled: numbers, arrays or bytes, but no tensors.
-    Raises RuntimeError with the traceback where one fails.
+    Raises RuntimeError with the traceback if one fails.
     """
     context = multiprocessing.get_context("fork")
     with tempfile.TemporaryDirectory() as folder:

@@ -33,7 +33,7 @@ def global_seeds(seed: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def left_alone(title: str) -> Iterator[None]:
-    """Raise AssertionError where a global random state is another one afterwards."""
+    """Raise AssertionError if a global random state is another one afterwards."""
     before = global_states()
     yield
     names = ("random", "numpy.random", "torch")

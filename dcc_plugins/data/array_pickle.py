@@ -15,7 +15,7 @@ from dcc_core import DccError
 def load_arrays(path: Path, *names: str) -> list[np.ndarray]:
     """Some arrays, or lists of whole numbers, of a pickled dictionary, by name; views of the file's bytes.
 
-    Raises DccError where the pickle would run anything; ValueError, KeyError or what `pickle` raises where it is
+    Raises DccError if the pickle would run anything; ValueError, KeyError or what `pickle` raises if it is
     damaged or holds something else.
     """
     with open(path, "rb") as file:

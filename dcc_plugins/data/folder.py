@@ -149,7 +149,7 @@ class _Kind(NamedTuple):
 
 
 def _folders(path: Path) -> list[str]:
-    """Names of the folders in a folder, sorted, without the hidden ones; none where there is no such folder."""
+    """Names of the folders in a folder, sorted, without the hidden ones; none if there is no such folder."""
     return sorted(p.name for p in path.iterdir() if p.is_dir() and p.name[0] != ".") if path.is_dir() else []
 
 
@@ -174,7 +174,7 @@ def _kind(path: Path) -> _Kind | str:
 
 
 def _read(path: Path, out: np.ndarray, *, channels: int) -> str:
-    """Read an image into uint8 (H, W, channels), resized; says why where it cannot be read."""
+    """Read an image into uint8 (H, W, channels), resized; says why if it cannot be read."""
     height, width = out.shape[:2]
     try:
         with Image.open(path, formats=KINDS) as image:

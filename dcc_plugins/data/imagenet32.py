@@ -72,7 +72,7 @@ class ImageNet32(DataSource):
 
 
 def _names(rows: tuple[int, ...]) -> tuple[str, ...]:
-    """Class names; with their id where two classes share a name."""
+    """Class names; with their id if two classes share a name."""
     net = wordnet()
     names = [net.name(row) for row in rows]
     return tuple(n if names.count(n) == 1 else f"{n} ({net.wnids[row]})" for n, row in zip(names, rows, strict=True))

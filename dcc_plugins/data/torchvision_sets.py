@@ -52,7 +52,7 @@ class TorchvisionSource(DataSource):
 
     @abstractmethod
     def read(self, root: Path, *, download: bool) -> RealData:
-        """Both parts. Raises RuntimeError where they are not there or their checksums differ."""
+        """Both parts. Raises RuntimeError if they are not there or their checksums differ."""
 
     def checksums(self, root: Path) -> Checksums:
         """The files that are read, where torchvision knows their md5."""

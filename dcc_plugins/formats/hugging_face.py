@@ -25,7 +25,7 @@ configs:
 
 # {method}
 
-{count} condensed images of {classes} classes ({data}), written by `dcc convert --to hf`. `dcc.json` holds where they
+{count} condensed images of {classes} classes ({data}), written by `dcc convert --to hf`. `dcc.json` holds if they
 come from, and mean and std.
 """
 
@@ -124,7 +124,7 @@ def _checked(batches: Any, image: str, label: str, file: Path) -> Any:
 
 
 def _class_names(metadata: dict[bytes, bytes], label: str) -> tuple[str, ...]:
-    """Names of the classes, as `datasets` keeps them in a file's schema; none where they are not there."""
+    """Names of the classes, as `datasets` keeps them in a file's schema; none if they are not there."""
     try:
         names: Sequence[Any] = json.loads(metadata[b"huggingface"])["info"]["features"][label]["names"]
         return tuple(names) if all(isinstance(name, str) for name in names) else ()

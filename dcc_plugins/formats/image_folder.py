@@ -22,10 +22,10 @@ class Png(Format):
     """A folder of PNGs, a folder per class, as torchvision's ImageFolder reads them, and `dcc.json` beside.
 
     PNGs have 8 bits: values are rounded to 1/255, and those outside 0..1 clipped; how many is said. `dcc.json` holds
-    what pictures cannot: names and order of the classes, mean and std, where the set comes from, soft labels. Without
+    what pictures cannot: names and order of the classes, mean and std, if the set comes from, soft labels. Without
     it, folders are classes in alphabetical order, and mean and std must be given. JPEG, WEBP and BMP are read too.
 
-    Class folders are called as their classes where that keeps their order; otherwise a number goes before the name.
+    Class folders are called as their classes if that keeps their order; otherwise a number goes before the name.
     """
 
     def read(self, path: Path, context: Importing) -> CondensedSet:

@@ -17,7 +17,7 @@ from dcc_plugins.exchange import Exporting, Format, Importing, read_npz
 class Kip(Format):
     """One file of two arrays: `images` (N, H, W, C), ZCA-whitened, and `labels` (N, K), targets of a regression.
 
-    Targets are one-hot less 1 / K where they were not learned. A set file calls the class of the largest target an
+    Targets are one-hot less 1 / K if they were not learned. A set file calls the class of the largest target an
     image's label, as DC-BENCH does, and keeps the targets beside it, as `label_targets`. Whitened images go into a
     tensor `whitened`: no whitening is in the file, so they cannot be brought to unit space, nor scored on images that
     are not whitened alike.

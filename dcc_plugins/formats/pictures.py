@@ -71,7 +71,7 @@ def unit_images(files: Sequence[bytes], names: Sequence[str]) -> Tensor:
 
 @dataclass(frozen=True)
 class Sidecar:
-    """What stands beside the images: the set's provenance, its labels where they are soft, the images' files."""
+    """What stands beside the images: the set's provenance, its labels if they are soft, the images' files."""
 
     provenance: Provenance
     soft: dict[str, Tensor] = field(default_factory=dict)
@@ -87,7 +87,7 @@ class Sidecar:
 
     @classmethod
     def read(cls, folder: Path) -> Sidecar | None:
-        """The sidecar in a folder, if there is one. Raises DccError where it is damaged, or of a newer version."""
+        """The sidecar in a folder, if there is one. Raises DccError if it is damaged, or of a newer version."""
         file = folder / SIDECAR
         if not file.exists():
             return None

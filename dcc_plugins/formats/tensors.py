@@ -27,7 +27,7 @@ class Folder(Format):
         """The name of a file."""
 
     def rate(self, path: Path) -> Mapping[str, float]:
-        """The learned rate, where the folder holds one."""
+        """The learned rate, if the folder holds one."""
         file = path / self.file("lr")
         if not file.exists():
             return {}
@@ -37,7 +37,7 @@ class Folder(Format):
         return {RATE: tensor.item()}
 
     def save(self, path: Path, images: Tensor, labels: Tensor, rate: object = None) -> None:
-        """Write the files; rate: where it is a number, the third."""
+        """Write the files; rate: if it is a number, the third."""
         path.mkdir()
         torch.save(images, path / self.file("images"))
         torch.save(labels, path / self.file("labels"))
@@ -61,7 +61,7 @@ class Trajectories(Folder):
         return f"{what}_{middle}{self.version}.pt"
 
     def images(self, path: Path) -> Tensor:
-        """The images in a folder. Raises DccError where they are whitened, and nobody said so."""
+        """The images in a folder. Raises DccError if they are whitened, and nobody said so."""
         if self.zca == "none" and (path / f"images_zca_{self.version}.pt").exists():
             raise DccError(
                 f"'{path}' holds images_zca_{self.version}.pt: the run whitened its images. Say -o format.zca=undone "
@@ -118,7 +118,7 @@ class Datm(Trajectories):
 @final
 @dataclass(frozen=True, kw_only=True)
 class DDRanking(Folder):
-    """A folder of `images.pt`, `labels.pt` and, where there is one, `lr.pt`, as DD-Ranking's evaluators are given them.
+    """A folder of `images.pt`, `labels.pt` and, if there is one, `lr.pt`, as DD-Ranking's evaluators are given them.
 
     Images float32 (N, C, H, W), normalised, and the files do not say by which mean and std; labels int64 (N,), or
     float32 logits (N, K).

@@ -16,7 +16,7 @@ from dcc_core import Architecture, DccError
 class Along(Architecture):
     """sign(w·x) for two classes, w = φ₁: the first number of the image, as logits (−w·x/2, w·x/2).
 
-    Under the hinge criterion that is max(0, 1 − y w·x), and the gradient of w is −y x where the margin is missed.
+    Under the hinge criterion that is max(0, 1 − y w·x), and the gradient of w is −y x if the margin is missed.
     Every network is the same; leave it untrained (`run.network_steps=0`). Source: section 3.2.
     """
 

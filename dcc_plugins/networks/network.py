@@ -79,7 +79,7 @@ class FeatureNetwork(Architecture):
             return Network(self.features(channels, size), width, classes)
 
     def _width(self, channels: int, size: Size) -> int:
-        """Features of an image; 0 where it is too small."""
+        """Features of an image; 0 if it is too small."""
         try:
             return flat_width(lambda: self.features(channels, size), channels, size)
         except (RuntimeError, ValueError):
@@ -94,7 +94,7 @@ class FeatureNetwork(Architecture):
 def flat_width(layers: Callable[[], nn.Module], channels: int, size: Size) -> int:
     """Numbers per image that some layers give: computed on shapes alone.
 
-    Raises RuntimeError or ValueError where the image is too small for them. A single image is tried, for which
+    Raises RuntimeError or ValueError if the image is too small for them. A single image is tried, for which
     torch refuses to normalise maps of one pixel: their instance norm is a constant, and nothing could be learned.
     """
     with torch.device("meta"):

@@ -37,7 +37,7 @@ class BasicBlock(nn.Module):
 class ResNet(FeatureNetwork):
     """Four stages of basic blocks, 64 to 512 channels, each but the first halving the maps.
 
-    Source: He et al. 2016, in the field's form for 32×32, where a global average ends the features. In the `ap`
+    Source: He et al. 2016, in the field's form for 32×32, if a global average ends the features. In the `ap`
     form a 2×2 average takes the place of stride 2, and the last maps go to the head as they are.
     """
 

@@ -49,7 +49,7 @@ def names() -> list[str]:
 class TimmModel(Architecture):
     """A classifier of timm, for images of the data's size and channels, with random initial weights.
 
-    The model's arguments are options, `-o arch.drop_path_rate=0.1`, where they are numbers, words or lists of them.
+    The model's arguments are options, `-o arch.drop_path_rate=0.1`, if they are numbers, words or lists of them.
     Raises ValueError for a name or an argument that timm does not know.
     """
 
@@ -131,7 +131,7 @@ def _fitted(
 ) -> Arguments:
     """The arguments of a model for some images: tried on shapes alone, once.
 
-    Raises DccError where no arguments fit.
+    Raises DccError if no arguments fit.
     """
     asked: Arguments = {**dict(chosen), "in_chans": channels, "num_classes": classes}
     outline = _outline(model, dict(chosen))
@@ -156,7 +156,7 @@ def _fitted(
 
 
 def _misfit(model: str, arguments: Arguments, size: Size, sized: bool) -> str:
-    """Why a model with these arguments does not classify images of this size; empty where it does."""
+    """Why a model with these arguments does not classify images of this size; empty if it does."""
     try:
         with torch.device("meta"):
             built = timm.create_model(model, **arguments, **({"img_size": size} if sized else {})).eval()
@@ -211,9 +211,9 @@ def _skips_pixels(outline: nn.Module) -> bool:
 
 
 def _smallest(model: str, arguments: Arguments, unit: int) -> int:
-    """The side of the smallest images that a model takes, up to its own size; 0 where it takes none.
+    """The side of the smallest images that a model takes, up to its own size; 0 if it takes none.
 
-    In multiples of a unit where the model wants its size told. Sizes that grow by a half or a third are tried in turn,
+    In multiples of a unit if the model wants its size told. Sizes that grow by a half or a third are tried in turn,
     then those below the first that fits.
     """
     sized = unit > 1
@@ -231,7 +231,7 @@ def _smallest(model: str, arguments: Arguments, unit: int) -> int:
 
 
 def _parameters(cls: type) -> dict[str, Any]:
-    """The constructor's parameters with their defaults, those of its base classes too where it passes them on."""
+    """The constructor's parameters with their defaults, those of its base classes too if it passes them on."""
     found: dict[str, Any] = {}
     for base in cls.__mro__:
         if "__init__" in vars(base):

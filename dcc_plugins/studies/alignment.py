@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MADE: Mapping[str, str] = {"random": "", "class-wise": "class-wise", "collective": "collective"}
-"""What is compared where no set files are given; the loss of each."""
+"""What is compared if no set files are given; the loss of each."""
 TESTED = 1000
 """Test images that a trained network's accuracy is measured on."""
 Row = dict[str, Any]
@@ -114,7 +114,7 @@ class Alignment(Study):
     ) -> tuple[RunContext, nn.Module, float]:
         """A run with this network, the network trained on the real images of the run, and its test accuracy.
 
-        done: is told of every epoch; of all at once where the trained network was kept.
+        done: is told of every epoch; of all at once if the trained network was kept.
         """
         run = bench.context(data=self.data, arch=arch, options={"data.per_class": self.per_class})
         random = run.random.at("alignment", arch, number)

@@ -66,7 +66,7 @@ def ratio(images: Tensor) -> float:
 class Contrast(Study):
     """The motivating example: two Gaussian classes, a fixed linear classifier, hinge loss, one image per class.
 
-    R(S) is the share of what tells the classes apart in the images: 1 where they hold nothing else. The losses of this
+    R(S) is the share of what tells the classes apart in the images: 1 if they hold nothing else. The losses of this
     package are run on samples, and set beside the closed forms of eqs. 6 to 9.
     """
 

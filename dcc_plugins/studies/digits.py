@@ -1,4 +1,4 @@
-"""Figure 3 of the paper: where images of two digits put their ink, class-wise and collective."""
+"""Figure 3 of the paper: if images of two digits put their ink, class-wise and collective."""
 
 from __future__ import annotations
 

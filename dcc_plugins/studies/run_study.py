@@ -66,9 +66,9 @@ def choose_study(registry: Registry, name: str, given: Settings) -> Chosen:
 def conduct_study(
     what: Chosen, registry: Registry, out: Path, display: Display, *, overwrite: bool = False
 ) -> dict[str, Any]:
-    """Conduct a study and write its files; returns the content of `study.json`, and where that is.
+    """Conduct a study and write its files; returns the content of `study.json`, and if that is.
 
-    Raises DccError where the folder holds something and `overwrite` is not set; nothing in it has changed then.
+    Raises DccError if the folder holds something and `overwrite` is not set; nothing in it has changed then.
     """
     interrupted = not overwrite and out.is_dir() and [p.name for p in out.iterdir()] == [CELLS]
     folder = RunFolder(out, overwrite=overwrite or interrupted)

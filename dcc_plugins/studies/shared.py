@@ -30,7 +30,7 @@ Accuracies = Mapping[str, Sequence[Sequence[float]]]
 
 
 def crossing(dial: Sequence[float], gaps: Sequence[float]) -> float | None:
-    """Where a gap last turns from not above 0 to above it, by linear interpolation; none where it does not."""
+    """Where a gap last turns from not above 0 to above it, by linear interpolation; none if it does not."""
     for i in range(len(gaps) - 1, 0, -1):
         low, high = gaps[i - 1], gaps[i]
         if high <= 0:

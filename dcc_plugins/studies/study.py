@@ -74,7 +74,7 @@ class Bench:
 
     registry: of components. given: options of runs that the user gave; they outrank a study's `options`, and its
     choices (`data=`, `loss=`, `ipc=`, ...), which are what it compares, outrank them. out: the folder of the results.
-    cache: where what takes long is kept from one study to the next. overwrite: whether cells are run again.
+    cache: if what takes long is kept from one study to the next. overwrite: whether cells are run again.
     """
 
     def __init__(

@@ -31,7 +31,7 @@ Cells = Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]
 class WarmUp(Study):
     """Collective matching without warm-up, with the simple and with the bi-level one, on any data at any scale.
 
-    The cells are those of the table `warm-ups`; what is done is not done again where a study is interrupted.
+    The cells are those of the table `warm-ups`; what is done is not done again if a study is interrupted.
     """
 
     fixed: ClassVar[tuple[str, ...]] = ("aug", "data", "loss", "loss.warmup", "run.ipc")
@@ -104,7 +104,7 @@ class WarmUp(Study):
 
 
 def _half_interval(row: Mapping[str, Any]) -> float:
-    """Half of a cell's 95 % interval in points; 0 where a single score gives none."""
+    """Half of a cell's 95 % interval in points; 0 if a single score gives none."""
     return 50 * (row["ci95"][1] - row["ci95"][0]) if row["ci95"] else 0.0
 
 

@@ -9,12 +9,12 @@ from statistics import fmean, stdev
 
 
 def spread(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and standard deviation; the latter is not a number where there is a single value."""
+    """Mean and standard deviation; the latter is not a number if there is a single value."""
     return fmean(values), stdev(values) if len(values) > 1 else math.nan
 
 
 def words(values: Sequence[float], digits: int = 2, unit: str = "") -> str:
-    """`0.31 ± 0.02`: mean and standard deviation, the latter where there are several values."""
+    """`0.31 ± 0.02`: mean and standard deviation, the latter if there are several values."""
     mean, deviation = spread(values)
     text = f"{mean:.{digits}f}"
     return f"{text}{unit}" if math.isnan(deviation) else f"{text} ± {deviation:.{digits}f}{unit}"

@@ -1,6 +1,6 @@
 """Pieces of work on Ray: one that this process starts, or a cluster that is there.
 
-Imported by workers before they have their threads: imports nothing heavy, and Ray itself only where it is asked for.
+Imported by workers before they have their threads: imports nothing heavy, and Ray itself only if it is asked for.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class OnRay(Workers):
     """A task of Ray's for each piece of work, in a process of its own.
 
     address: as `ray.init` wants it; empty: that in RAY_ADDRESS, or else a Ray that is started here, for this process
-    and on this machine's loopback alone. Without resources said, a task takes one CPU, and a GPU where there are any.
+    and on this machine's loopback alone. Without resources said, a task takes one CPU, and a GPU if there are any.
     shared: where results go. A worker that does not see this folder, or has other versions, is an error.
     Raises DccError where Ray is not installed.
     """
@@ -93,7 +93,7 @@ class OnRay(Workers):
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[None]:
-        """Ray, while the context lasts. Raises DccError where none answers, which Ray says late, or it is gone."""
+        """Ray, while the context lasts. Raises DccError if none answers, which Ray says late, or it is gone."""
         if not self._own:
             _check_answer(self.address)
         how = {"include_dashboard": False} if self._own else {}
@@ -109,7 +109,7 @@ class OnRay(Workers):
             self._ray.shutdown()
 
     def _checked(self) -> Resources:
-        """The resources of a task. Raises DccError where there cannot be any such worker; a cluster may still grow."""
+        """The resources of a task. Raises DccError if there cannot be any such worker; a cluster may still grow."""
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         most = {key: max((node.get(key, 0.0) for node in nodes), default=0.0) for key in ("CPU", "GPU")}
         wanted = self._resources.over(Resources(cpus=1, gpus=min(1.0, most["GPU"])))
@@ -122,7 +122,7 @@ class OnRay(Workers):
         return wanted
 
     def _look_around(self) -> None:
-        """Ask one worker what it sees. Raises DccError where it could not do the work."""
+        """Ask one worker what it sees. Raises DccError if it could not do the work."""
         self._shared.mkdir(parents=True, exist_ok=True)
         sign = self._shared / f".dcc-{uuid.uuid4().hex}"
         sign.touch()
@@ -167,14 +167,14 @@ class OnRay(Workers):
             self._end(list(running))
 
     def _news(self, news: Any) -> list[str]:
-        """The tasks that have begun, as far as that can be known: where the actor is lost, none is told for a while."""
+        """The tasks that have begun, as far as that can be known: if the actor is lost, none is told for a while."""
         try:
             return self._ray.get(news.taken.remote(), timeout=10 * TURN)
         except self._ray.exceptions.RayError:
             return []
 
     def _outcome(self, task: object, name: str, losses: Losses) -> tuple[Event, str]:
-        """How a task ended; its name again where another worker is to do it."""
+        """How a task ended; its name again if another worker is to do it."""
         errors = self._ray.exceptions
         try:
             return self._ray.get(task), ""
@@ -185,7 +185,7 @@ class OnRay(Workers):
             return event, "" if isinstance(event, Failed) else name
 
     def _end(self, tasks: list[object]) -> None:
-        """End tasks as Ctrl-C ends a run; where a second signal comes, at once."""
+        """End tasks as Ctrl-C ends a run; if a second signal comes, at once."""
         try:
             for task in tasks:
                 self._ray.cancel(task)
@@ -260,7 +260,7 @@ def _life(news: Any, name: str, environment: Mapping[str, str], folder: str, pie
 
 
 def _check_answer(address: str) -> None:
-    """Raise DccError where no Ray answers at an address within `PATIENCE`."""
+    """Raise DccError if no Ray answers at an address within `PATIENCE`."""
     title = f"--on ray: no Ray answers at '{address}'"
     client = "ray://" if address.startswith("ray://") else ""
     found = re.fullmatch(r"\[?([^\[\]/]+?)\]?(?::(\d+))?", address.removeprefix("ray://"))

@@ -12,7 +12,7 @@ def choose_workers(place: str, resources: Resources, given: Resources, folder: P
     """The workers that `--on` names. folder: where results go, which all of them must see.
 
     resources: of a piece of work. given: those that flags say.
-    Raises DccError where there is no such place, or it needs what is not installed.
+    Raises DccError if there is no such place, or it needs what is not installed.
     """
     kind, colon, rest = place.partition(":")
     if (resources.gpus or 0) > 1 and resources.gpus != int(resources.gpus or 0):

@@ -102,10 +102,10 @@ class Processes(Workers):
 
 
 def shares(each: float | None, count: int, gpus: list[str]) -> list[str | None]:
-    """The GPUs of every slot, as CUDA_VISIBLE_DEVICES; None where there are none to share.
+    """The GPUs of every slot, as CUDA_VISIBLE_DEVICES; None if there are none to share.
 
     each: of every slot, a part of one or whole ones; None: all of them, shared evenly.
-    Raises DccError where a slot would have more than there are.
+    Raises DccError if a slot would have more than there are.
     """
     if each is None:
         each = min(1.0, len(gpus) / count)
@@ -159,7 +159,7 @@ def _ended(worker: _Worker, losses: Losses) -> Event:
 
 
 def _end(workers: list[_Worker]) -> None:
-    """End workers: after their steps, or, where a second signal comes, at once."""
+    """End workers: after their steps, or, if a second signal comes, at once."""
     try:
         for worker in workers:
             worker.process.terminate()

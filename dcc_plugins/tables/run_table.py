@@ -31,7 +31,7 @@ NAMED = 3
 class Tabling:
     """The cells of one table at one scale, in `out`: a folder for each cell, and the table in three formats.
 
-    given: what the user sets for all cells. Raises DccError where no cell can be run, or one that is done was run
+    given: what the user sets for all cells. Raises DccError if no cell can be run, or one that is done was run
     with other options.
     """
 
@@ -124,7 +124,7 @@ class Tabling:
         return self._out.joinpath(*cell.values.values())
 
     def _done(self, cell: Cell, config: Config) -> dict[str, Any] | None:
-        """The report of a cell that is done, none where it is missing or was interrupted."""
+        """The report of a cell that is done, none if it is missing or was interrupted."""
         path = self._folder(cell) / REPORT
         try:
             report = json.loads(path.read_text(encoding="utf-8"))

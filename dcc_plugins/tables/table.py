@@ -129,7 +129,7 @@ class TableSpec:
         return [cell for name, cell in every.items() if any(fnmatch.fnmatchcase(name, p) for p in wanted)]
 
     def published(self, cell: str, network: str) -> tuple[float, ...]:
-        """The paper's mean (and std) of a cell, in percent; empty where there is none."""
+        """The paper's mean (and std) of a cell, in percent; empty if there is none."""
         found: Any = self.file.paper
         for word in [*cell.split("/"), *([network] if self.file.columns == NETWORKS else [])]:
             found = found.get(word, {}) if isinstance(found, dict) else {}
@@ -147,12 +147,12 @@ class TableSpec:
 
 
 def find_table(registry: Registry, name: str) -> TableSpec:
-    """A table's description. Raises DccError where there is none of this name, or its file is wrong."""
+    """A table's description. Raises DccError if there is none of this name, or its file is wrong."""
     return TableSpec(name, _read(registry.find("table", name).read(), name, f"table '{name}'"))
 
 
 def read_sweep(path: Path) -> TableSpec:
-    """The sweep that a file of the user's describes. Raises DccError where it is missing or wrong."""
+    """The sweep that a file of the user's describes. Raises DccError if it is missing or wrong."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -33,7 +33,7 @@ class Resources:
     gpus: Annotated[float, Ge(0)] | None = None
 
     def over(self, other: Resources) -> Resources:
-        """These, and the other's where these are not said."""
+        """These, and the other's if these are not said."""
         return Resources(
             cpus=other.cpus if self.cpus is None else self.cpus, gpus=other.gpus if self.gpus is None else self.gpus
         )
@@ -79,10 +79,10 @@ class Workers(ABC):
 
     @abstractmethod
     def each(self, work: Callable[[A], R], given: Mapping[str, A]) -> Events[R]:
-        """`work` of every value, by name; what happens, as it does. Where the iterator is closed, the workers end.
+        """`work` of every value, by name; what happens, as it does. If the iterator is closed, the workers end.
 
         Elsewhere than in this process, work, values and results are pickled.
-        Raises DccError where there are no such workers.
+        Raises DccError if there are no such workers.
         """
 
 

@@ -25,7 +25,7 @@ STATISTICS = ((0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
 class FormatConformance(Conformance):
     """Tests of a format of files.
 
-    tolerance: how far values of images in 0..1 may be off after a round trip; 1/510 where a file has 8 bits.
+    tolerance: how far values of images in 0..1 may be off after a round trip; 1/510 if a file has 8 bits.
     whitened: whether it holds ZCA-whitened images (with `options` as they are), and no others.
     """
 
@@ -91,7 +91,7 @@ class FormatConformance(Conformance):
         self._refused(tmp_path / "set", "damaged files are refused")
 
     def test_missing_files_are_named(self, tmp_path: Path) -> None:
-        """Where one of a folder's files is needed and gone, one DccError says which."""
+        """If one of a folder's files is needed and gone, one DccError says which."""
         self._write(tmp_path / "set")
         for file in _files(tmp_path):
             aside = file.rename(tmp_path / "aside")

@@ -21,7 +21,7 @@ class MultiFormation(Parametrisation):
 
     Stored: `images` (N, C, H, W), `labels`, and `shared_grey` (1, C, 1, 1), the value 0.5 of unit space, with which
     images are filled up at the bottom and on the right to a multiple of `factor`. Crops are enlarged bilinearly, row
-    by row of the image, and take over its label. Raises DccError where a crop would hold nothing but grey.
+    by row of the image, and take over its label. Raises DccError if a crop would hold nothing but grey.
     """
 
     factor: Annotated[int, "crops along each side of a stored image", Ge(2)] = 2

@@ -48,7 +48,7 @@ class Mtt(MatchingLoss):
     """L = |θ_student − θ*_{t+M}|² / |θ*_t − θ*_{t+M}|².
 
     θ* is the trajectory of an expert, trained on real images; the student begins at its epoch t, takes N steps on the
-    synthetic images with a learned step size, and should arrive where the expert is M epochs later. Augmentation is
+    synthetic images with a learned step size, and should arrive if the expert is M epochs later. Augmentation is
     drawn for every image in both trainings. Experts are recorded once, and kept in a folder for later runs.
 
     Source: eq. 2 and algorithm 1; defaults as published for CIFAR-10 with one image per class, but for `experts`
@@ -73,7 +73,7 @@ class Mtt(MatchingLoss):
         return 100.0
 
     def setup(self, run: RunContext, synthetic: Synthetic) -> Experts:
-        """Records the experts, or reads them. Raises DccError where they are shorter than a student's way."""
+        """Records the experts, or reads them. Raises DccError if they are shorter than a student's way."""
         if self.latest_start + self.span > self.expert_epochs:
             raise DccError(
                 f"loss.latest_start={self.latest_start} and loss.span={self.span} go beyond the "
