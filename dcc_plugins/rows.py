@@ -176,6 +176,16 @@ STUDIES = [
 
 COMMANDS = [
     Component(
+        name="select",
+        target="dcc_plugins.commands.select:select",
+        summary="Select real images of every class, a coreset, and score them",
+    ),
+    Component(
+        name="eval",
+        target="dcc_plugins.commands.eval_set:evaluate",
+        summary="Score the set in a file, on one architecture or many",
+    ),
+    Component(
         name="report",
         target="dcc_plugins.pages.commands:report",
         summary="Write one page about runs: images over time, curves, scores, options, cost",

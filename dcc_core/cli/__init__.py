@@ -1,4 +1,4 @@
-"""The command line: the group of commands, their flags, tables and progress."""
+"""The command line: the group of all commands, and the flags, tables and progress that commands share."""
 
 import lazy_loader
 

@@ -6,10 +6,9 @@ from typing import Any
 
 import click
 
-from dcc_core.cli.eval_command import evaluate
 from dcc_core.cli.guard import guard
 from dcc_core.cli.listing import plugins, show
-from dcc_core.cli.run_commands import run, select
+from dcc_core.cli.run_command import run
 from dcc_core.errors import DccError, SilentError, did_you_mean
 from dcc_core.group import is_launched, is_speaker
 from dcc_core.plugins import Provided, Registry
@@ -89,7 +88,7 @@ def cli() -> None:
     """Dataset condensation: a few synthetic images per class on which networks train nearly as well."""
 
 
-for command in (run, select, evaluate, plugins, show):
+for command in (run, plugins, show):
     cli.add_command(command)
 
 

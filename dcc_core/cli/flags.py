@@ -52,31 +52,6 @@ RUN_FLAGS = (
     Flag("--compile", "run.compile", switch=True),
     Flag("--data-root", "run.data_root"),
 )
-SELECT_FLAGS = (
-    Flag("--method", "selection", "coreset selection: which real images to keep"),
-    Flag("--data", "data", "data source"),
-    Flag("--arch", "arch", "network architecture, of the selection and of scoring"),
-    Flag("--recipe", "recipe", "named settings, e.g. paper or official"),
-    Flag("--ipc", "run.ipc"),
-    Flag("--seed", "run.seed"),
-    Flag("--sets", "run.sets", "sets to select, each with random numbers of its own"),
-    Flag("--protocol", "score.protocol"),
-    Flag("--eval-arch", "score.arch", "network to score on, with options: resnet18,norm=batch; repeatable", True),
-    Flag("--eval-nets", "score.nets"),
-    Flag("--device", "run.device"),
-    Flag("--memory", "run.memory"),
-    Flag("--data-root", "run.data_root"),
-)
-EVAL_FLAGS = (
-    Flag("--arch", "score.arch", "network to score on, with options: resnet18,norm=batch; repeatable", True),
-    Flag("--data", "data", "data source; needed if the set was made from your own files"),
-    Flag("--protocol", "score.protocol"),
-    Flag("--nets", "score.nets"),
-    Flag("--seed", "run.seed"),
-    Flag("--device", "run.device"),
-    Flag("--memory", "run.memory"),
-    Flag("--data-root", "run.data_root"),
-)
 
 
 def with_flags(

@@ -6,6 +6,7 @@ import fnmatch
 import json
 import warnings
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -15,7 +16,7 @@ from dcc_core.errors import DccError, IncompleteError, PluginWarning
 from dcc_core.plugins import KINDS, Found, Provided, Registry, find_kind
 
 
-@click.command()
+@click.command(short_help="List all components, and the plugins that are broken")
 @click.option("--kind", help="only components of this kind")
 @click.option("--match", metavar="PATTERN", help="only these names, those of families too, e.g. 'timm/*vit*'")
 @click.option("--check", is_flag=True, help="import every component, and say what is wrong; exit code 1 if anything is")
@@ -33,9 +34,7 @@ def plugins(kind: str | None, match: str | None, check: bool, as_json: bool) -> 
         {
             "kind": row.kind.name,
             "name": name,
-            "provider": row.origin.provider,
-            "distribution": row.origin.distribution,
-            "version": row.origin.version,
+            **asdict(row.origin),
             "summary": row.component.summary,
             "conflict": (row.kind.name, row.component.name) in registry.conflicts(),
         }
@@ -44,15 +43,7 @@ def plugins(kind: str | None, match: str | None, check: bool, as_json: bool) -> 
     ]
     if match and not rows:
         raise DccError(f"no component's name matches '{match}'; * stands for anything: '*{match.strip('*')}*'")
-    broken = [
-        {
-            "provider": b.origin.provider,
-            "distribution": b.origin.distribution,
-            "version": b.origin.version,
-            "reason": b.reason,
-        }
-        for b in registry.broken
-    ]
+    broken = [{**asdict(b.origin), "reason": b.reason} for b in registry.broken]
     if as_json:
         click.echo(json.dumps({"components": rows, "broken": broken}))
         return
@@ -64,7 +55,7 @@ def plugins(kind: str | None, match: str | None, check: bool, as_json: bool) -> 
         _print_table("not loaded", ["provider", "distribution", "version", "reason"], broken)
 
 
-@click.command()
+@click.command(short_help="Show what a component is, and its options")
 @click.argument("kind", required=False)
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
@@ -139,15 +130,7 @@ def _check(registry: Registry, as_json: bool) -> None:
 
     checked = check_plugins(registry)
     rows = [
-        {
-            "provider": c.origin.provider,
-            "distribution": c.origin.distribution,
-            "version": c.origin.version,
-            "components": c.components,
-            "seconds": c.seconds,
-            "faults": list(c.faults),
-        }
-        for c in checked
+        asdict(c.origin) | {"components": c.components, "seconds": c.seconds, "faults": list(c.faults)} for c in checked
     ]
     if as_json:
         click.echo(json.dumps({"plugins": rows}))

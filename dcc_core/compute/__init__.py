@@ -1,7 +1,4 @@
-"""The machine: devices, precision, memory, the number of images in a pass, and addressed random numbers.
-
-Nothing here knows data sets or losses.
-"""
+"""The machine: devices, precision, memory, images in a pass, addressed random numbers. It knows no data or loss."""
 
 import lazy_loader
 

@@ -72,8 +72,7 @@ class Chunks:
 
     footprint: of the network. given: the user's own number, or none. memory: bytes that a pass may take, or none; of
     these it leaves `spare`, unless that leaves too little for an image. shared: several processes work together, and
-    must do the same.
-    Raises DccError if not even one image fits.
+    must do the same. Raises DccError if not even one image fits.
     """
 
     def __init__(

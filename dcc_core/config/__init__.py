@@ -1,7 +1,4 @@
-"""Options: of components, of the engine and of scoring, in layers of settings that become objects.
-
-Nothing here imports torch.
-"""
+"""Options of components and of the engine, in layers of settings that become objects. Nothing imports torch."""
 
 import lazy_loader
 

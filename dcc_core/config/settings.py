@@ -1,7 +1,6 @@
 """Option values from flags, files and recipes, laid over each other.
 
-Precedence, low to high: a component's default, the data source's suggestion, the recipe, `--config`, `-o`,
-a flag.
+Precedence, low to high: a component's default, the data source's suggestion, the recipe, `--config`, `-o`, a flag.
 """
 
 from __future__ import annotations

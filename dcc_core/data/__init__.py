@@ -1,4 +1,4 @@
-"""Real images: data sets, the options of their sources, and batches on a device."""
+"""Real images: data sets, the options that all their sources have, and batches on a device."""
 
 import lazy_loader
 

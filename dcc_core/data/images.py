@@ -39,11 +39,10 @@ class ImageSet:
 class RealData:
     """A data set.
 
-    mean, std: per channel, of images scaled to 0..1; the field's published values, or, if none are given,
-    computed from the training part (then `computed` is true).
-    class_names: one per class, in label order.
-    traits: facts that components ask for: `mirror-changes-class` (digits, letters), `mnist`.
-    Raises ContractError when shapes, types or labels do not fit together.
+    mean, std: per channel, of images scaled to 0..1; the field's published values, or, if none are given, computed from
+    the training part (then `computed` is true). class_names: one per class, in label order. traits: facts that
+    components ask for: `mirror-changes-class` (digits, letters), `mnist`. Raises ContractError when shapes, types or
+    labels do not fit together.
     """
 
     name: str

@@ -1,7 +1,4 @@
-"""Algorithm 1 and what it needs: the matching loss, the step that it sees, gradients, training of the network.
-
-Begin with `algorithm`.
-"""
+"""Algorithm 1 and what it needs: matching loss, step, gradients, network training. Begin with `algorithm`."""
 
 import lazy_loader
 

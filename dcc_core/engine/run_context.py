@@ -33,13 +33,12 @@ class Decoder(Protocol):
 class RunContext:
     """A run as a loss's `setup` and a selection see it.
 
-    augmentation: of matching. network_augmentation: of the network's training between image updates.
-    build: a freshly initialised network on the run's device, from a generator.
-    chunks: how many images go through the network at once.
-    plain_operations: whether the network has operations that matching runs in their plain form. by_layer: whether
-    its layers give the gradients of several classes in one pass. compiler: for the network's training.
-    random: the random numbers of this synthetic set. group: the processes that work on the run. titles: what messages
-    call the components, by section.
+    augmentation: of matching. network_augmentation: of the network's training between image updates. build: a freshly
+    initialised network on the run's device, from a generator. chunks: how many images go through the network at once.
+    plain_operations: whether the network has operations that matching runs in their plain form. by_layer: whether its
+    layers give the gradients of several classes in one pass. compiler: for the network's training. random: the random
+    numbers of this synthetic set. group: the processes that work on the run. titles: what messages call the components,
+    by section.
     """
 
     data: RealData

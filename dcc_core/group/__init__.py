@@ -1,7 +1,4 @@
-"""The processes that share one run: what one process needs of the others.
-
-`Alone` is the usual case and imports no torch.
-"""
+"""The processes that share one run, and what each needs of the others. `Alone` is the usual case."""
 
 import lazy_loader
 

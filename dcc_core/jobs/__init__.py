@@ -1,4 +1,4 @@
-"""A configuration with its data loaded: what condensing, selecting and scoring have in common."""
+"""A configuration with its data loaded: what condensing, selecting and scoring share. Nothing writes a file."""
 
 import lazy_loader
 

@@ -33,13 +33,12 @@ LOSS_DECIDES = ("run.inner_loops", "run.network_steps")
 class Config:
     """A resolved configuration.
 
-    entries: every option's dotted key with its value and origin, in a readable order.
-    names: the chosen component's name by section, e.g. {"loss": "collective"}; without `builtin:`.
-    titles: the same for messages, with plugin and version; also of what options name, by e.g. `run.log 'csv'`.
-    networks: what sets are scored on, by what `score.arch` says of each. observers: likewise, by `run.log`.
-    network_aug: the augmentation of the network's training between image updates, the run's unless given.
-    schedule, image_rate: inner loops, network steps and the images' rate, the loss's unless given.
-    versions: of the distributions used.
+    entries: every option's dotted key with its value and origin, in a readable order. names: the chosen component's
+    name by section, e.g. {"loss": "collective"}; without `builtin:`. titles: the same for messages, with plugin and
+    version; also of what options name, by e.g. `run.log 'csv'`. networks: what sets are scored on, by what `score.arch`
+    says of each. observers: likewise, by `run.log`. network_aug: the augmentation of the network's training between
+    image updates, the run's unless given. schedule, image_rate: inner loops, network steps and the images' rate, the
+    loss's unless given. versions: of the distributions used.
     """
 
     run: RunOptions

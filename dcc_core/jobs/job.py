@@ -13,7 +13,7 @@ from torch import nn
 
 from dcc_core.compute import CRITERIA, DTYPES, WORKER, Chunks, Compiler, Randomness, find_device, in_precision
 from dcc_core.config import FREE
-from dcc_core.data import Batch, ImageSet, Normalisation, RealImages, load_data
+from dcc_core.data import Batch, ImageSet, RealImages, load_data
 from dcc_core.engine import (
     Architecture,
     Augmentation,
@@ -51,7 +51,7 @@ class Start(NamedTuple):
 class Job:
     """Loads the data of a configuration; condenses and scores with it.
 
-    initial: where the set to begin from is, if not where the configuration says. group: the processes that do so.
+    initial: the set file to begin from, instead of the configuration's. group: the processes that share the job.
     Raises DccError if the data, the device, the network and the number of images do not fit together, or if
     processes do not have the same.
     """
@@ -230,7 +230,7 @@ class Job:
         protocol = PROTOCOLS[training or measurements(self.config.score.protocol or "dc")["condensed"].training]
         protocol = protocol.suited(self.data, self._trial_network(architecture), label.partition(",")[0])
         test = self._scored_part()
-        normalisation = self.real.normalisation if s is None else self.normalisation_of(s)
+        normalisation = self.real.normalisation if s is None else normalisation_of(s, self.device, self.dtype)
         random = Randomness(self.config.run.seed, ("full",)) if s is None else self.random(s.provenance.set)
         return Scorer(
             protocol=protocol,
@@ -278,10 +278,6 @@ class Job:
     def random(self, set_index: int) -> Randomness:
         """The random numbers of one synthetic set."""
         return Randomness(self.config.run.seed, ("set", set_index))
-
-    def normalisation_of(self, s: CondensedSet) -> Normalisation:
-        """Between a set's unit space and its normalised space."""
-        return normalisation_of(s, self.device, self.dtype)
 
     def _scored_part(self) -> ImageSet:
         if self.config.score.part == "test":

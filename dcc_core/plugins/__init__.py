@@ -1,7 +1,4 @@
-"""Plugins and how their components are found: hooks, rows, the registry, and what observers receive.
-
-Nothing here imports torch, so that `--help`, `dcc plugins` and a mistyped name answer at once.
-"""
+"""Plugins and their components: hooks, rows, the registry, and what observers receive. Nothing imports torch."""
 
 import lazy_loader
 

@@ -14,8 +14,7 @@ from dcc_core.errors import DccError
 from dcc_core.plugins.component import Component, Kind
 
 NAME_IN_FILES = {"dataset-condensation": "dcc"}
-"""The names of distributions in set files, reports and checkpoints. Ours was called `dcc` first; files keep that name, so
-that older and newer ones compare."""
+"""Names of distributions in files, if others. Ours was `dcc` first: older and newer files compare."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Runs into folders: checkpoints, reports, forecasts, and the Python functions."""
+"""Runs into folders: checkpoints, resuming, reports, forecasts. The Python functions are here too."""
 
 import lazy_loader
 

@@ -50,10 +50,9 @@ class Checkpoint:
 
     config: every option's dotted key, with `value` and `origin` as in `report.json`. versions: of the distributions
     used. data: a digest of the training images (see `RealData.digest`). threads: torch's. processes: that work
-    together. selecting: the sets are
-    coresets. made: how many sets have their files. moment: of the set after those. scores: all that have been
-    measured. metrics: bytes of `metrics.jsonl` that were written by then. seconds: spent, by phase. notes: what a set
-    file is to say of how the run went on.
+    together. selecting: the sets are coresets. made: how many sets have their files. moment: of the set after those.
+    scores: all that have been measured. metrics: bytes of `metrics.jsonl` that were written by then. seconds: spent, by
+    phase. notes: what a set file is to say of how the run went on.
     """
 
     config: Mapping[str, Mapping[str, Any]]

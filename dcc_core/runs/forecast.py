@@ -269,8 +269,8 @@ def planned(job: Job, load: float) -> Forecast:
 def forecast_line(job: Job, load: float) -> str:
     """The cost of a run in a line; a budget becomes outer loops of `job.config`. load: seconds that loading took.
 
-    The probe takes the run's own first steps, so that what it finds wrong ends the run before the work. Numbers that are
-    not finite do not end it, nor do unexpected errors of a single process: the run itself may recover, or say more.
+    The probe takes the run's own first steps, so that its errors end the run before the work. Numbers that are not
+    finite do not, nor do unexpected errors of a single process: the run itself may recover, or say more.
     """
     try:
         return f"it will take {planned(job, load).words()}"

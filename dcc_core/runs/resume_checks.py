@@ -38,8 +38,7 @@ def check_resumable(
     """What has changed since a run began, if it can resume.
 
     versions, now: of software, and how many processes. Options of scoring, of the machine, and how long it is, may
-    change, and versions, where `anyway` is set.
-    Raises DccError for everything else, and without `anyway`.
+    change, and versions, where `anyway` is set. Raises DccError for everything else, and without `anyway`.
     """
     options = find_changes(then, config, FREE)
     software = {k: f"{versions.get(k)}, now {now.get(k)}" for k in {**versions, **now} if versions.get(k) != now.get(k)}

@@ -55,8 +55,7 @@ class RunFolder:
     It is checked and made at once, but nothing in it changes before `begin` or `reopen`: a run that fails before its
     first step leaves it as it was. unfinished: it holds a run that has not ended.
 
-    Raises DccError if it cannot be written, or holds something else than an unfinished run, unless `overwrite` is
-    set.
+    Raises DccError if it cannot be written, or holds something else than an unfinished run, unless `overwrite` is set.
     """
 
     def __init__(self, path: Path, *, overwrite: bool = False) -> None:
@@ -173,7 +172,7 @@ class RunFolder:
 class Elsewhere:
     """The folder of a run as the other processes that work on it see it: the first one looks after it.
 
-    begun: as in `RunFolder`. unfinished: what the first process found. report: of the run, if it ended before a restart.
+    begun: as in `RunFolder`. unfinished: what the first process found. report: if the run ended before a restart.
     """
 
     def __init__(self, path: Path, *, unfinished: bool, report: dict[str, Any] | None = None) -> None:

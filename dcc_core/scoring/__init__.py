@@ -1,4 +1,4 @@
-"""How networks are trained from scratch on some images, and tested on the real test images."""
+"""How networks are trained from scratch on images and tested on real ones. Protocols say how."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Condensed sets and their files: writing, reading, decoding, and the formats of other tools."""
+"""Condensed sets and their files. A file is written whole, read without executing anything, and decoded."""
 
 import lazy_loader
 

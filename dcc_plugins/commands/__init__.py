@@ -1,1 +1,1 @@
-"""Commands that need only the core: `dcc inspect`, `dcc tune` and `dcc new-plugin`."""
+"""Commands that need the core alone: `dcc select`, `dcc eval`, `dcc inspect`, `dcc tune` and `dcc new-plugin`."""

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from dcc_core import Registry, Step
 from dcc_core.cli.app import cli, run
-from dcc_core.cli.flags import EVAL_FLAGS, RUN_FLAGS, SELECT_FLAGS, add_flags
+from dcc_core.cli.flags import RUN_FLAGS, add_flags
 from dcc_core.config.settings import Rank, Settings
 from dcc_core.jobs.configuration import resolve
 from dcc_core.plugins import hookspecs
@@ -21,6 +21,8 @@ from dcc_core.plugins.component import KINDS
 from dcc_core.plugins.registry import Origin
 from dcc_core.testing import job_of, toys
 from dcc_core.testing.base import TINY
+from dcc_plugins.commands.eval_set import EVAL_FLAGS
+from dcc_plugins.commands.select import SELECT_FLAGS
 from dcc_plugins.continual.specs import memory_specs, stage_specs
 from dcc_plugins.exchange.known_statistics import Sources
 from dcc_plugins.studies.command import STUDY_FLAGS

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from dcc_core import CondensedSet, DccError, load_set
 from dcc_core.cli.app import cli
+from dcc_core.sets import normalisation_of
 from dcc_core.sets.condensed_set import METADATA_KEY
 from dcc_plugins.commands.inspection import inspect_set
 from dcc_plugins.exchange.conversion import convert
@@ -235,7 +236,7 @@ def test_dataset_of_any_set(make_job, registry):
         assert images.dtype == torch.float32
         assert torch.allclose(images.double(), expected.images, atol=1e-6)
         assert torch.equal(labels, expected.labels)
-        unit = job.normalisation_of(s).to_unit(expected.images)
+        unit = normalisation_of(s, job.device, job.dtype).to_unit(expected.images)
         own, _ = s.dataset(normalised=False, registry=registry).tensors
         assert torch.allclose(own.double(), unit, atol=1e-6)
     with pytest.raises(DccError, match="no parametrisation named 'scaled'"):

@@ -68,9 +68,7 @@ def test_names_of_classes(tmp_path, import_set):
     field_files.mtt(tmp_path / "run", classes=3)
     p = import_set(tmp_path / "run", "mtt", stats="cifar10").provenance
     assert (p.class_names, p.data, dict(p.config)) == (("class 0", "class 1", "class 2"), "unknown", {})
-    assert p.notes == (
-        "classes have no names: --data or --class-names gives them, and scoring needs them",
-    )
+    assert p.notes == ("classes have no names: --data or --class-names gives them, and scoring needs them",)
     p = import_set(tmp_path / "run", "mtt", stats="cifar10", class_names=["ant", "bee", "cat"]).provenance
     assert p.class_names == ("ant", "bee", "cat")
     with pytest.raises(DccError, match="every one of the 10 classes needs at least one image"):

@@ -26,7 +26,11 @@ def test_parts_of_a_step_share_its_network(make_job, norm):
         return built[-1]
 
     step, _ = make_step(job, network)
-    parts = [step.within([0, 3]), step.with_images(lambda k, of: of(k)), step.within([5, 1]).with_images(lambda k, of: of(k))]
+    parts = [
+        step.within([0, 3]),
+        step.with_images(lambda k, of: of(k)),
+        step.within([5, 1]).with_images(lambda k, of: of(k)),
+    ]
     states = [{k: v.clone() for k, v in p.network.state_dict().items()} for p in [*parts, step]]
     assert len(built) == 1
     assert [p.classes for p in parts] == [(0, 3), tuple(range(6)), (1, 5)]

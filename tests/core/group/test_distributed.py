@@ -333,7 +333,10 @@ def test_an_address_that_does_not_answer_is_named(monkeypatch):
     for name, value in {"WORLD_SIZE": "2", "RANK": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(distributed, "MEETING", timedelta(seconds=1))
-    with pytest.raises(DccError, match=rf"cannot be reached at 127\.0\.0\.1:{port} within 1 s"), distributed.join_processes():
+    with (
+        pytest.raises(DccError, match=rf"cannot be reached at 127\.0\.0\.1:{port} within 1 s"),
+        distributed.join_processes(),
+    ):
         pass
 
 

@@ -48,7 +48,8 @@ def test_each_fault_is_one_warning_and_listed(site):
     done = dcc(site, "plugins", "--json")
     assert done.returncode == 0
     assert sorted(done.stderr.splitlines()) == [
-        "Warning: plugin acme (dcc-acme 0.2) claims the loss 'collective', which builtin (dataset-condensation 0.1.0) has too; "
+        "Warning: plugin acme (dcc-acme 0.2) claims the loss 'collective', which builtin "
+        "(dataset-condensation 0.1.0) has too; "
         "write 'builtin:collective' or 'acme:collective'",
         "Warning: plugin swd (dcc-swd 0.2) not loaded: ModuleNotFoundError: No module named 'ot_that_is_not_there'",
         "Warning: plugin typo (dcc-typo 0.2) not loaded: unknown hook 'dcc_lossess'. Did you mean 'dcc_losses'?",

@@ -1,4 +1,4 @@
-"""The commands that make sets: `dcc run` and `dcc select`."""
+"""The command `dcc run`, and how the result of a run is shown."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import click
 
 from dcc_core.cli.flags import (
     RUN_FLAGS,
-    SELECT_FLAGS,
     add_flags,
     settings_of_run,
     with_flags,
@@ -71,43 +70,6 @@ def run(
 
         folder = open_folder(group, config, resume or out, CONDENSING, overwrite=overwrite)
         result = execute(config, registry, folder, display, anyway=resume_anyway, group=group)
-    if group.first:
-        show_result(result, registry, as_json, preview)
-
-
-@click.command()
-@with_flags(SELECT_FLAGS, defaults=True)
-@with_resuming
-@with_preview
-@with_results("runs/<name>", again="replace the results of an earlier run in --out")
-def select(
-    config_file: Path | None,
-    pairs: tuple[str, ...],
-    resume: Path | None,
-    resume_anyway: bool,
-    out: Path | None,
-    preview: bool,
-    overwrite: bool,
-    as_json: bool,
-    quiet: bool,
-    **flags: str | tuple[str, ...] | None,
-) -> None:
-    """Select real images of every class, a coreset, and score them.
-
-    Writes what `dcc run` writes: a set file, a picture, a report. `dcc plugins --kind selection` lists the methods,
-    `dcc show selection NAME` the options of each; `dcc-run --init NAME` condenses from such images.
-    """
-    registry = Registry.installed()
-    with current_group() as group:
-        earlier = group.broadcast(lambda: settings_of_run(resume, out, overwrite=overwrite))
-        config = resolve(registry, add_flags(earlier, SELECT_FLAGS, flags, config_file, pairs))
-
-        from dcc_core.cli.display import Display
-        from dcc_core.runs import SELECTING, execute, open_folder
-
-        folder = open_folder(group, config, resume or out, SELECTING, overwrite=overwrite)
-        display = Display(quiet=quiet, mute=not group.first)
-        result = execute(config, registry, folder, display, selecting=True, anyway=resume_anyway, group=group)
     if group.first:
         show_result(result, registry, as_json, preview)
 

@@ -7,12 +7,21 @@ from pathlib import Path
 
 import click
 
-from dcc_core.cli.flags import EVAL_FLAGS, add_flags, with_flags
+from dcc_core.cli import Flag, add_flags, with_flags
 from dcc_core.group import current_group
 from dcc_core.jobs import resolve
 from dcc_core.plugins import Registry
 
-FILE = click.Path(path_type=Path)
+EVAL_FLAGS = (
+    Flag("--arch", "score.arch", "network to score on, with options: resnet18,norm=batch; repeatable", True),
+    Flag("--data", "data", "data source; needed if the set was made from your own files"),
+    Flag("--protocol", "score.protocol"),
+    Flag("--nets", "score.nets"),
+    Flag("--seed", "run.seed"),
+    Flag("--device", "run.device"),
+    Flag("--memory", "run.memory"),
+    Flag("--data-root", "run.data_root"),
+)
 
 
 @click.command(name="eval")
@@ -34,7 +43,7 @@ def evaluate(
     """
     registry = Registry.installed()
 
-    from dcc_core.cli.display import Display, print_table
+    from dcc_core.cli import Display, print_table
     from dcc_core.runs import evaluate_set, result_table, settings_of_set
     from dcc_core.sets import load_set
 
