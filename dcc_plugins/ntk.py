@@ -61,7 +61,7 @@ class NtkVelocity(Observer):
     """`ntk_velocity.csv` in the run's folder: how fast the kernel of the matching loss turns, a row for each step.
 
     The kernel is the Gram matrix of the Jacobian of the loss with respect to the synthetic samples, the velocity its
-    distance from the step before, 0 to 1: empty for a set's first step and if a run goes on. Peaks show if the
+    distance from the step before, 0 to 1: empty for a set's first step and after a resume. Peaks show where the
     direction of the updates changes, as at a new network. The trace is the squared norm of the gradient.
     """
 

@@ -1,4 +1,4 @@
-"""Observers: if a run's steps and scores are told, beside its own `metrics.jsonl`."""
+"""Observers: they write a run's steps and scores to more formats than its own `metrics.jsonl`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class _CsvFiles:
         self._every, self._inner_loops = every, inner_loops
 
     def begin(self, resumes_at: tuple[int, int, int] | None) -> None:
-        """Head the tables; those of an interrupted run go on."""
+        """Write the headers; tables of an interrupted run continue."""
         head_steps(self._steps, STEPS, resumes_at)
         if not (resumes_at and self._scores.exists()):
             _replace(self._scores, _line(SCORES))
@@ -60,7 +60,7 @@ class _CsvFiles:
         s = report.score
         own = [report.set, report.subject, s.architecture, s.protocol, s.version, s.mean, s.std]
         row = [*own, " ".join(map(str, s.accuracies))]
-        if _line(row) not in self._scores.read_text(encoding="utf-8"):  # told again if a run goes on
+        if _line(row) not in self._scores.read_text(encoding="utf-8"):  # a resumed run reports it again
             append_row(self._scores, row)
 
 

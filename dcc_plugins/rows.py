@@ -193,7 +193,7 @@ COMMANDS = [
     Component(
         name="watch",
         target="dcc_plugins.pages.commands:watch",
-        summary="Show a run's page in the browser while the run goes on",
+        summary="Show a run's page in the browser while it runs",
     ),
     Component(
         name="inspect",

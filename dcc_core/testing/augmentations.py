@@ -57,11 +57,11 @@ class AugmentationConformance(Conformance):
         part, _ = self._applied(images[some], draws=draws, index=index[some])
         same = torch.allclose(part, whole[some], rtol=0, atol=1e-9)
         assert same, (
-            f"{self.title}: one draw acts alike in batches of every size; in one of 3 and in one of 8 it differs"
+            f"{self.title}: one draw acts in the same way in batches of every size; in one of 3 and in one of 8 it differs"
         )
 
     def test_shape_and_type_are_kept(self) -> None:
-        """Images go on to a network that was built for them, in the run's precision."""
+        """Images go to a network that was built for them, in the run's precision."""
         for dtype in (torch.float32, torch.float64):
             images = self._images(4).to(dtype)
             labels = self._labels(4, dtype)
@@ -89,9 +89,7 @@ class AugmentationConformance(Conformance):
         """The gradient of what it makes is right by finite differences: the synthetic images learn through it."""
         images, draws = self._images(4).requires_grad_(), self._draws(4)
         after, _ = self._applied(images, draws=draws)
-        assert after.requires_grad, (
-            f"{self.title}: it is differentiable; its images know nothing of those they are made of"
-        )
+        assert after.requires_grad, f"{self.title}: it is differentiable; its images do not depend on the given ones"
         gradient = torch.autograd.grad(after.square().sum(), images)[0]
         reached = gradient.flatten(1).abs().amax(dim=1)
         assert reached.gt(0).all(), f"{self.title}: it is differentiable; the gradient is zero at whole images"

@@ -116,7 +116,7 @@ class LossConformance(Conformance):
             except RuntimeError as error:
                 assert SECOND_BACKWARD not in str(error), (
                     f"{self.title}: terms share no graph, as each is differentiated when it arrives; yield the sum of "
-                    "terms that have something in common, or compute it anew for each"
+                    "terms that have something in common, or compute it again for each"
                 )
                 raise
 
@@ -175,7 +175,7 @@ class LossConformance(Conformance):
         gradients = [later._replace(state=state).gradient() for state in (before.state, fresh)]
         differing = [name for name, gradient in gradients[0].items() if _bytes(gradient) != _bytes(gradients[1][name])]
         assert not differing, (
-            f"{self.title}: a resumed run goes on alike; at a later step, the gradients of {', '.join(differing)} are "
+            f"{self.title}: a resumed run continues in the same way; at a later step, the gradients of {', '.join(differing)} are "
             "others with a state that has taken back its state_dict"
         )
 
@@ -192,7 +192,7 @@ class LossConformance(Conformance):
                     assert _close(whole, found), (
                         f"{self.title}: several processes agree with one; with {size}, the gradients on process {rank} "
                         "are others. What is summed over step.classes is a Part, or passes through step.all_sum; "
-                        "random numbers hang on the class, not on the process"
+                        "random numbers depend on the class, not on the process"
                     )
 
     def test_the_network_is_left_alone(self) -> None:

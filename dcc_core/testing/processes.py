@@ -75,4 +75,4 @@ def _received(receiver: Connection, rank: int) -> tuple[bool, Any]:
     try:
         return receiver.recv()
     except EOFError:
-        return False, f"process {rank} ended without a word"
+        return False, f"process {rank} ended without a message"

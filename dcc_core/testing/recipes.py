@@ -14,7 +14,7 @@ class RecipeConformance(Conformance):
     kind = "recipe"
 
     def test_its_options_are_options_of_a_run(self) -> None:
-        """A wrong name or value is told to whoever uses the recipe, who cannot mend it."""
+        """Users of the recipe would see the error, and cannot correct it."""
         settings = Settings()
         settings.add({**self.settings, "recipe": self.component}, "recipe", Rank.FLAG)
         try:

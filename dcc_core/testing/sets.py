@@ -1,4 +1,4 @@
-"""The rules of what a set is made of: parametrisations, and selections of real images."""
+"""The rules of parametrisations and of selections."""
 
 from __future__ import annotations
 

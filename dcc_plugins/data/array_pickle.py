@@ -1,4 +1,4 @@
-"""Reads number arrays out of pickles from strangers, and executes nothing."""
+"""Reads number arrays from untrusted pickles, and executes nothing."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class _Latin1(_Sealed):
 
 def _view(content: bytes, number: _NumberType, shape: tuple[int, ...], order: str) -> np.ndarray:
     if not isinstance(content, bytes | bytearray) or not isinstance(number, _NumberType):
-        raise ValueError("an array that is not made of bytes")
+        raise ValueError("an array that is not stored as bytes")
     return np.frombuffer(content, number.dtype).reshape(shape, order="F" if order == "F" else "C")
 
 
@@ -139,4 +139,4 @@ KNOWN: dict[tuple[str, str], Callable[[], Any]] = {
     ("numpy", "dtype"): _MakeNumberType,
     ("_codecs", "encode"): _Latin1,
 }
-"""What a pickled array names, and what stands for it here; made anew for every pickle."""
+"""What a pickled array names, and what replaces it here; created for every pickle."""

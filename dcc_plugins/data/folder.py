@@ -192,7 +192,7 @@ def _reason(error: Exception) -> str:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit grey scaled to 8 bits; transparency laid over white; other images as they are.
+    """16-bit grey scaled to 8 bits; transparency over white; other images as they are.
 
     Raises ValueError for numbers beyond 16 bits and for floating point, whose white nobody knows.
     """

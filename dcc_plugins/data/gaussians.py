@@ -24,7 +24,7 @@ class Gaussians(DataSource):
 
     Images of one pixel and two channels, φ₁ and φ₂; mean and std are such that the normalised image is x, to a step of
     the bytes. The sample is stratified: one image from every equal share of the distribution along φ₁, the same for
-    both classes but for the sign, so that |X⁺| = |X⁻| as the paper has it; and neighbours are mirrored at βφ₂.
+    both classes except for the sign, so that |X⁺| = |X⁻| as the paper has it; and neighbours are mirrored at βφ₂.
     """
 
     alpha: Annotated[float, "strength of what tells the classes apart, α", Gt(0)] = 1.0

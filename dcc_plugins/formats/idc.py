@@ -30,7 +30,7 @@ class Idc(Format):
     Not clipped. With a factor above 1, every stored image stands for factor × factor training images: filled up with
     0.5 at the bottom and on the right, cut, each crop enlarged bilinearly. The factor is nowhere in the file, but in
     the name of the folder that the published code makes (`..._factor2_...`), so it must be said. A set file then holds
-    the stored images, with the parametrisation `multi-formation` of the package dcc-idc, which decodes alike.
+    the stored images, with the parametrisation `multi-formation` of the package dcc-idc, which decodes in the same way.
 
     Source: the published code of Kim et al. 2022, its decoding `single`.
     """

@@ -20,7 +20,7 @@ class Kip(Format):
     Targets are one-hot less 1 / K if they were not learned. A set file calls the class of the largest target an
     image's label, as DC-BENCH does, and keeps the targets beside it, as `label_targets`. Whitened images go into a
     tensor `whitened`: no whitening is in the file, so they cannot be brought to unit space, nor scored on images that
-    are not whitened alike.
+    are whitened differently.
     """
 
     zca: Annotated[

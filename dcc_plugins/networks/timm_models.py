@@ -64,7 +64,7 @@ class TimmModel(Architecture):
 
     def __post_init__(self) -> None:
         if self.model.startswith("dcc_"):
-            raise ValueError(f"'{self.model}' stands in timm's registry through dcc: use dcc's own name for it")
+            raise ValueError(f"'{self.model}' is a network of dcc in timm's registry: use dcc's own name for it")
         if not timm.is_model(self.model.partition(".")[0]):
             close = difflib.get_close_matches(self.model, names(), n=3)
             hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""

@@ -114,7 +114,7 @@ class Alignment(Study):
     ) -> tuple[RunContext, nn.Module, float]:
         """A run with this network, the network trained on the real images of the run, and its test accuracy.
 
-        done: is told of every epoch; of all at once if the trained network was kept.
+        done: called after every epoch, or once with all if the trained network is cached.
         """
         run = bench.context(data=self.data, arch=arch, options={"data.per_class": self.per_class})
         random = run.random.at("alignment", arch, number)

@@ -37,7 +37,7 @@ def study(
     """Conduct a study: figures, the numbers behind them, and a page that says what to look at.
 
     `dcc plugins --kind study` lists the studies, `dcc show study NAME` the options of each: `-o study.seeds=5`. Any
-    option of a run is laid over those of the study's runs: `-o arch.width=64`; what the study sets itself is refused.
+    option of a run applies to the study's runs: `-o arch.width=64`. Options that the study sets itself are refused.
     """
     registry = Registry.installed()
     given = add_flags(Settings(), STUDY_FLAGS, flags, config_file, pairs)

@@ -1,4 +1,4 @@
-"""What the figures of several studies are made of."""
+"""Elements of figures that several studies share."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def crossing(dial: Sequence[float], gaps: Sequence[float]) -> float | None:
 
 
 def crossings(dial: Sequence[float], gaps: Sequence[Sequence[float]], resamples: int) -> list[float | None]:
-    """The crossing of the mean gap when seeds are drawn anew with replacement, so many times (bootstrap)."""
+    """The crossing of the mean gap over bootstrap resamples of the seeds."""
     draw = random.Random(0)
     seeds = range(len(gaps[0]))
     found = []

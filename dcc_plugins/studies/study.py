@@ -164,7 +164,7 @@ class Bench:
             yield piece
 
     def kept(self, name: str, key: Row, make: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
-        """Tensors that take long to make, kept in the cache under all that they hang on: `key`, plain values."""
+        """Tensors that take long to compute, cached under everything that they depend on: `key`, plain values."""
         from safetensors import SafetensorError
         from safetensors.torch import load, save
 

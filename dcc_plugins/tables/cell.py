@@ -50,12 +50,12 @@ class CellWork:
         return CellWork, ()
 
     def __call__(self, cell: CellRun) -> dict[str, Any]:
-        """Run a cell, or go on with it. Raises DccError."""
+        """Run a cell, or resume it. Raises DccError."""
         if cell.since(REPORT):  # the worker that wrote it was lost before it could tell
             return json.loads((cell.folder / REPORT).read_text(encoding="utf-8"))
         forget_peak()
         registry = self._registry or Registry.installed()
         config = resolve(registry, cell.settings)
-        anew = not cell.since(CHECKPOINT) or (cell.folder / REPORT).exists()
-        folder = RunFolder(cell.folder, overwrite=anew)
+        again = not cell.since(CHECKPOINT) or (cell.folder / REPORT).exists()
+        folder = RunFolder(cell.folder, overwrite=again)
         return execute(config, registry, folder, self._display or Display(quiet=True), selecting=cell.selects)

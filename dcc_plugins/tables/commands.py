@@ -59,11 +59,11 @@ def with_workers(command: Callable[..., None]) -> Callable[..., None]:
 def table(name: str, **options: Any) -> None:
     """Run the missing cells of a table and print it, the paper's numbers beside ours.
 
-    `dcc plugins --kind table` lists the tables. The same command goes on if an earlier one was interrupted. A cell
+    `dcc plugins --kind table` lists the tables. After an interruption the same command continues. A cell
     that fails is named at the end, with exit code 1, and the others are run all the same.
 
     --on local:N runs N cells at a time, each in a process of its own; --on ray does so on Ray, which needs the extra
-    dataset-condensation[ray]. A worker that dies costs its own cell alone, which goes on in another one.
+    dataset-condensation[ray]. If a worker dies, its cell continues in another one.
     """
     registry = Registry.installed()
     _run(find_table(registry, name), registry, Path("tables"), **options)

@@ -104,7 +104,7 @@ class OnRay(Workers):
         try:
             yield
         except (self._ray.exceptions.RayError, ConnectionError) as error:
-            raise DccError(f"--on ray: {_last_line(error)}; the same command goes on") from error
+            raise DccError(f"--on ray: {_last_line(error)}; the same command continues") from error
         finally:
             self._ray.shutdown()
 
@@ -167,7 +167,7 @@ class OnRay(Workers):
             self._end(list(running))
 
     def _news(self, news: Any) -> list[str]:
-        """The tasks that have begun, as far as that can be known: if the actor is lost, none is told for a while."""
+        """The tasks that have begun, as far as known: none for a while after the actor is lost."""
         try:
             return self._ray.get(news.taken.remote(), timeout=10 * TURN)
         except self._ray.exceptions.RayError:

@@ -71,7 +71,7 @@ class Tabling:
             raise DccError(next(iter(self.results.failed.values())))
 
     def run(self, display: Display, workers: Workers | None = None) -> Results:
-        """Run what is missing, in this process unless elsewhere. A cell that fails is named, and the others go on."""
+        """Run the missing cells, by default in this process. A cell that fails is named, and the others still run."""
         work = CellWork(self._registry, display)
         runs = {name: self._run_of(cell) for name, cell in self._waiting.items()}
         events = (workers or ThisProcess()).each(work, runs)
@@ -84,7 +84,9 @@ class Tabling:
             if str(error):
                 raise
             number = error.signal if isinstance(error, Stopped) else signal.SIGINT
-            raise Stopped(number, f"the cells that are done are in '{self._out}'; the same command goes on") from error
+            raise Stopped(
+                number, f"the cells that are done are in '{self._out}'; the same command continues"
+            ) from error
         self._write()
         return self.results
 
@@ -95,7 +97,7 @@ class Tabling:
             case Began():
                 shown = f"cell {self._begun.setdefault(name, len(self._begun) + 1)}/{total}: {name}"
             case Lost():
-                log.warning(f"cell {name} lost its worker, and goes on in another one: {event.reason}")
+                log.warning(f"cell {name} lost its worker and continues in another one: {event.reason}")
                 return
             case Done():
                 self._ended += 1

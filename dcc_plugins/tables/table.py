@@ -188,7 +188,7 @@ def _read(text: str, name: str, title: str) -> TableFile:
 
 
 def _written_out(axes: Table, title: str) -> dict[str, Any]:
-    """Axes with the values that stand in lists as tables. `run.ipc = [1, 10]` is a table with a list to TOML.
+    """Axes with values given as lists turned into tables. `run.ipc = [1, 10]` is a table with a list to TOML.
 
     Raises DccError for values that are none, or would have one name.
     """

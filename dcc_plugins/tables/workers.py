@@ -1,4 +1,4 @@
-"""Who does pieces of work that hang on nothing but themselves: this process, others, or a cluster.
+"""Workers for independent pieces of work: this process, other processes, or a cluster.
 
 Imported by workers before they have their threads and GPUs: imports nothing heavy.
 """

@@ -50,7 +50,7 @@ class FormatConformance(Conformance):
             off = float((again - images).abs().max())
             assert off <= self.tolerance, f"{rule}; images are off by {off:.2g}, more than {self.tolerance:.2g}"
             assert read.class_names == CLASSES, f"{rule}; its classes are {read.class_names}"
-        assert came_back, f"{self.title}: a set comes back; it refused hard labels and soft ones alike"
+        assert came_back, f"{self.title}: a set comes back; it refused both hard and soft labels"
 
     def test_labels_come_back_or_are_refused(self, tmp_path: Path) -> None:
         """Hard labels exactly, soft ones to 1e-6. A layout that cannot hold a kind of labels says so (DccError)."""
@@ -105,7 +105,7 @@ class FormatConformance(Conformance):
             aside.rename(file)
 
     def test_nothing_in_a_file_runs(self, tmp_path: Path) -> None:
-        """A file is a stranger's: a pickle in it that would run a command is not unpickled, wherever it stands."""
+        """Files are untrusted: a pickle that would run a command is not unpickled, wherever it is."""
         self._write(tmp_path / "set")
         ran = tmp_path / "ran"
         good = {file: file.read_bytes() for file in _files(tmp_path)}

@@ -117,7 +117,7 @@ class Kip(MatchingLoss):
         if failed:
             raise DccError(
                 f"the kernel of the {len(k_ss)} synthetic images is not positive definite with "
-                f"loss.ridge={self.ridge:g}: some are (nearly) alike; raise it, e.g. -o loss.ridge=1e-4"
+                f"loss.ridge={self.ridge:g}: some are (nearly) equal; raise it, e.g. -o loss.ridge=1e-4"
             )
         return torch.cholesky_solve(y_s, factor)
 

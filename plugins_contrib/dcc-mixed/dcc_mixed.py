@@ -53,11 +53,11 @@ class Around(MatchingLoss):
 @final
 @dataclass(frozen=True, kw_only=True)
 class Mixed(Around):
-    """The inner loss on images that are mixed with those of another class, real and synthetic alike.
+    """The inner loss on images that are mixed with those of another class, both real and synthetic.
 
     Siamese, in that a class has one draw per step: whether it is mixed, its partner, the share λ from Beta(β, β) that
     it keeps, and the box. Partners go round a random circle of all classes, so that every class is one once. Image i is
-    mixed with the partner's image i, counted round; labels are shared alike. The augmentation comes after.
+    mixed with the partner's image i, counted round; labels are mixed in the same way. The augmentation comes after.
     """
 
     how: Annotated[Literal["cutmix", "mixup"], "a box from the partner, or the sum of both"] = "cutmix"
@@ -117,7 +117,7 @@ class GroupedState(State):
 class Grouped(Around):
     """The inner loss within each group of classes; the objective is the sum over groups.
 
-    Groups are as few and as equal as `size` allows. `by`: at random, anew in every outer loop (`loop`) or step
+    Groups are as few and as equal as `size` allows. `by`: at random, again in every outer loop (`loop`) or step
     (`step`); or by `features`: a class far from the middle of those left and the ones nearest to it, by mean features
     of a network trained for `epochs` on real images. `given` says the group of every class instead.
     """

@@ -11,7 +11,7 @@ def dcc_losses() -> list[Component]:
         Component(
             name="mixed",
             target="dcc_mixed:Mixed",
-            summary="any loss on images mixed across classes, by Mixup or CutMix, real and synthetic alike",
+            summary="any loss on images mixed across classes, by Mixup or CutMix, both real and synthetic",
         ),
         Component(name="grouped", target="dcc_mixed:Grouped", summary="any loss within groups of classes"),
     ]

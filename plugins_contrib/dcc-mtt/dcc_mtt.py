@@ -51,7 +51,7 @@ class Mtt(MatchingLoss):
     synthetic images with a learned step size, and should arrive if the expert is M epochs later. Augmentation is
     drawn for every image in both trainings. Experts are recorded once, and kept in a folder for later runs.
 
-    Source: eq. 2 and algorithm 1; defaults as published for CIFAR-10 with one image per class, but for `experts`
+    Source: eq. 2 and algorithm 1; defaults as published for CIFAR-10 with one image per class, except `experts`
     (100 there), `expert_epochs` (50) and `student_steps` (50).
     """
 
@@ -124,7 +124,7 @@ class Mtt(MatchingLoss):
         return torch.stack(weights)
 
     def _key(self, run: RunContext) -> str:
-        """Of everything that experts hang on: data, network with its initial weights, augmentation, and how long."""
+        """Of everything that experts depend on: data, network with its initial weights, augmentation, and how long."""
         network = run.build(self._random(run, 0).generator("network"))
         about = (
             self.experts,

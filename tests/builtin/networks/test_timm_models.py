@@ -125,7 +125,7 @@ def test_suggestions_for_another_architecture_are_left_out(configure):
         ({"arch": "timm/resnet10t", "arch.x": float("inf")}, "arch.x: inf is not a finite number, true, false"),
         ({"arch": "timm/resnet10t", "arch.norm_layer": nn.BatchNorm2d}, "arch.norm_layer: .* is not a finite number"),
         ({"arch": "timm/resnet10t.bogus"}, "arch: timm/resnet10t.bogus cannot be built: Invalid pretrained tag"),
-        ({"arch": "timm/dcc_convnet"}, "'dcc_convnet' stands in timm's registry through dcc: use dcc's own name"),
+        ({"arch": "timm/dcc_convnet"}, "'dcc_convnet' is a network of dcc in timm's registry: use dcc's own name"),
         ({"arch": "timm/resnet10t", "arch.stem": "tiny"}, "arch.stem: 'tiny' is not one of small, original"),
         ({"arch": "resnet50"}, "no architecture named 'resnet50'. Did you mean 'timm/resnet50'?"),
         ({"arch": "vit_tiny_patch16_225"}, "no architecture named .* Did you mean 'timm/vit_tiny_patch16_224'?"),

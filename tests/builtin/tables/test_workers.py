@@ -122,7 +122,7 @@ def test_a_killed_worker_costs_its_cell_a_retry_and_nothing_else(sweep, tmp_path
     done = sweep("out", "--on", place, "--cell-cpus", "1")
     assert done.exit_code == 0, done.stderr
     assert len(killer.killed) == 1
-    assert caplog.text.count("lost its worker, and goes on in another one") == 1
+    assert caplog.text.count("lost its worker and continues in another one") == 1
     assert workers_of(os.getpid()) == []
     rows = json.loads(done.stdout.splitlines()[-1])["rows"]
     assert [row["cell"] for row in rows] == CELLS

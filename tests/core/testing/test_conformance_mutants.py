@@ -29,11 +29,11 @@ MUTANTS = {
         "Unseeded": ("test_the_same_seed_gives_the_same_bytes", "the same seed gives the same bytes; those of images"),
         "Averaging": (
             "test_a_resumed_run_goes_on_alike",
-            "a resumed run goes on alike; at a later step",
+            "a resumed run continues in the same way; at a later step",
         ),
         "Forgetful": (
             "test_a_resumed_run_goes_on_alike",
-            "a resumed run goes on alike; at a later step",
+            "a resumed run continues in the same way; at a later step",
         ),
         "Unsummed": ("test_several_processes_agree", "several processes agree with one; with 2"),
         "Lopsided": ("test_several_processes_agree", "several processes agree with one; with 2"),
@@ -46,7 +46,7 @@ MUTANTS = {
         "Mild": None,
         "OneRow": ("test_draws_have_one_row_each", r"with one row each; of 1 draws 'order' has the shape \(2,\)"),
         "Unaddressed": ("test_draws_come_from_the_generator", "the same generator gives the same result"),
-        "BatchMean": ("test_one_draw_serves_batches_of_any_size", "one draw acts alike in batches of every size"),
+        "BatchMean": ("test_one_draw_serves_batches_of_any_size", "one draw acts in the same way in batches of every size"),
         "Narrow": ("test_shape_and_type_are_kept", r"shape and type are kept; .*it made .*\(4, 3, 12, 11\)"),
         "Single": ("test_shape_and_type_are_kept", "torch.float32 .* it made torch.float64"),
         "Infinite": ("test_results_are_finite", "results are finite; of zeros some are not"),
