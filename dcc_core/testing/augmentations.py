@@ -57,7 +57,7 @@ class AugmentationConformance(Conformance):
         part, _ = self._applied(images[some], draws=draws, index=index[some])
         same = torch.allclose(part, whole[some], rtol=0, atol=1e-9)
         assert same, (
-            f"{self.title}: one draw acts in the same way in batches of every size; in one of 3 and in one of 8 it differs"
+            f"{self.title}: one draw acts the same in batches of every size; in one of 3 and in one of 8 it differs"
         )
 
     def test_shape_and_type_are_kept(self) -> None:

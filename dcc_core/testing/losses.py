@@ -175,8 +175,8 @@ class LossConformance(Conformance):
         gradients = [later._replace(state=state).gradient() for state in (before.state, fresh)]
         differing = [name for name, gradient in gradients[0].items() if _bytes(gradient) != _bytes(gradients[1][name])]
         assert not differing, (
-            f"{self.title}: a resumed run continues in the same way; at a later step, the gradients of {', '.join(differing)} are "
-            "others with a state that has taken back its state_dict"
+            f"{self.title}: a resumed run continues in the same way; at a later step, the gradients of "
+            f"{', '.join(differing)} are others with a state that has taken back its state_dict"
         )
 
     @pytest.mark.skipif(not CAN_FORK, reason="processes are forked, which this system cannot")

@@ -46,7 +46,7 @@ MUTANTS = {
         "Mild": None,
         "OneRow": ("test_draws_have_one_row_each", r"with one row each; of 1 draws 'order' has the shape \(2,\)"),
         "Unaddressed": ("test_draws_come_from_the_generator", "the same generator gives the same result"),
-        "BatchMean": ("test_one_draw_serves_batches_of_any_size", "one draw acts in the same way in batches of every size"),
+        "BatchMean": ("test_one_draw_serves_batches_of_any_size", "one draw acts the same in batches of every size"),
         "Narrow": ("test_shape_and_type_are_kept", r"shape and type are kept; .*it made .*\(4, 3, 12, 11\)"),
         "Single": ("test_shape_and_type_are_kept", "torch.float32 .* it made torch.float64"),
         "Infinite": ("test_results_are_finite", "results are finite; of zeros some are not"),
