@@ -34,6 +34,7 @@ def python(*arguments, **more):
     return subprocess.run([sys.executable, "-m", *map(str, arguments)], capture_output=True, text=True, **more)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*PACKAGES, *ADAPTERS])
 def test_its_wheel_passes_its_tests(name, tmp_path):
     """All in one Python, as starting one takes as long as the tests; the checkout is on its path for dcc itself."""

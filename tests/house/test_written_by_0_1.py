@@ -44,6 +44,7 @@ def test_a_set_file_opens():
     assert len(s.dataset(registry=Registry.installed())) == 10
 
 
+@pytest.mark.slow
 def test_a_set_file_is_inspected_and_scored(tmp_path):
     file = WRITTEN / "finished" / "set.safetensors"
     assert json.loads(invoke(cli, "inspect", file, "--check", "--json"))["findings"] == []
@@ -57,6 +58,7 @@ def test_a_run_folder_is_shown(folder, tmp_path):
     assert "collective+dsa" in page.read_text()
 
 
+@pytest.mark.slow
 def test_an_unfinished_run_resumes_to_the_same_set(folder, two_threads):
     """The same options on the same torch; another torch needs --resume-anyway, and its last digits may differ."""
     out = folder / "unfinished"
@@ -67,6 +69,7 @@ def test_an_unfinished_run_resumes_to_the_same_set(folder, two_threads):
         assert (out / "set.safetensors").read_bytes() == (folder / "expected" / "set.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_the_default_job_has_the_same_bytes(tmp_path, two_threads):
     """Where torch is the one that wrote the file; the run is that of the README."""
     expected = WRITTEN / "finished" / "set.safetensors"

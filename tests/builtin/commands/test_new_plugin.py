@@ -95,12 +95,14 @@ def test_a_command_that_is_written_is_run(packages, tmp_path):
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
+@pytest.mark.slow
 def test_a_table_that_is_written_is_run(packages, tmp_path):
     done = python(packages[1], "dcc_core", "table", "my-table", "--scale", "tiny", "--out", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
     assert "my-table" in done.stdout and "dsac" in done.stdout
 
 
+@pytest.mark.slow
 def test_what_is_written_passes_its_own_tests(packages, tmp_path):
     folders, environment = packages
     done = python(

@@ -48,6 +48,7 @@ def rows(found, variant):
     return {row["beta_over_alpha"]: row for row in found.tables["contrast"] if row["variant"] == variant}
 
 
+@pytest.mark.slow
 def test_class_wise_matching_keeps_m_over_m_plus_beta(found):
     for relative, row in rows(found, "class-wise").items():
         assert abs(row["R"] - inside_mean(1) / (inside_mean(1) + relative)) < 0.02

@@ -112,6 +112,7 @@ def alone(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="finds workers in /proc")
 @pytest.mark.parametrize("place", ["local:2", RAY])
 def test_a_killed_worker_costs_its_cell_a_retry_and_nothing_else(sweep, tmp_path, alone, caplog, monkeypatch, place):

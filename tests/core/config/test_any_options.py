@@ -89,6 +89,7 @@ def _toys_and_short_scoring():
         yield
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(commands())
 @pytest.mark.filterwarnings("ignore::UserWarning")

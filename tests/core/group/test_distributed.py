@@ -389,6 +389,7 @@ def test_a_run_on_two_processes_leaves_one_result(undisturbed):
     assert [len(s["accuracies"]) for s in report["scores"]["condensed"]] == [2]
 
 
+@pytest.mark.slow
 def test_a_killed_process_restarts_the_group_which_ends_with_the_same_bytes(undisturbed, tmp_path):
     """SIGKILL for the process that writes, once a checkpoint is there."""
     out = tmp_path / "out"
@@ -410,6 +411,7 @@ def wait_for(condition, running):
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_all_after_one_step_and_another_number_of_processes_is_asked_about(tmp_path):
     out = tmp_path / "out"
     long = ["run", *SMALL, "--outer-loops", "2000", "--out", out]

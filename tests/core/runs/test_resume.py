@@ -233,6 +233,7 @@ def alone(out, options):
     executed(out, options)
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(tmp_path):
     """Whole sets, checkpoints, logs and metrics: whatever a process was writing as it died."""
     options, dice = RUNS["collective"], random.Random(0)

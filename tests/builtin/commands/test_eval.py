@@ -24,6 +24,7 @@ def folder(tmp_path_factory):
     return out, result, json.loads((out / "report.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_run_scores_on_every_network_that_is_asked_for(folder):
     out, _, report = folder
     assert list(report["by_architecture"]) == LABELS
@@ -60,6 +61,7 @@ def test_the_runs_own_network_keeps_its_options(configure):
     assert list(configure({"arch": "mlp"}).networks) == ["mlp"]
 
 
+@pytest.mark.slow
 def test_eval_gives_the_runs_own_scores_again(folder):
     out, _, report = folder
     result = CliRunner().invoke(cli, ["eval", str(out / "set.safetensors"), "--json", "--quiet"])
