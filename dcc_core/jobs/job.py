@@ -34,6 +34,7 @@ from dcc_core.jobs.preflight import Trial, adapt_augmentation, try_network
 from dcc_core.jobs.provenance import describe_condensed
 from dcc_core.jobs.starting_images import initial_rows
 from dcc_core.plugins import Registry, Score
+from dcc_core.renamed import old_name
 from dcc_core.scoring import PROTOCOLS, Scorer, measurements, worker_count
 from dcc_core.sets import CondensedSet, check_fits, decode_set, draw_grid, images_to_show, load_set, normalisation_of
 
@@ -196,6 +197,8 @@ class Job:
         run, synthetic, state = start or self.start(set_index)
         how = {"set_index": set_index, "watch": watch, "keep": keep, "begin": begin}
         return self.freeze(synthetic, set_index, notes=optimise(run, self.config.loss, synthetic, state, **how))
+
+    decoded, frozen = old_name("decoded", "decode"), old_name("frozen", "freeze")
 
     def freeze(
         self, synthetic: Synthetic, set_index: int, *, finished: bool = True, notes: tuple[str, ...] = ()

@@ -133,7 +133,7 @@ def test_a_set_file_is_read_as_it_was_written(tmp_path):
     assert read.images.shape == (3, 2, 9, 9)
     last = start.synthetic.batch(0, 1, 2)
     for other in (job, make_job({"data.size": 9, "param": "identity"})):
-        found = other.decoded(read)
+        found = other.decode(read)
         assert torch.allclose(found.images, last.images.detach(), atol=1e-12)
         assert torch.equal(found.labels, last.labels)
     assert 0 <= job.scorer(read).score(job.decode(read), 1).mean <= 1

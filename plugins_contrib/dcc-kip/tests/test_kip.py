@@ -267,8 +267,8 @@ def test_labels_are_learned_and_stay_probabilities(tmp_path):
     s.save(path)
     read = load_set(path)
     again = make_job({"param": "identity", "loss": "class-wise"})
-    assert torch.equal(again.decoded(read).labels, last)
-    scores = [j.scorer(read).score(j.decoded(read), 1).accuracies for j in (job, again)]
+    assert torch.equal(again.decode(read).labels, last)
+    scores = [j.scorer(read).score(j.decode(read), 1).accuracies for j in (job, again)]
     assert scores[0] == scores[1]
     with pytest.raises(DccError, match="no tensor 'labels': decode it by its parametrisation, 'soft-labels'"):
         _ = read.labels

@@ -291,7 +291,7 @@ def test_harmless_changes_need_a_word(unfinished, changes):
 
 def test_another_version_needs_a_word(unfinished, monkeypatch):
     monkeypatch.setattr(torch, "__version__", "9.9.0")
-    with pytest.raises(DccError, match=r"torch: .*, now 9\.9\.0\n  name another --out; --resume-anyway goes on"):
+    with pytest.raises(DccError, match=r"torch: .*, now 9\.9\.0\n  name another --out; --resume-anyway resumes"):
         executed(unfinished, RUNS["collective"])
     executed(unfinished, RUNS["collective"], anyway=True)
     assert load_set(unfinished / "set.safetensors").provenance.notes[0].endswith(", now 9.9.0")
@@ -565,7 +565,7 @@ def test_a_full_disk_under_the_log_is_one_message(tmp_path, monkeypatch):
             logging.getLogger("dcc").handlers[-1].target.stream = full
             raise KeyboardInterrupt
 
-    with pytest.raises(Stopped, match="go on with"):
+    with pytest.raises(Stopped, match="resume with"):
         executed(tmp_path / "out", RUNS["collective"], Filling())
 
 

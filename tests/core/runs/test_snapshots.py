@@ -62,7 +62,7 @@ def test_an_interrupted_run_has_no_moment_twice(whole, tmp_path, every):
     with pytest.raises(Stopped):
         made(out, options, Interrupting(5))
     record = read_run(out, registry_of())
-    assert (record.state, record.done, record.told.method) == ("interrupted", 5, "collective")
+    assert (record.state, record.done, record.report.method) == ("interrupted", 5, "collective")
     assert [p.step for p in record.pictures] == [0, 4, 5]
     assert [row.step for row in record.curve] == [0, 4]
     assert record.value("run.ipc") == 2
