@@ -20,7 +20,7 @@ ACTIVATIONS = {
     "leaky": lambda: nn.LeakyReLU(0.01, inplace=True),
     "sigmoid": nn.Sigmoid,
 }
-"""In place if no derivative needs what was there: convolutions and norms keep their inputs alone."""
+"""In place where no derivative needs what was there: convolutions and norms keep their inputs alone."""
 POOLINGS = {"average": AveragePool, "max": lambda: nn.MaxPool2d(2), "none": nn.Identity}
 
 
