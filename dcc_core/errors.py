@@ -54,7 +54,7 @@ class OptionError(DccError):
         super().__init__(message)
 
 
-def unexpected(error: BaseException) -> DccError:
+def as_dcc_error(error: BaseException) -> DccError:
     """An error that nobody foresaw, in a form that can be shown; one of ours as it is."""
     if isinstance(error, DccError):
         return error
@@ -81,7 +81,7 @@ def faults_of(title: str) -> Iterator[None]:
     except DccError:
         raise
     except Exception as error:
-        raise DccError(f"{title} failed: {unexpected(error)}") from error
+        raise DccError(f"{title} failed: {as_dcc_error(error)}") from error
 
 
 class NotFiniteError(DccError):

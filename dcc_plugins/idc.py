@@ -83,7 +83,7 @@ class IDC(Augmentation):
             always = replace(self._dsa, strategy=(operation,))
             images, _ = always.apply(images, labels, {**own, "operation": torch.zeros_like(own["operation"])}, index)
         images, _ = self._dsa.apply(images, labels, own, index)
-        return self._mixed(images, labels, params, index) if self.mixes_labels else (images, labels)
+        return self._mix(images, labels, params, index) if self.mixes_labels else (images, labels)
 
     @property
     def _dsa(self) -> DSA:
@@ -115,7 +115,7 @@ class IDC(Augmentation):
             high.append(min(side, middle + half))
         return torch.tensor([*low, *high])
 
-    def _mixed(self, images: Tensor, labels: Tensor, params: Params, index: Tensor) -> tuple[Tensor, Tensor]:
+    def _mix(self, images: Tensor, labels: Tensor, params: Params, index: Tensor) -> tuple[Tensor, Tensor]:
         if not torch.equal(index, torch.arange(len(params["partner"]))):
             raise DccError("aug: idc mixes a whole training batch (CutMix); its draws serve no other images")
         top, left, bottom, right = params["box"][0].tolist()

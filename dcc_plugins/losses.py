@@ -97,15 +97,15 @@ class Collective(MatchingLoss):
                 f"loss.warmup_inner={self._simple_inner(run)} with warmup=simple never leaves the class-wise "
                 f"loss: there are {run.inner_loops} inner loops. Give a smaller number, or warmup=bi-level"
             )
-        return self._combined(run).setup(run, synthetic)
+        return self._combine(run).setup(run, synthetic)
 
     def phase(self, step: Step) -> str:
-        return self._combined(step.run).phase(step)
+        return self._combine(step.run).phase(step)
 
     def terms(self, step: Step, state: State) -> Iterator[Part | Total]:
-        return self._combined(step.run).terms(step, state)
+        return self._combine(step.run).terms(step, state)
 
-    def _combined(self, run: RunContext) -> MatchingLoss:
+    def _combine(self, run: RunContext) -> MatchingLoss:
         if self.warmup == "none":
             return self._bare
         first = ClassWise(distance=self.distance)

@@ -33,7 +33,7 @@ class Commands(click.Group):
         return guard(lambda: super(Commands, self).invoke(ctx))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*self.commands, *self._plugged(ctx)]
+        return [*self.commands, *self._plugin_commands(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command with this name. Raises DccError if a plugin's does not load, or two plugins claim it."""
@@ -61,7 +61,9 @@ class Commands(click.Group):
         """One line for each command; those of plugins come from their rows, so that none of them is imported."""
         own = [(name, command.get_short_help_str(formatter.width)) for name, command in self.commands.items()]
         with formatter.section("Commands"):
-            formatter.write_dl([*own, *((name, row.component.summary) for name, row in self._plugged(ctx).items())])
+            formatter.write_dl(
+                [*own, *((name, row.component.summary) for name, row in self._plugin_commands(ctx).items())]
+            )
 
     def _registry(self, ctx: click.Context) -> Registry:
         """What is installed, looked up once for one call of `dcc`."""
@@ -69,7 +71,7 @@ class Commands(click.Group):
             ctx.meta[REGISTRY] = Registry.installed()
         return ctx.meta[REGISTRY]
 
-    def _plugged(self, ctx: click.Context) -> dict[str, Provided]:
+    def _plugin_commands(self, ctx: click.Context) -> dict[str, Provided]:
         """The commands of plugins by what users write; one that two plugins claim, or the core has, is qualified."""
         rows = list(self._registry(ctx).components("command"))
         names = [row.component.name for row in rows]
@@ -77,7 +79,7 @@ class Commands(click.Group):
         return {row.component.name if row.component.name in clear else row.qualified: row for row in rows}
 
     def _unknown(self, ctx: click.Context, name: str) -> str:
-        known = [*self.commands, *self._plugged(ctx)]
+        known = [*self.commands, *self._plugin_commands(ctx)]
         lines = [f"no command named '{name}'.{did_you_mean(name, known)}", f"  available: {', '.join(known)}"]
         return "\n".join([*lines, *(f"  not loaded: {b.origin}: {b.reason}" for b in self._registry(ctx).broken)])
 

@@ -83,7 +83,7 @@ class Builder:
 
     def component(self, key: str) -> Any:
         """The component of a section, by the name that the settings give, or the built-in default if there is one."""
-        return self._named(key, find_kind(key).name, Setting(BUILTIN + DEFAULT_NAMES.get(key, ""), "default"))
+        return self._build_named(key, find_kind(key).name, Setting(BUILTIN + DEFAULT_NAMES.get(key, ""), "default"))
 
     def networks(self, words: tuple[str, ...], own: Any) -> dict[str, Any]:
         """The architectures of `score.arch` by what was written for each; without any, the run's own.
@@ -99,7 +99,7 @@ class Builder:
                 self.problems.append(f"score.arch: '{label}' is named twice")
             apart = label != own_name
             networks[label] = (
-                self._apart("arch", "architecture", f"score.arch '{label}'", name, pairs) if apart else own
+                self._build_apart("arch", "architecture", f"score.arch '{label}'", name, pairs) if apart else own
             )
         return networks
 
@@ -116,7 +116,7 @@ class Builder:
                 f"run.network_aug: {listed} are {len(groups)} augmentations; give one, with its options"
             )
         where = f"run.network_aug '{','.join([name, *pairs])}'"
-        augmentation = self._apart("aug", "augmentation", where, name, pairs)
+        augmentation = self._build_apart("aug", "augmentation", where, name, pairs)
         self.titles["run.network_aug"] = self.titles.pop(where)
         return augmentation
 
@@ -124,11 +124,11 @@ class Builder:
         """The observers of `run.log` by what was written for each."""
         groups = {",".join(group): group for group in named_groups(words)}
         return {
-            label: self._apart(OBSERVERS, "observer", f"run.log '{label}'", name, pairs)
+            label: self._build_apart(OBSERVERS, "observer", f"run.log '{label}'", name, pairs)
             for label, (name, *pairs) in groups.items()
         }
 
-    def _apart(self, key: str, kind: str, where: str, name: str, pairs: list[str]) -> Any:
+    def _build_apart(self, key: str, kind: str, where: str, name: str, pairs: list[str]) -> Any:
         """A component with options of its own, whatever the settings say of the run's of that kind."""
         settings = Settings()
         try:
@@ -136,7 +136,7 @@ class Builder:
         except OptionError as error:
             self.problems += [f"{where}: {problem}" for problem in error.problems]
         builder = Builder(self.registry, settings)
-        component = builder._named(key, kind, Setting(name, where, Rank.OPTION))
+        component = builder._build_named(key, kind, Setting(name, where, Rank.OPTION))
         self.problems += [f"{where}: {problem}" for problem in builder.problems]
         self.titles[where] = " with ".join(builder.titles.values())
         self.versions |= builder.versions
@@ -208,9 +208,9 @@ class Builder:
             self.entries[key] = setting
             return None
         name = self.registry.name_of(kind, type(option.default))
-        return self._named(key, kind, setting or Setting(name, "default"))
+        return self._build_named(key, kind, setting or Setting(name, "default"))
 
-    def _named(self, key: str, kind: str, default: Setting) -> Any:
+    def _build_named(self, key: str, kind: str, default: Setting) -> Any:
         setting = self.settings.values.get(key, default)
         try:
             found = self.registry.find(kind, str(setting.value))

@@ -99,15 +99,15 @@ def update(step: Step, loss: MatchingLoss, state: State) -> float:
         with breaches_of(step.run.title_of_section("loss")):
             kept = state_of(state)
         found = step.run.chunks.within_memory(
-            lambda: _descent(step, loss, state),
+            lambda: _descend(step, loss, state),
             restore=lambda: state.load_state_dict({name: t.clone() for name, t in kept.items()}),
         )
-        return _moved(step, found)
+        return _move(step, found)
     except NotFiniteError as error:
         raise NotFiniteError(f"{error} (outer loop {step.outer}, inner loop {step.inner})") from error
 
 
-class _Found(NamedTuple):
+class _Terms(NamedTuple):
     """Sums of a step's terms by kind, each term, whether all is finite, and a checksum; left on the device."""
 
     parts: Tensor
@@ -117,7 +117,7 @@ class _Found(NamedTuple):
     checksum: Tensor
 
 
-def _descent(step: Step, loss: MatchingLoss, state: State) -> _Found:
+def _descend(step: Step, loss: MatchingLoss, state: State) -> _Terms:
     """The terms' values, and the gradient of their sum, gathered in the synthetic set.
 
     Raises ContractError if the terms are not what `MatchingLoss` says.
@@ -155,10 +155,10 @@ def _descent(step: Step, loss: MatchingLoss, state: State) -> _Found:
     step.synchronise_network()
     step.synthetic.add_gradients(group)
     finite = torch.isfinite(parts + totals) & step.synthetic.gradients_are_finite()
-    return _Found(parts, totals, values, finite, step.checksum_of_state())
+    return _Terms(parts, totals, values, finite, step.checksum_of_state())
 
 
-def _moved(step: Step, found: _Found) -> float:
+def _move(step: Step, found: _Terms) -> float:
     """The synthetic set moves along the gradient; returns the objective. Looks at the device once, for everything.
 
     Raises NotFiniteError if numbers are not finite, of before or after; what is stored is then of no use.
@@ -233,7 +233,7 @@ class Network:
         with breaches_of(run.title_of_section("run.network_aug")):
             for epoch in range(run.network_steps):
                 train_epoch(
-                    self._trained,
+                    self._trainable,
                     data,
                     self._optimiser,
                     batch_size=run.network_batch,
@@ -248,7 +248,7 @@ class Network:
     @property
     def compiles(self) -> bool:
         """Whether its training passes go through a compiler, which takes a while at the first."""
-        return self._trained is not self._module
+        return self._trainable is not self._module
 
     def state_dict(self) -> dict[str, Tensor]:
         """Its weights and statistics, and its optimiser's momentum; nothing if it has not been built."""
@@ -283,7 +283,7 @@ class Network:
         return self._run.build(self._random.generator("network"))
 
     @cached_property
-    def _trained(self) -> nn.Module:
+    def _trainable(self) -> nn.Module:
         run = self._run
         return run.compiler(self._module, run.device, run.outer_loops * run.inner_loops * run.network_steps)
 

@@ -105,7 +105,7 @@ class Step:
 
     def within(self, classes: Sequence[int]) -> Step:
         """This step for some of its classes alone, e.g. for a loss within a group: same network, images and draws."""
-        part = self._twin()
+        part = self._copy()
         part.classes = tuple(k for k in self.classes if k in classes)
         part.everywhere = tuple(k for k in self.everywhere if k in classes)
         return part
@@ -116,7 +116,7 @@ class Step:
         change: `change(label, of)` gives what stands for a class, as many images as `of(label)`, which are the class's
         own; `of` gives those of any class of the same side. Labels may become soft.
         """
-        part = self._twin()
+        part = self._copy()
         before = self._change
         part._change = change if before is None else lambda k, of: change(k, lambda other: before(other, of))
         part.synthetic = self.synthetic.with_images(change)
@@ -124,7 +124,7 @@ class Step:
 
     changed = old_name("changed", "with_images")
 
-    def _twin(self) -> Step:
+    def _copy(self) -> Step:
         """A copy. The network comes first, for both: building it again would move BatchNorm's statistics twice."""
         _ = self._gradient
         return copy.copy(self)
@@ -170,7 +170,7 @@ class Step:
 
         They arrive in chunks; chunks share no graph.
         """
-        for labels in self._alike(self.classes if classes is None else classes):
+        for labels in self._equal_classes(self.classes if classes is None else classes):
             real = [self._gradient.value(*_mean(self.augment(self.real(k), k))) for k in labels]
             owners = self.synthetic.owners_of(labels)
             batch = self.augment(self.synthetic.batch(*labels), owners)
@@ -181,7 +181,7 @@ class Step:
                 synthetic=self._gradient.by_group(batch.images, batch.labels, weights, len(labels)),
             )
 
-    def _alike(self, classes: Sequence[int]) -> Iterator[list[int]]:
+    def _equal_classes(self, classes: Sequence[int]) -> Iterator[list[int]]:
         """Classes in runs of equally many synthetic images, as many as one pass takes."""
         images = self.run.parametrisation.images_per_row
         for count, run in itertools.groupby(classes, key=lambda k: self.synthetic.counts[k]):

@@ -17,7 +17,7 @@ from torch import Tensor, distributed
 from torch.distributed import PrefixStore, Store  # pyright: ignore[reportPrivateImportUsage]
 from torch.distributed.rendezvous import rendezvous
 
-from dcc_core.errors import DccError, SilentError, unexpected
+from dcc_core.errors import DccError, SilentError, as_dcc_error
 from dcc_core.group.group import Group
 
 try:
@@ -263,4 +263,4 @@ def _attempt(make: Callable[[], T]) -> tuple[T | None, BaseException | None]:
     except DccError as error:
         return None, error
     except Exception as error:
-        return None, unexpected(error)
+        return None, as_dcc_error(error)

@@ -77,11 +77,11 @@ class Job:
             how = {"root": root, "download": config.run.download, "progress": progress and group.first}
             self.data = load_data(config.data, config.titles["data"], **how)
         self.real = RealImages(self.data, self.device, self.dtype)
-        self.augmentation = self._adapted(config.aug, "aug")
+        self.augmentation = self._adapt(config.aug, "aug")
         own = config.network_aug is config.aug
-        self.network_augmentation = self.augmentation if own else self._adapted(config.network_aug, "run.network_aug")
+        self.network_augmentation = self.augmentation if own else self._adapt(config.network_aug, "run.network_aug")
         self._check_ipc()
-        self._scored_part()
+        self._test_part()
         self._compiler = Compiler(config.run.compile)
         self._memory = memory_left(config.run, self.data, self.device)
         self._trials: dict[str, Trial] = {}
@@ -232,7 +232,7 @@ class Job:
         architecture = self.config.networks[network] if network else self.config.arch
         protocol = PROTOCOLS[training or measurements(self.config.score.protocol or "dc")["condensed"].training]
         protocol = protocol.suited(self.data, self._trial_network(architecture), label.partition(",")[0])
-        test = self._scored_part()
+        test = self._test_part()
         normalisation = self.real.normalisation if s is None else normalisation_of(s, self.device, self.dtype)
         random = Randomness(self.config.run.seed, ("full",)) if s is None else self.random(s.provenance.set)
         return Scorer(
@@ -257,7 +257,7 @@ class Job:
         how = {"given": self.config.run.micro_batch, "memory": memory, "spare": WORKER if sharers > 1 else 0}
         return Chunks(self._trials[label].footprint, self.device, **how, shared=self.group.size > 1)
 
-    def _adapted(self, augmentation: Augmentation, section: str) -> Augmentation:
+    def _adapt(self, augmentation: Augmentation, section: str) -> Augmentation:
         generator = Randomness(self.config.run.seed).generator("trial", "augmentation")
         batch = self.real.batch(torch.arange(2))
         return adapt_augmentation(augmentation, self.config.titles[section], self.data, batch, generator)
@@ -282,7 +282,7 @@ class Job:
         """The random numbers of one synthetic set."""
         return Randomness(self.config.run.seed, ("set", set_index))
 
-    def _scored_part(self) -> ImageSet:
+    def _test_part(self) -> ImageSet:
         if self.config.score.part == "test":
             return self.data.test
         if self.data.validation is None:

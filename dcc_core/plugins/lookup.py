@@ -65,7 +65,7 @@ class Provided:
         if not target:
             return []
         try:
-            return [self.component.prefix + str(member) for member in _imported(target)()]
+            return [self.component.prefix + str(member) for member in _import_target(target)()]
         except Exception as error:
             raise self.fault(target, error) from error
 
@@ -88,7 +88,7 @@ class Found:
         """
         kind, target = self.provided.kind.name, self.provided.component.target
         try:
-            cls = _imported(target)
+            cls = _import_target(target)
             if self.provided.kind.commands:
                 if not isinstance(cls, click.Command):
                     raise TypeError(f"{cls!r} is not a click.Command")
@@ -107,7 +107,7 @@ class Found:
         if not target:
             return None
         try:
-            return _imported(target)
+            return _import_target(target)
         except Exception as error:
             raise self.provided.fault(target, error) from error
 
@@ -121,7 +121,7 @@ class Found:
             raise self.provided.fault(target, error) from error
 
 
-def _imported(target: str) -> Any:
+def _import_target(target: str) -> Any:
     """The object that `package.module:name` stands for."""
     module, _, attribute = target.partition(":")
     return getattr(importlib.import_module(module), attribute)

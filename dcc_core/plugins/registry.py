@@ -185,7 +185,7 @@ class Registry:
             for name, function, _ in self._implementations(kind.hook):
                 origin = self._origins[name]
                 try:
-                    rows += [Provided(kind, _checked(c), origin) for c in function()]
+                    rows += [Provided(kind, _check_row(c), origin) for c in function()]
                 except Exception as error:
                     self._leave_out(origin, f"{kind.hook}: {type(error).__name__}: {error}")
             self._rows[kind.name] = rows
@@ -258,7 +258,7 @@ def _hint(name: str, rows: list[Provided]) -> str:
     return f" Did you mean '{same[0]}'?" if same else did_you_mean(name, [*plain, *members])
 
 
-def _checked(row: object) -> Component:
+def _check_row(row: object) -> Component:
     if not isinstance(row, Component):
         raise TypeError(f"expected dcc_core.Component, got {type(row).__name__}")
     return row

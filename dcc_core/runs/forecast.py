@@ -250,10 +250,10 @@ def forecast_run(config: Config, registry: Registry, display: Progress, group: G
     with display.logging():
         start = time.perf_counter()
         job = Job(config, registry, progress=display.shows, group=group)
-        return planned(job, time.perf_counter() - start)
+        return plan_run(job, time.perf_counter() - start)
 
 
-def planned(job: Job, load: float) -> Forecast:
+def plan_run(job: Job, load: float) -> Forecast:
     """The forecast of a job; if it has a budget, the job's outer loops are set to what fits into it.
 
     load: seconds that the job took to load.
@@ -273,7 +273,7 @@ def forecast_line(job: Job, load: float) -> str:
     finite do not, nor do unexpected errors of a single process: the run itself may recover, or say more.
     """
     try:
-        return f"it will take {planned(job, load).words()}"
+        return f"it will take {plan_run(job, load).words()}"
     except Exception as error:
         expected = isinstance(error, DccError) or job.group.size > 1
         if (expected and not isinstance(error, NotFiniteError)) or job.config.run.budget is not None:

@@ -26,7 +26,7 @@ def hold_lock(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise DccError(f"--out '{folder}' cannot be written: {error.strerror or error}") from error
     with file:
-        if not _locked(file, path):
+        if not _is_locked(file, path):
             raise DccError(_busy(folder))
         try:
             yield
@@ -61,7 +61,7 @@ def _busy(folder: Path) -> str:
     return f"another process is running in '{folder}'; wait for its end, or name another --out"
 
 
-def _locked(file: IO[str], path: Path) -> bool:
+def _is_locked(file: IO[str], path: Path) -> bool:
     if not LOCKS:
         return True
     import fcntl

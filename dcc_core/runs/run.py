@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from dcc_core.config import as_toml, parse_duration
-from dcc_core.errors import DccError, Stopped, faults_of, unexpected
+from dcc_core.errors import DccError, Stopped, faults_of, as_dcc_error
 from dcc_core.group import ALONE, Group
 from dcc_core.jobs import Config, Job, Start, entries_of, select_coreset
 from dcc_core.plugins import Registry, RunInfo, Score, StepReport
@@ -64,7 +64,7 @@ def execute(
             if isinstance(error, KeyboardInterrupt):
                 folder.record("interrupted", error)
                 raise Stopped(error.signal if isinstance(error, Stopped) else signal.SIGINT, leftovers) from error
-            message = str(unexpected(error))
+            message = str(as_dcc_error(error))
             folder.record(message, error)
             raise DccError(f"{message}\n  {leftovers}".rstrip()) from error
 
@@ -261,14 +261,14 @@ class _Run:
         """Condense a set; if that fails, write the unfinished images to the folder."""
         self._open_folder()
         try:
-            return self._condense_watched(index, start)
+            return self._condense_with_progress(index, start)
         except BaseException:
             with contextlib.suppress(DccError):  # the first error is the one to report
                 unfinished = self.job.freeze(start.synthetic, index, finished=False)
                 self.folder.write(UNFINISHED, unfinished.to_bytes())
             raise
 
-    def _condense_watched(self, index: int, start: Start) -> CondensedSet:
+    def _condense_with_progress(self, index: int, start: Start) -> CondensedSet:
         outer, inner = start.run.outer_loops, start.run.inner_loops
         snapshots = Snapshots(self.folder, self.job, start, index, self._scoring().at_moment)
         what = f"condensing set {index + 1}/{self.config.run.sets}"

@@ -61,7 +61,7 @@ class RunFolder:
     def __init__(self, path: Path, *, overwrite: bool = False) -> None:
         self.path = path
         self.begun = False
-        with self._guarded():
+        with self._guard():
             path.mkdir(parents=True, exist_ok=True)
             there = sorted(p.name for p in path.iterdir() if not (p.name == LOCK or p.match(TEMPORARY)))  # killed early
         check_free(path)
@@ -106,7 +106,7 @@ class RunFolder:
     def reopen(self, metrics: int) -> None:
         """Go on with the unfinished run here; metrics: bytes of its metrics that its checkpoint knows of."""
         self._remove(TEMPORARY)
-        with self._guarded(), contextlib.suppress(FileNotFoundError):
+        with self._guard(), contextlib.suppress(FileNotFoundError):
             if self.metrics_bytes() > metrics:
                 os.truncate(self.path / METRICS, metrics)
         self._open()
@@ -127,7 +127,7 @@ class RunFolder:
             return 0
 
     def _open(self) -> None:
-        with self._guarded():
+        with self._guard():
             target = _LogFile(self.path / LOG, encoding="utf-8")
         target.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         self._log.setTarget(target)
@@ -136,7 +136,7 @@ class RunFolder:
         self.begun = True
 
     def _remove(self, *patterns: str, but: Collection[str] = ()) -> None:
-        with self._guarded():
+        with self._guard():
             for old in (path for pattern in patterns for path in self.path.glob(pattern)):
                 if old.name not in but:
                     old.unlink(missing_ok=True)
@@ -152,17 +152,17 @@ class RunFolder:
         """Write a whole file, in a folder below this one where its name says so."""
         path = self.path / name
         if path.parent != self.path:
-            with self._guarded():
+            with self._guard():
                 path.parent.mkdir(exist_ok=True)
         write_atomically(path, content)
 
     def metric(self, row: Mapping[str, Any]) -> None:
         """Add a line to `metrics.jsonl`."""
-        with self._guarded(), open(self.path / METRICS, "a", encoding="utf-8") as file:
+        with self._guard(), open(self.path / METRICS, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
     @contextlib.contextmanager
-    def _guarded(self) -> Iterator[None]:
+    def _guard(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:

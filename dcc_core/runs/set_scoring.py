@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from dcc_core.errors import unexpected
+from dcc_core.errors import as_dcc_error
 from dcc_core.group import ALONE, Group
 from dcc_core.jobs import Config, Job, Measurer, work_at_moment, work_on_all_images
 from dcc_core.plugins import Registry, Score, ScoreReport
@@ -73,7 +73,7 @@ class Scoring:
                     self._one(name, m, measurer, s, network)
         scores = {"condensed": [measurer.result() for measurer in measurers.values()]}
         for network, found in zip(measurers, scores["condensed"], strict=True):
-            self._combined(s.provenance.set, network, found)
+            self._report_robustness(s.provenance.set, network, found)
         if "random" in wanted:
             scores["random"] = [measurer.scores["random"] for measurer in measurers.values()]
         return scores
@@ -115,7 +115,7 @@ class Scoring:
         self._record({"set": index, "subject": subject} | score.as_dict())
         self._registry.notify("dcc_evaluated", report=ScoreReport(set=index, subject=subject, score=score))
 
-    def _combined(self, index: int, network: str, score: Score) -> None:
+    def _report_robustness(self, index: int, network: str, score: Score) -> None:
         """Tell what a composite protocol found."""
         if (found := score.robustness) is None or (self._kept and self._kept.known(index, found.protocol, network)):
             return
@@ -139,4 +139,4 @@ def evaluate_set(
             scores = Scoring(job, registry if group.first else Registry(), display, lambda row: None, clock).of(s)
             return make_report(job, s.provenance.method, scores, clock.so_far())
         except Exception as error:
-            raise unexpected(error) from error
+            raise as_dcc_error(error) from error

@@ -18,7 +18,7 @@ from typing import TypeVar
 import torch
 
 from dcc_core.compute import count_workers, forget_process_peak, own_peak, process_memory
-from dcc_core.errors import DccError, unexpected
+from dcc_core.errors import DccError, as_dcc_error
 from dcc_core.group import is_launched
 
 T = TypeVar("T")
@@ -59,7 +59,7 @@ def run_in_processes(work: Callable[[int], T], count: int, device: torch.device)
             waiting[receiver] = process
         while waiting:
             for receiver in wait(list(waiting)):
-                done, result = _received(receiver, waiting[receiver])  # pyright: ignore[reportArgumentType]
+                done, result = _receive(receiver, waiting[receiver])  # pyright: ignore[reportArgumentType]
                 if done is None:
                     waiting.pop(receiver).join()  # pyright: ignore[reportArgumentType]
                     own += result
@@ -84,10 +84,10 @@ def _work(work: Callable[[int], object], own: Iterable[int], sender: Connection)
             sender.send((i, work(i)))
         sender.send((None, own_peak()))
     except Exception as error:
-        sender.send((str(unexpected(error)), traceback.format_exc()))
+        sender.send((str(as_dcc_error(error)), traceback.format_exc()))
 
 
-def _received(receiver: Connection, process: BaseProcess) -> tuple:
+def _receive(receiver: Connection, process: BaseProcess) -> tuple:
     try:
         done, result = receiver.recv()
     except EOFError as error:

@@ -58,16 +58,16 @@ class Scorer:
 
         watch: called with the number of finished networks.
         """
-        return self._scored(data, nets, watch, kept=None)[0]
+        return self._score(data, nets, watch, kept=None)[0]
 
     def score_and_first(self, data: TrainingImages, nets: int, watch: Watch | None = None) -> tuple[Score, nn.Module]:
         """`score`, and the first of the networks, trained."""
-        score, weights = self._scored(data, nets, watch, kept=0)
+        score, weights = self._score(data, nets, watch, kept=0)
         first = self.build(self.random.at("net", 0).generator("network"))
         first.load_state_dict(torch.load(io.BytesIO(weights[0]), weights_only=True))
         return score, first.eval()
 
-    def _scored(
+    def _score(
         self, data: TrainingImages, nets: int, watch: Watch | None, kept: int | None
     ) -> tuple[Score, dict[int, bytes]]:
         """The score, and by its number the weights of the network that is to be kept."""
@@ -121,11 +121,11 @@ class Scorer:
         if (size := self.stack_size(data)) > 1:
             for first in range(0, len(nets), size):
                 numbers = nets[first : first + size]
-                networks, shown = self._trained_together(data, [self.random.at("net", net) for net in numbers])
+                networks, shown = self._train_together(data, [self.random.at("net", net) for net in numbers])
                 for net, one in zip(numbers, networks, strict=True):
                     yield net, self._outcome(one, shown, keep=net == kept)
         else:
-            alone = functools.partial(self._trained_and_tested, data, kept)
+            alone = functools.partial(self._train_and_test, data, kept)
             for place, outcome in run_in_processes(lambda i: alone(nets[i]), len(nets), data.device):
                 yield nets[place], outcome
 
@@ -139,8 +139,8 @@ class Scorer:
         fits = is_stackable(trial, data.batch(torch.arange(min(2, len(data)))).images)
         return self.chunks.images // min(len(data), self.protocol.batch) if fits else 1
 
-    def _trained_and_tested(self, data: TrainingImages, kept: int | None, net: int) -> _Outcome:
-        network, shown = self._trained(data, self.random.at("net", net))
+    def _train_and_test(self, data: TrainingImages, kept: int | None, net: int) -> _Outcome:
+        network, shown = self._train_alone(data, self.random.at("net", net))
         return self._outcome(network, shown, keep=net == kept)
 
     def _outcome(self, network: nn.Module, shown: int, *, keep: bool) -> _Outcome:
@@ -153,15 +153,15 @@ class Scorer:
     def _accuracy(self, network: nn.Module) -> float:
         return measure_accuracy(network, self.test, self.chunks)
 
-    def _trained(self, data: TrainingImages, random: Randomness) -> tuple[nn.Module, int]:
+    def _train_alone(self, data: TrainingImages, random: Randomness) -> tuple[nn.Module, int]:
         """A trained network, and the number of images it was shown."""
         network = self.build(random.generator("network"))
         passes = self.compile(network, data)
         shown = self._train(network, lambda optimiser, e: self.epoch(passes, data, optimiser, random.at("epoch", e)))
         return network, shown
 
-    def _trained_together(self, data: TrainingImages, randoms: Sequence[Randomness]) -> tuple[list[nn.Module], int]:
-        """The networks that `_trained` gives for each of the random numbers, to rounding; images shown to each."""
+    def _train_together(self, data: TrainingImages, randoms: Sequence[Randomness]) -> tuple[list[nn.Module], int]:
+        """The networks that `_train_alone` gives for each of the random numbers, to rounding; images shown to each."""
         stack = Stack([self.build(random.generator("network")) for random in randoms])
         passes = self.compile(stack, data)
 

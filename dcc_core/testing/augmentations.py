@@ -43,7 +43,7 @@ class AugmentationConformance(Conformance):
         twice = []
         for seed in (1, 2):
             with global_seeds(seed):
-                twice.append(self._applied(self._images(4), draws=self._draws(4)))
+                twice.append(self._apply(self._images(4), draws=self._draws(4)))
         same = torch.equal(twice[0][0], twice[1][0]) and torch.equal(twice[0][1], twice[1][1])
         assert same, f"{self.title}: the same generator gives the same result; two runs from one seed differ"
 
@@ -53,8 +53,8 @@ class AugmentationConformance(Conformance):
             pytest.skip("it looks at the whole batch")
         images, draws, index = self._images(8), self._draws(4), torch.tensor([0, 1, 2, 3, 3, 2, 1, 0])
         some = torch.tensor([6, 1, 4])
-        whole, _ = self._applied(images, draws=draws, index=index)
-        part, _ = self._applied(images[some], draws=draws, index=index[some])
+        whole, _ = self._apply(images, draws=draws, index=index)
+        part, _ = self._apply(images[some], draws=draws, index=index[some])
         same = torch.allclose(part, whole[some], rtol=0, atol=1e-9)
         assert same, (
             f"{self.title}: one draw acts the same in batches of every size; in one of 3 and in one of 8 it differs"
@@ -65,7 +65,7 @@ class AugmentationConformance(Conformance):
         for dtype in (torch.float32, torch.float64):
             images = self._images(4).to(dtype)
             labels = self._labels(4, dtype)
-            after, mixed = self._applied(images, labels=labels, draws=self._draws(4))
+            after, mixed = self._apply(images, labels=labels, draws=self._draws(4))
             for what, a, b in (("images", images, after), ("labels", labels, mixed)):
                 kept = (a.shape, a.dtype) == (b.shape, b.dtype)
                 assert kept, (
@@ -81,20 +81,20 @@ class AugmentationConformance(Conformance):
         """Of noise under many draws, and of images of one colour."""
         many = self._images(64)
         for what, images in {"noise": many, "zeros": torch.zeros_like(many), "ones": torch.ones_like(many)}.items():
-            after, _ = self._applied(images, draws=self._draws(64))
+            after, _ = self._apply(images, draws=self._draws(64))
             finite = bool(torch.isfinite(after).all())
             assert finite, f"{self.title}: results are finite; of {what} some are not"
 
     def test_it_is_differentiable(self) -> None:
         """The gradient of what it makes is right by finite differences: the synthetic images learn through it."""
         images, draws = self._images(4).requires_grad_(), self._draws(4)
-        after, _ = self._applied(images, draws=draws)
+        after, _ = self._apply(images, draws=draws)
         assert after.requires_grad, f"{self.title}: it is differentiable; its images do not depend on the given ones"
         gradient = torch.autograd.grad(after.square().sum(), images)[0]
         reached = gradient.flatten(1).abs().amax(dim=1)
         assert reached.gt(0).all(), f"{self.title}: it is differentiable; the gradient is zero at whole images"
         try:
-            torch.autograd.gradcheck(lambda x: self._applied(x, draws=draws)[0], (images,), fast_mode=True)
+            torch.autograd.gradcheck(lambda x: self._apply(x, draws=draws)[0], (images,), fast_mode=True)
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:300]
             raise AssertionError(f"{self.title}: it is differentiable; its gradient is wrong: {reason}") from error
@@ -103,13 +103,13 @@ class AugmentationConformance(Conformance):
         """What is given is not changed in place: the real images are the data set's."""
         images = self._images(4)
         before = images.clone()
-        self._applied(images, draws=self._draws(4))
+        self._apply(images, draws=self._draws(4))
         assert torch.equal(images, before), f"{self.title}: images are not changed in place"
 
     def test_global_randomness_is_left_alone(self) -> None:
         """A run inside a larger program changes none of that program's random numbers."""
         with left_alone(self.title):
-            self._applied(self._images(4), draws=self._draws(4))
+            self._apply(self._images(4), draws=self._draws(4))
 
     @property
     def _augmentation(self) -> Augmentation:
@@ -127,7 +127,7 @@ class AugmentationConformance(Conformance):
         augmentation = self._augmentation
         return dict(augmentation.draw(n, self.shape, generator(0), per_batch=augmentation.mixes_labels))
 
-    def _applied(
+    def _apply(
         self, images: Tensor, *, draws: dict[str, Tensor], labels: Tensor | None = None, index: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         labels = self._labels(len(images), images.dtype) if labels is None else labels

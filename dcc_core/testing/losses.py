@@ -140,7 +140,7 @@ class LossConformance(Conformance):
             kept = {name: t.clone() for name, t in moment.state.state_dict().items()}
             found = moment.gradient()
             for name, tensor in moment.synthetic.tensors().items():
-                chosen = self._chosen(found[name])
+                chosen = self._choose(found[name])
                 numbers = tensor.detach().view(-1)
                 expected = [self._difference(moment, numbers, k, kept) for k in chosen]
                 largest = max(map(abs, expected), default=0.0)
@@ -237,7 +237,7 @@ class LossConformance(Conformance):
     def _gradients_on(self, group: Group) -> list[dict[str, Any]]:
         return [{name: g.numpy() for name, g in moment.gradient().items()} for moment in self.moments(group)]
 
-    def _chosen(self, gradient: Tensor) -> list[int]:
+    def _choose(self, gradient: Tensor) -> list[int]:
         """Half of them if the gradient is largest, half anywhere."""
         flat = gradient.flatten().abs()
         largest = flat.topk(min(len(flat), self.numbers // 2)).indices.tolist()

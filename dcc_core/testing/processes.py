@@ -45,7 +45,7 @@ def in_processes(size: int, work: Callable[[Group], T]) -> list[T]:
             receivers.append(receiver)
             processes[-1].start()
             sender.close()
-        results = [_received(receiver, rank) for rank, receiver in enumerate(receivers)]
+        results = [_receive(receiver, rank) for rank, receiver in enumerate(receivers)]
         for process in processes:
             process.join()
     failed = [words for done, words in results if not done]
@@ -71,7 +71,7 @@ def _one(work: Callable[[Group], Any], rank: int, size: int, store: Path, sender
         sender.send((False, f"process {rank} of {size}:\n{traceback.format_exc()}"))
 
 
-def _received(receiver: Connection, rank: int) -> tuple[bool, Any]:
+def _receive(receiver: Connection, rank: int) -> tuple[bool, Any]:
     try:
         return receiver.recv()
     except EOFError:

@@ -25,7 +25,7 @@ class ParametrisationConformance(Conformance):
     def test_it_decodes_to_images_and_labels(self) -> None:
         """Images (rows * images_per_row, C, H, W) in the run's precision, and labels that training understands."""
         job, synthetic = self._start()
-        images, labels = self._decoded(job, synthetic)
+        images, labels = self._decode(job, synthetic)
         expected = (self._rows(job) * job.config.param.images_per_row * job.data.num_classes, *job.data.shape)
         assert (tuple(images.shape), images.dtype) == (expected, job.dtype), (
             f"{self.title}: it decodes to images of the data's shape, images_per_row for each row; expected {expected} "
@@ -46,7 +46,7 @@ class ParametrisationConformance(Conformance):
     def test_rows_are_decoded_one_by_one(self) -> None:
         """A class's images are the same whether they are decoded alone or among all: losses do both."""
         job, synthetic = self._start()
-        whole, _ = self._decoded(job, synthetic)
+        whole, _ = self._decode(job, synthetic)
         parts = [synthetic.batch(k).images for k in range(job.data.num_classes)]
         counts = [self._rows(job) * job.config.param.images_per_row] * len(parts)
         assert [len(p) for p in parts] == counts, (
@@ -58,7 +58,7 @@ class ParametrisationConformance(Conformance):
     def test_every_number_that_requires_grad_is_learned(self) -> None:
         """A stored number without a gradient stays as it was."""
         job, synthetic = self._start()
-        images, labels = self._decoded(job, synthetic)
+        images, labels = self._decode(job, synthetic)
         outputs = [t for t in (images, labels) if t.requires_grad]
         assert outputs, f"{self.title}: every number that requires grad is learned; nothing decoded depends on them"
         synthetic.zero_gradients()
@@ -75,7 +75,7 @@ class ParametrisationConformance(Conformance):
     def test_a_file_gives_the_set_back(self, tmp_path: Path) -> None:
         """A set is scored as read back from its file, which holds the stored tensors and nothing else."""
         job, synthetic = self._start()
-        images, labels = self._decoded(job, synthetic)
+        images, labels = self._decode(job, synthetic)
         file = tmp_path / "set.safetensors"
         rule = f"{self.title}: a file gives the set back"
         try:
@@ -91,7 +91,7 @@ class ParametrisationConformance(Conformance):
     def test_global_randomness_is_left_alone(self) -> None:
         """Random numbers of `init` come from `run.random`."""
         with left_alone(self.title):
-            self._decoded(*self._start())
+            self._decode(*self._start())
 
     def _start(self) -> tuple[Job, Synthetic]:
         """Not from `Job.start`, which refuses what other tests are for."""
@@ -101,7 +101,7 @@ class ParametrisationConformance(Conformance):
     def _rows(self, job: Job) -> int:
         return job.config.run.ipc
 
-    def _decoded(self, job: Job, synthetic: Synthetic) -> tuple[Tensor, Tensor]:
+    def _decode(self, job: Job, synthetic: Synthetic) -> tuple[Tensor, Tensor]:
         batch = synthetic.batch(*range(job.data.num_classes))
         return batch.images, batch.labels
 
@@ -115,7 +115,7 @@ class SelectionConformance(Conformance):
     def test_it_picks_as_many_as_are_asked_for(self) -> None:
         """For every class, ipc indices: they become the rows of a set."""
         for ipc in self._counts():
-            picked = self._picked(ipc)
+            picked = self._pick(ipc)
             classes = self.job().data.num_classes
             assert len(picked) == classes, (
                 f"{self.title}: it picks for every class; of {classes} classes it gave {len(picked)}"
@@ -126,7 +126,7 @@ class SelectionConformance(Conformance):
     def test_no_image_is_picked_twice(self) -> None:
         """An image twice is one image less."""
         for ipc in self._counts():
-            for indices in self._picked(ipc):
+            for indices in self._pick(ipc):
                 listed = indices.tolist()
                 assert len(set(listed)) == len(listed), f"{self.title}: no image is picked twice; it gave {listed}"
 
@@ -134,7 +134,7 @@ class SelectionConformance(Conformance):
         """Indices (int64) into the training part, of the class in whose place they stand."""
         labels = self.job().data.train.labels
         for ipc in self._counts():
-            for label, indices in enumerate(self._picked(ipc)):
+            for label, indices in enumerate(self._pick(ipc)):
                 assert indices.dtype == torch.int64, f"{self.title}: indices are int64; it gave {indices.dtype}"
                 found = labels[indices].tolist()
                 right = all(k == label for k in found)
@@ -146,7 +146,7 @@ class SelectionConformance(Conformance):
             twice = []
             for seed in (1, 2):
                 with global_seeds(seed):
-                    twice.append([indices.tolist() for indices in self._picked(ipc)])
+                    twice.append([indices.tolist() for indices in self._pick(ipc)])
             assert twice[0] == twice[1], (
                 f"{self.title}: the same seed picks the same; it gave {twice[0]} and {twice[1]}"
             )
@@ -154,13 +154,13 @@ class SelectionConformance(Conformance):
     def test_global_randomness_is_left_alone(self) -> None:
         """A run inside a larger program changes none of that program's random numbers."""
         with left_alone(self.title):
-            self._picked(1)
+            self._pick(1)
 
     def _counts(self) -> tuple[int, ...]:
         if self.built().whole:
             pytest.skip("it keeps every image")
         return self.counts
 
-    def _picked(self, ipc: int) -> list[Tensor]:
+    def _pick(self, ipc: int) -> list[Tensor]:
         job = self.job()
         return list(job.config.selection.select(job.data, ipc, job.context()))

@@ -15,7 +15,7 @@ import torch
 from dcc_core.cli import Display
 from dcc_core.compute import peak_memory
 from dcc_core.config import FREE, MACHINE, plain
-from dcc_core.errors import DccError, Stopped, unexpected
+from dcc_core.errors import DccError, Stopped, as_dcc_error
 from dcc_core.jobs import entries_of
 from dcc_core.runs import CHECKPOINT, Interrupts, find_changes
 from dcc_core.sets import write_atomically
@@ -77,7 +77,7 @@ class Comparison:
             if isinstance(error, KeyboardInterrupt):
                 number = error.signal if isinstance(error, Stopped) else signal.SIGINT
                 raise Stopped(number, hint) from error
-            raise DccError(f"{unexpected(error)}\n  {hint}") from error
+            raise DccError(f"{as_dcc_error(error)}\n  {hint}") from error
 
     def _results(self, outcomes: dict[tuple[str, int], Outcome]) -> Results:
         plan, job = self._plan, self._plan.learner[0]

@@ -57,15 +57,15 @@ class ImageFolder(DataSource):
     def load(self, *, root: Path, download: bool, progress: bool) -> RealData:
         train_folder, test_folder = self._parts()
         names = _class_names(train_folder)
-        train = self._listed(train_folder, names)
-        test = self._listed(test_folder, names) if test_folder else []
+        train = self._list_files(train_folder, names)
+        test = self._list_files(test_folder, names) if test_folder else []
         files = [path for path, _ in train + test]
-        kinds = [k for k in map(_kind, files) if isinstance(k, _Kind)]
+        kinds = [k for k in map(_find_kind, files) if isinstance(k, _Kind)]
         size, channels = self._shape(kinds)
         images = np.zeros((len(files), *size, channels), np.uint8)
         large = max(height * width for (height, width), _ in kinds) > LARGE
         with ThreadPoolExecutor(THREADS if large else 1) as pool:
-            faults = dict(zip(files, pool.map(partial(_read, channels=channels), files, images), strict=True))
+            faults = dict(zip(files, pool.map(partial(_read_image, channels=channels), files, images), strict=True))
         faults = {path: fault for path, fault in faults.items() if fault}
         self._report(faults, len(files))
         kept = [(i, path, label) for i, (path, label) in enumerate(train + test) if path not in faults]
@@ -95,7 +95,7 @@ class ImageFolder(DataSource):
         found = [path / name for name in TEST_FOLDERS if _folders(path / name)]
         return path / "train", found[0] if found else None
 
-    def _listed(self, folder: Path, names: tuple[str, ...]) -> Files:
+    def _list_files(self, folder: Path, names: tuple[str, ...]) -> Files:
         """Image files with their labels, sorted by class and path."""
         label = {name: k for k, name in enumerate(names)}
         strange = sorted(set(_folders(folder)) - set(names))
@@ -164,7 +164,7 @@ def _class_names(folder: Path) -> tuple[str, ...]:
     return names
 
 
-def _kind(path: Path) -> _Kind | str:
+def _find_kind(path: Path) -> _Kind | str:
     """The kind of an image, or why it cannot be read."""
     try:
         with Image.open(path, formats=KINDS) as image:
@@ -173,7 +173,7 @@ def _kind(path: Path) -> _Kind | str:
         return _reason(error)
 
 
-def _read(path: Path, out: np.ndarray, *, channels: int) -> str:
+def _read_image(path: Path, out: np.ndarray, *, channels: int) -> str:
     """Read an image into uint8 (H, W, channels), resized; says why if it cannot be read."""
     height, width = out.shape[:2]
     try:

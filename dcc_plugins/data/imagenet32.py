@@ -65,7 +65,7 @@ class ImageNet32(DataSource):
         if len(choice.rows) < 2:
             raise DccError(f"imagenet32: '{self.group}' is a single class ({choice.title}); at least two are needed")
         files = _files(root, self.resolution)
-        train, val = _cut(files, choice.rows, self.resolution, root if self.cache else None)
+        train, val = _cut_classes(files, choice.rows, self.resolution, root if self.cache else None)
         if not len(train.images) or not len(val.images):
             raise DccError(f"imagenet32: the files below '{root}' hold no images of {choice.title}")
         return RealData(name=f"imagenet32:{self.group}", train=train, test=val, class_names=_names(choice.rows))
@@ -127,12 +127,12 @@ def _side(path: Path, root: Path) -> int | None:
     return None
 
 
-def _cut(
+def _cut_classes(
     files: tuple[list[Path], list[Path]], rows: tuple[int, ...], side: int, root: Path | None
 ) -> tuple[ImageSet, ImageSet]:
     """The images of some classes, from the cache where the files are the same as then."""
     if root is None:
-        return _chosen(files[0], rows, side), _chosen(files[1], rows, side)
+        return _choose_rows(files[0], rows, side), _choose_rows(files[1], rows, side)
     stamps = [(str(p.relative_to(root)), p.stat().st_size, p.stat().st_mtime_ns) for part in files for p in part]
     key = hashlib.sha256(repr((CACHE_FORMAT, stamps, rows, side)).encode()).hexdigest()[:24]
     path = root / "dcc-cache" / f"imagenet{side}-{key}.safetensors"
@@ -141,7 +141,7 @@ def _cut(
         return ImageSet(kept["x_train"], kept["y_train"]), ImageSet(kept["x_test"], kept["y_test"])
     except (OSError, SafetensorError, KeyError):
         pass
-    train, test = _chosen(files[0], rows, side), _chosen(files[1], rows, side)
+    train, test = _choose_rows(files[0], rows, side), _choose_rows(files[1], rows, side)
     tensors = {"x_train": train.images, "y_train": train.labels, "x_test": test.images, "y_test": test.labels}
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
@@ -156,7 +156,7 @@ def _cut(
     return train, test
 
 
-def _chosen(paths: list[Path], rows: tuple[int, ...], side: int) -> ImageSet:
+def _choose_rows(paths: list[Path], rows: tuple[int, ...], side: int) -> ImageSet:
     """The images of some classes out of batch files, in the order of the files."""
     new = np.full(CLASSES, -1)
     new[list(rows)] = np.arange(len(rows))

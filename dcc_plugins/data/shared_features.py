@@ -55,8 +55,8 @@ class SharedFeatures(DataSource):
 
         def images(part: str, each: int) -> ImageSet:
             labels = torch.arange(self.count).repeat_interleave(each)
-            signal = (1 - self.share) ** 0.5 * self._moved(own[labels], random.generator(part, "shift"))
-            signal = signal + self.share**0.5 * self._mixed(common, len(labels), random.generator(part, "mixture"))
+            signal = (1 - self.share) ** 0.5 * self._shift(own[labels], random.generator(part, "shift"))
+            signal = signal + self.share**0.5 * self._mix(common, len(labels), random.generator(part, "mixture"))
             noise = torch.randn(signal.shape, generator=random.generator(part, "noise"))
             pixels = (signal + self.noise**0.5 * noise) / (1 + self.noise) ** 0.5
             return ImageSet((255 * (0.5 + CONTRAST * pixels)).round().clamp(0, 255).to(torch.uint8), labels)
@@ -75,12 +75,12 @@ class SharedFeatures(DataSource):
         smooth = smooth - smooth.mean(dim=(2, 3), keepdim=True)
         return smooth / smooth.std(dim=(2, 3), keepdim=True, correction=0)
 
-    def _moved(self, patterns: Tensor, generator: torch.Generator) -> Tensor:
+    def _shift(self, patterns: Tensor, generator: torch.Generator) -> Tensor:
         """Each pattern moved round by its own number of pixels."""
         moves = torch.randint(-self.shift, self.shift + 1, (len(patterns), 2), generator=generator).tolist()
         return torch.stack([p.roll((down, right), (1, 2)) for p, (down, right) in zip(patterns, moves, strict=True)])
 
-    def _mixed(self, patterns: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    def _mix(self, patterns: Tensor, count: int, generator: torch.Generator) -> Tensor:
         """`count` mixtures (count, 1, H, W) of energy 1 a pixel."""
         weights = torch.rand((count, len(patterns)), generator=generator)
         mixed = torch.einsum("np,pchw->nchw", weights, patterns)

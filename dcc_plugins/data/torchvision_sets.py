@@ -215,14 +215,14 @@ class Gtsrb(TorchvisionSource):
 
     def read(self, root: Path, *, download: bool) -> RealData:
         train, test = (
-            self._resized(datasets.GTSRB(str(root), split=part, download=download)) for part in ("train", "test")
+            self._resize(datasets.GTSRB(str(root), split=part, download=download)) for part in ("train", "test")
         )
         if len(train.labels.unique()) != SIGNS:
             raise DccError(f"data 'gtsrb': '{root}/gtsrb/GTSRB/Training' must hold all {SIGNS} folders, 00000 to 00042")
         names = tuple(f"sign {k}" for k in range(SIGNS))
         return RealData(name=self.label, train=train, test=test, class_names=names, traits=MIRROR_CHANGES_CLASS)
 
-    def _resized(self, images: datasets.GTSRB) -> ImageSet:
+    def _resize(self, images: datasets.GTSRB) -> ImageSet:
         out = np.zeros((len(images), self.size, self.size, 3), np.uint8)
         labels = np.zeros(len(images), np.int64)
         for i, (image, label) in enumerate(images):

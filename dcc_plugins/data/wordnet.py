@@ -50,7 +50,7 @@ class WordNet:
         self._named: dict[str, list[tuple[int, int]]] = {}
         for row, senses in enumerate(self._senses):
             for word, number in senses:
-                self._named.setdefault(_folded(word), []).append((number, row))
+                self._named.setdefault(_fold_case(word), []).append((number, row))
         self._leaves: list[set[int]] = [set() for _ in self.wnids]
         for leaf in range(CLASSES):
             above = [leaf]
@@ -79,27 +79,27 @@ class WordNet:
         A word means its lowest sense among the synsets here. Raises DccError for a word that is unknown, or that
         names two classes.
         """
-        if _folded(word) in GROUPS:
-            rows = tuple(sorted(self._row[w] for w in GROUPS[_folded(word)].split()))
-            others = [row for _, row in self._named[_folded(word)]]
-            return Choice(f"{_folded(word)}: the paper's list", rows, tuple(self._line(row) for row in others))
-        if _folded(word) == "all":
+        if _fold_case(word) in GROUPS:
+            rows = tuple(sorted(self._row[w] for w in GROUPS[_fold_case(word)].split()))
+            others = [row for _, row in self._named[_fold_case(word)]]
+            return Choice(f"{_fold_case(word)}: the paper's list", rows, tuple(self._line(row) for row in others))
+        if _fold_case(word) == "all":
             return Choice("all classes", tuple(range(CLASSES)))
         if word in self._row:
             return self._choice(self._row[word])
         if match := re.fullmatch(r"(.+)\.n\.(\d+)", word):
-            senses = dict(self._named.get(_folded(match[1]), []))
+            senses = dict(self._named.get(_fold_case(match[1]), []))
             if int(match[2]) in senses:
                 return self._choice(senses[int(match[2])])
             raise self._unknown(word, match[1])
         return self._sense_of(word)
 
     def _sense_of(self, word: str) -> Choice:
-        found = sorted(self._named.get(_folded(word), []))
+        found = sorted(self._named.get(_fold_case(word), []))
         if not found:
             raise self._unknown(word, word)
         row = found[0][1]
-        classes = [r for _, r in found if r < CLASSES and _folded(self.name(r)) == _folded(word)]
+        classes = [r for _, r in found if r < CLASSES and _fold_case(self.name(r)) == _fold_case(word)]
         if len(classes) > 1:  # crane, maillot; Cardigan and cardigan differ by case alone
             exact = [r for r in classes if self.name(r) == re.sub(r"[\s-]+", "_", word)]
             if len(exact) != 1:
@@ -120,8 +120,8 @@ class WordNet:
     def _unknown(self, word: str, base: str) -> DccError:
         import difflib
 
-        words = difflib.get_close_matches(_folded(base), self._named, n=5, cutoff=0.6)
-        rows = list(dict.fromkeys(row for w in [_folded(base), *words] for _, row in sorted(self._named.get(w, []))))
+        words = difflib.get_close_matches(_fold_case(base), self._named, n=5, cutoff=0.6)
+        rows = list(dict.fromkeys(row for w in [_fold_case(base), *words] for _, row in sorted(self._named.get(w, []))))
         near = "".join(f"\n  {self._line(row)}" for row in rows[:5])
         return DccError(
             f"imagenet32: no group, synset or class named '{word}' at or above the ImageNet classes"
@@ -151,5 +151,5 @@ def _sense(name: str) -> tuple[str, int]:
     return word, int(number or 1)
 
 
-def _folded(word: str) -> str:
+def _fold_case(word: str) -> str:
     return re.sub(r"[\s_-]+", "_", word).casefold()

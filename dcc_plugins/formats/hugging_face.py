@@ -83,7 +83,7 @@ class HuggingFace(Format):
                 if sum(group.total_byte_size for group in groups) > MOST_VALUES:
                     raise DccError(f"'{file}' holds more than {MOST_VALUES:,} bytes")
                 rows = list(
-                    _checked(opened.iter_batches(columns=[self.image, self.label]), self.image, self.label, file)
+                    _check_parquet(opened.iter_batches(columns=[self.image, self.label]), self.image, self.label, file)
                 )
         except (pyarrow.ArrowException, OSError) as error:
             raise DccError(f"'{file}' is no Parquet file, or damaged: {error}") from error
@@ -109,7 +109,7 @@ class HuggingFace(Format):
         Sidecar.of(s, found).write(path)
 
 
-def _checked(batches: Any, image: str, label: str, file: Path) -> Any:
+def _check_parquet(batches: Any, image: str, label: str, file: Path) -> Any:
     """Rows (image file, label) of record batches. Raises DccError for other types, and for more than can be."""
     held = 0
     for batch in batches:

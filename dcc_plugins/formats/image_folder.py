@@ -32,7 +32,7 @@ class Png(Format):
         if not path.is_dir():
             raise DccError(f"'{path}' is not a folder; expected one with a folder of images per class")
         sidecar = Sidecar.read(path)
-        files = [file for folder in sorted(path.iterdir()) if _shown(folder) for file in _images(folder)]
+        files = [file for folder in sorted(path.iterdir()) if _describe(folder) for file in _images(folder)]
         names = [file.relative_to(path).as_posix() for file in files]
         if sidecar and (strange := sorted(set(names).symmetric_difference(sidecar.files))):
             raise DccError(f"'{path}' and the list of files in its dcc.json disagree about '{strange[0]}'")
@@ -70,7 +70,7 @@ def folder_names(class_names: tuple[str, ...]) -> list[str]:
     return [f"{k:0{digits}d} {name}".strip() for k, name in enumerate(names)]
 
 
-def _shown(folder: Path) -> bool:
+def _describe(folder: Path) -> bool:
     return folder.is_dir() and not folder.name.startswith(".")
 
 

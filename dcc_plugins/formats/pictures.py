@@ -49,7 +49,7 @@ def unit_images(files: Sequence[bytes], names: Sequence[str]) -> Tensor:
 
     names: of the files, for messages. Raises DccError for those that cannot be read, or differ in size.
     """
-    heads = [_opened(file, name) for file, name in zip(files, names, strict=True)]
+    heads = [_open_picture(file, name) for file, name in zip(files, names, strict=True)]
     grey = all(head.mode in GREY for head in heads)
     (width, height), channels = heads[0].size, 1 if grey else 3
     for head, name in zip(heads, names, strict=True):
@@ -62,7 +62,7 @@ def unit_images(files: Sequence[bytes], names: Sequence[str]) -> Tensor:
     pixels = np.empty((len(files), height, width, channels), np.uint8)
     for out, file, name in zip(pixels, files, names, strict=True):
         try:
-            with _opened(file, name) as image:
+            with _open_picture(file, name) as image:
                 out[:] = np.asarray(image.convert("L" if grey else "RGB")).reshape(out.shape)
         except (OSError, ValueError, SyntaxError) as error:
             raise DccError(f"image '{name}' is damaged: {type(error).__name__}: {error}") from error
@@ -140,7 +140,7 @@ def _png(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _opened(file: bytes, name: str) -> Image.Image:
+def _open_picture(file: bytes, name: str) -> Image.Image:
     """An image whose header alone has been read."""
     try:
         image = Image.open(io.BytesIO(file), formats=KINDS)

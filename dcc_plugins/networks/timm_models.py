@@ -81,7 +81,7 @@ class TimmModel(Architecture):
         outline = _outline(self.model, dict(self.arguments))
         millions = sum(p.numel() for p in outline.parameters()) / 1e6
         taken = {k: v for k, v in _parameters(type(outline)).items() if k not in OURS}
-        listed = ", ".join(k if v is inspect.Parameter.empty else f"{k}={_shown(v)}" for k, v in taken.items())
+        listed = ", ".join(k if v is inspect.Parameter.empty else f"{k}={_describe(v)}" for k, v in taken.items())
         side = _own_side(self.model)
         return (
             f"{self.model}: {type(outline).__name__}, {millions:.1f} million parameters with 1000 classes, "
@@ -90,7 +90,7 @@ class TimmModel(Architecture):
 
     def build(self, *, channels: int, classes: int, size: Size, generator: torch.Generator) -> TimmClassifier:
         chosen = tuple(sorted(self.arguments.items()))
-        arguments = _fitted(self.model, self.stem, chosen, channels, classes, size)
+        arguments = _fit_stem(self.model, self.stem, chosen, channels, classes, size)
         with seeded(generator):
             return TimmClassifier(timm.create_model(self.model, **arguments))
 
@@ -126,7 +126,7 @@ def _outline(model: str, arguments: Arguments) -> nn.Module:
 
 
 @functools.cache
-def _fitted(
+def _fit_stem(
     model: str, stem: str, chosen: tuple[tuple[str, object], ...], channels: int, classes: int, size: Size
 ) -> Arguments:
     """The arguments of a model for some images: tried on shapes alone, once.
@@ -254,5 +254,5 @@ def _reason(error: Exception) -> str:
     return (lines[0] if lines else type(error).__name__).rstrip(".")
 
 
-def _shown(value: object) -> str:
+def _describe(value: object) -> str:
     return getattr(value, "__name__", None) or repr(value)

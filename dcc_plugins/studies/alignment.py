@@ -75,19 +75,19 @@ class Alignment(Study):
     epochs: Annotated[int, "of their training", Ge(1)] = 6
 
     def conduct(self, bench: Bench) -> Findings:
-        sets = self._given() or self._made(bench)
+        sets = self._read_sets() or self._make_sets(bench)
         rows: list[Row] = []
         with bench.track("training networks", len(self.archs) * self.networks * self.epochs) as done:
             for arch in self.archs:
                 for number in range(self.networks):
-                    run, network, accuracy = self._trained(bench, arch, number, done)
+                    run, network, accuracy = self._train_networks(bench, arch, number, done)
                     for title, group in sets.items():
                         for index, s in enumerate(group):
                             own = {"images": title, "set": index, "arch": arch, "network": number, "accuracy": accuracy}
-                            rows.append(own | _measured(run, network, s))
+                            rows.append(own | _measure(run, network, s))
         return self._findings(rows)
 
-    def _given(self) -> dict[str, list[CondensedSet]]:
+    def _read_sets(self) -> dict[str, list[CondensedSet]]:
         """The sets of the files, by method."""
         sets: dict[str, list[CondensedSet]] = {}
         for path in self.sets:
@@ -97,7 +97,7 @@ class Alignment(Study):
             sets.setdefault(s.provenance.method, []).append(s)
         return sets
 
-    def _made(self, bench: Bench) -> dict[str, list[CondensedSet]]:
+    def _make_sets(self, bench: Bench) -> dict[str, list[CondensedSet]]:
         sets: dict[str, list[CondensedSet]] = {title: [] for title in MADE}
         options = {"arch.width": 32, "run.real_batch": 32, "run.network_steps": 10, "run.outer_loops": self.outer_loops}
         with bench.track("making sets", len(MADE) * self.count) as done:
@@ -109,7 +109,7 @@ class Alignment(Study):
                     done(f"{title}, seed {seed}")
         return sets
 
-    def _trained(
+    def _train_networks(
         self, bench: Bench, arch: str, number: int, done: Callable[[str], None]
     ) -> tuple[RunContext, nn.Module, float]:
         """A run with this network, the network trained on the real images of the run, and its test accuracy.
@@ -183,7 +183,7 @@ class Alignment(Study):
         )
 
 
-def _measured(run: RunContext, network: nn.Module, s: CondensedSet) -> Row:
+def _measure(run: RunContext, network: nn.Module, s: CondensedSet) -> Row:
     """Both losses of a set's images under a network. Raises DccError for a set of other classes or images."""
     if s.class_names != run.data.class_names:
         raise DccError(f"a set of {s.provenance.data} has other classes than data '{run.data.name}': they must agree")

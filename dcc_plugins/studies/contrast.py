@@ -113,12 +113,12 @@ class Contrast(Study):
             for relative in ratios:
                 for seed in bench.seeds(self.seeds):
                     for variant in VARIANTS:
-                        images = self._learned(bench, variant, relative, seed)
+                        images = self._learn_images(bench, variant, relative, seed)
                         rows.append(self._row(variant, relative, seed, images))
                         done(f"β/α {relative:g}, {variant}: R {rows[-1]['R']:.3f}")
         return self._findings(rows)
 
-    def _learned(self, bench: Bench, variant: str, relative: float, seed: int) -> Tensor:
+    def _learn_images(self, bench: Bench, variant: str, relative: float, seed: int) -> Tensor:
         """The learned images (2, 2) in normalised space, which is that of x."""
         loss, penalised = VARIANTS[variant]
         data = {"data.alpha": self.alpha, "data.beta": relative * self.alpha}

@@ -43,11 +43,11 @@ class NtkVelocity(Study):
         with bench.track("following the kernel", len(METHODS) * self.seeds) as done:
             for seed in bench.seeds(self.seeds):
                 for method in METHODS:
-                    rows += self._followed(bench, method, seed)
+                    rows += self._follow_kernel(bench, method, seed)
                     done(f"seed {seed}, {method}")
         return self._findings(rows)
 
-    def _followed(self, bench: Bench, method: str, seed: int) -> list[dict[str, Any]]:
+    def _follow_kernel(self, bench: Bench, method: str, seed: int) -> list[dict[str, Any]]:
         """One run's steps."""
         rows: list[dict[str, Any]] = []
         velocities = Velocities()

@@ -114,7 +114,7 @@ class SharedFeatures(Study):
         numbers: dict[str, Any] = {}
         said: list[str] = []
         for name, gap in gaps.items():
-            place, text = _found(dial, gap)
+            place, text = _describe_crossing(dial, gap)
             numbers[f"{name}: crossing at share"] = place
             numbers |= {
                 f"{name}: gap at share {x:g}, points": 100 * fmean(g)
@@ -175,7 +175,7 @@ def gaps_of(accuracies: Accuracies, method: str, other: str) -> list[list[float]
     return [[a - b for a, b in zip(*pair, strict=True)] for pair in pairs]
 
 
-def _found(dial: Sequence[float], gap: Sequence[Sequence[float]]) -> tuple[float | None, str]:
+def _describe_crossing(dial: Sequence[float], gap: Sequence[Sequence[float]]) -> tuple[float | None, str]:
     """Where the mean gap crosses 0, and that in words, with how sure it is."""
     means = [fmean(g) for g in gap]
     place = crossing(dial, means)

@@ -81,8 +81,8 @@ class OnRay(Workers):
         if not given:
             return
         interrupts = Interrupts()
-        with interrupts.install(), self._connected():
-            resources = self._checked()
+        with interrupts.install(), self._connect():
+            resources = self._check_cluster()
             self._look_around()
             with interrupts.hold():
                 yield from self._all(work, given, resources, interrupts)
@@ -92,7 +92,7 @@ class OnRay(Workers):
         return self.address == "local"
 
     @contextlib.contextmanager
-    def _connected(self) -> Iterator[None]:
+    def _connect(self) -> Iterator[None]:
         """Ray, while the context lasts. Raises DccError if none answers, which Ray says late, or it is gone."""
         if not self._own:
             _check_answer(self.address)
@@ -108,7 +108,7 @@ class OnRay(Workers):
         finally:
             self._ray.shutdown()
 
-    def _checked(self) -> Resources:
+    def _check_cluster(self) -> Resources:
         """The resources of a task. Raises DccError if there cannot be any such worker; a cluster may still grow."""
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         most = {key: max((node.get(key, 0.0) for node in nodes), default=0.0) for key in ("CPU", "GPU")}

@@ -79,12 +79,12 @@ class Processes(Workers):
                     if waiting and (free := [slot for slot in range(self.count) if slot not in running]):
                         name, value = waiting.popleft()
                         said = Path(folder) / f"{free[0]}.log"
-                        running[free[0]] = _begun(name, free[0], said, environments[free[0]], work, value)
+                        running[free[0]] = _start_worker(name, free[0], said, environments[free[0]], work, value)
                         yield Began(name)
                         continue
                     wait([worker.line for worker in running.values()], timeout=TURN)
                     for worker in [w for w in running.values() if w.ended()]:
-                        event = _ended(worker, losses)
+                        event = _wait_for_end(worker, losses)
                         del running[worker.slot]
                         if isinstance(event, Lost):
                             waiting.appendleft((worker.name, given[worker.name]))
@@ -131,7 +131,7 @@ def _gpus() -> list[str]:
     return named.split(",")[:count] if named else [str(number) for number in range(count)]
 
 
-def _begun(
+def _start_worker(
     name: str, slot: int, said: Path, environment: Mapping[str, str], work: Callable[[A], R], value: A
 ) -> _Worker:
     context = multiprocessing.get_context("spawn")
@@ -144,7 +144,7 @@ def _begun(
     return _Worker(name, slot, process, line, said)
 
 
-def _ended(worker: _Worker, losses: Losses) -> Event:
+def _wait_for_end(worker: _Worker, losses: Losses) -> Event:
     try:
         event = worker.line.recv() if worker.line.poll() else None
     except (EOFError, OSError):  # it died while it told

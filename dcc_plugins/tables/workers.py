@@ -15,7 +15,7 @@ from annotated_types import Ge
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as checked
 
-from dcc_core.errors import unexpected
+from dcc_core.errors import as_dcc_error
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -101,7 +101,7 @@ def run_piece(name: str, work: Callable[[A], R], value: A) -> Done[R] | Failed:
     try:
         return Done(name, work(value))
     except Exception as error:
-        return Failed(name, str(unexpected(error)))
+        return Failed(name, str(as_dcc_error(error)))
 
 
 class Losses:

@@ -40,7 +40,7 @@ class FormatConformance(Conformance):
             if not self._written(s, path := tmp_path / str(s.labels.ndim)):
                 continue
             came_back += 1
-            read = self._read(path)
+            read = self._read_back(path)
             images, again = (x.stored.get("images", x.stored.get(WHITENED)) for x in (s, read))
             rule = f"{self.title}: a set comes back as it was"
             assert images is not None and again is not None and again.shape == images.shape, (
@@ -56,7 +56,7 @@ class FormatConformance(Conformance):
         """Hard labels exactly, soft ones to 1e-6. A layout that cannot hold a kind of labels says so (DccError)."""
         for s in (self._hard(), self._soft()):
             if self._written(s, path := tmp_path / str(s.labels.ndim)):
-                read = self._read(path).labels
+                read = self._read_back(path).labels
                 same = read.shape == s.labels.shape and torch.allclose(read.double(), s.labels.double(), atol=1e-6)
                 assert same, (
                     f"{self.title}: labels come back, or are refused; of {s.labels.dtype} {tuple(s.labels.shape)} it "
@@ -88,7 +88,7 @@ class FormatConformance(Conformance):
         self._write(tmp_path / "set")
         for file in _files(tmp_path):
             file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-        self._refused(tmp_path / "set", "damaged files are refused")
+        self._refuse(tmp_path / "set", "damaged files are refused")
 
     def test_missing_files_are_named(self, tmp_path: Path) -> None:
         """If one of a folder's files is needed and gone, one DccError says which."""
@@ -96,7 +96,7 @@ class FormatConformance(Conformance):
         for file in _files(tmp_path):
             aside = file.rename(tmp_path / "aside")
             try:
-                self._read(tmp_path / "set")
+                self._read_back(tmp_path / "set")
             except DccError as error:
                 near = file.name if file.parent in (tmp_path, tmp_path / "set") else file.parent.name
                 assert near in str(error) or file.name in str(error), (
@@ -113,7 +113,7 @@ class FormatConformance(Conformance):
             for put in (_bare, _in_archive, _in_array):
                 put(file, _Runs(ran))
                 with contextlib.suppress(DccError):
-                    self._read(tmp_path / "set")
+                    self._read_back(tmp_path / "set")
                 assert not ran.exists(), f"{self.title}: nothing in a file runs; a command in '{file.name}' did"
             file.write_bytes(content)
 
@@ -121,7 +121,7 @@ class FormatConformance(Conformance):
         """Reading and writing change none of the random numbers of the program around them."""
         with left_alone(self.title):
             self._write(tmp_path / "set")
-            self._read(tmp_path / "set")
+            self._read_back(tmp_path / "set")
 
     def _write(self, path: Path) -> None:
         """Write a set that the format takes."""
@@ -144,7 +144,7 @@ class FormatConformance(Conformance):
             return False
         return True
 
-    def _read(self, path: Path) -> CondensedSet:
+    def _read_back(self, path: Path) -> CondensedSet:
         known = Importing(
             format=self.component,
             registry=self.registry(),
@@ -153,9 +153,9 @@ class FormatConformance(Conformance):
         )
         return import_set(self._format(), self.title, path, known)
 
-    def _refused(self, path: Path, rule: str) -> None:
+    def _refuse(self, path: Path, rule: str) -> None:
         try:
-            self._read(path)
+            self._read_back(path)
         except DccError:
             return
         raise AssertionError(f"{self.title}: {rule}; it read a set all the same")

@@ -65,7 +65,7 @@ class CondensedBuffer(ExemplarsBuffer):
             raise DccError(
                 "Avalanche's memories have hard labels, and this set has soft ones: use another parametrisation"
             )
-        part = self._remembered((unit - self._mean) / self._std, classes[own], exp.task_label)
+        part = self._remember((unit - self._mean) / self._std, classes[own], exp.task_label)
         self.buffer = self.buffer.concat(part) if len(self.buffer) else part  # an empty one has no labels to add to
 
     def resize(self, strategy: Any, new_size: int) -> None:
@@ -84,7 +84,7 @@ class CondensedBuffer(ExemplarsBuffer):
             )
         return images.clamp(0, 1), torch.cat([y for _, y in batches])
 
-    def _remembered(self, images: Tensor, labels: Tensor, task: int) -> AvalancheDataset:
+    def _remember(self, images: Tensor, labels: Tensor, task: int) -> AvalancheDataset:
         attributes = [
             DataAttribute(labels.tolist(), "targets"),
             DataAttribute([task] * len(labels), "targets_task_labels", use_in_getitem=True),

@@ -101,7 +101,7 @@ class Kip(MatchingLoss):
         real = [step.real(k, self.batch) for k in step.classes]
         together = Batch(torch.cat([b.images for b in real]), torch.cat([b.labels for b in real]))
         x_t, y_t = _flat(step.augment(together, 0), step.num_classes)
-        predicted = self._between(x_t, x_s) @ self._solved(self._between(x_s, x_s), y_s)
+        predicted = self._between(x_t, x_s) @ self._solve(self._between(x_s, x_s), y_s)
         yield Part(x_s.shape[1] * (predicted - y_t).square().sum() / (2 * self._targets(step)))
 
     def _between(self, a: Tensor, b: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ class Kip(MatchingLoss):
             a, b, name=self.kernel, depth=self.depth, weight_std=self.weight_std, bias_std=self.bias_std
         )
 
-    def _solved(self, k_ss: Tensor, y_s: Tensor) -> Tensor:
+    def _solve(self, k_ss: Tensor, y_s: Tensor) -> Tensor:
         """(K_ss + lambda I)^-1 y_s."""
         diagonal = self.ridge * k_ss.diagonal().mean()
         unit = torch.eye(len(k_ss), dtype=k_ss.dtype, device=k_ss.device)

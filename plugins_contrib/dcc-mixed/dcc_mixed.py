@@ -81,13 +81,13 @@ class Mixed(Around):
             share = float(betaincinv(self.beta, self.beta, quantile))
             other = _soft(of(partner[label]), step.num_classes)
             other = other.batch(torch.arange(len(own)) % len(other))
-            kept = self._kept(own.shape, share, centre).to(own.images)
+            kept = self._keep(own.shape, share, centre).to(own.images)
             share = kept.mean()
             return Batch(kept * own.images + (1 - kept) * other.images, share * own.labels + (1 - share) * other.labels)
 
         return self.inner.terms(step.with_images(mixed), state)
 
-    def _kept(self, shape: tuple[int, int, int], share: float, centre: list[float]) -> Tensor:
+    def _keep(self, shape: tuple[int, int, int], share: float, centre: list[float]) -> Tensor:
         """How much of an image stays at each place, (H, W): all but a box, clipped at the border; or its share."""
         kept = torch.full(shape[1:], share if self.how == "mixup" else 1.0, dtype=torch.float64)
         if self.how == "cutmix":
@@ -138,11 +138,11 @@ class Grouped(Around):
         return GroupedState(self.inner.setup(run, synthetic), fixed)
 
     def terms(self, step: Step, state: GroupedState) -> Iterator[Part | Total]:
-        for group in state.fixed or self._drawn(step):
+        for group in state.fixed or self._draw(step):
             if set(group) & set(step.everywhere):
                 yield from self.inner.terms(step.within(group), state.inner)
 
-    def _drawn(self, step: Step) -> Groups:
+    def _draw(self, step: Step) -> Groups:
         by_step = self.by == "step"
         random = step.generator("groups") if by_step else step.run.random.generator("groups", step.outer)
         order = torch.randperm(step.num_classes, generator=random)

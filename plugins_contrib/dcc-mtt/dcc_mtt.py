@@ -97,7 +97,7 @@ class Mtt(MatchingLoss):
         weights = start.clone().requires_grad_()
         for number in range(self.student_steps):
             batch = self._student_batch(step, number)
-            logits = functional_call(step.network, _shaped(step.network, weights), (batch.images,))
+            logits = functional_call(step.network, _shape_like(step.network, weights), (batch.images,))
             loss = step.run.criterion(logits, batch.labels).mean()
             (gradient,) = torch.autograd.grad(loss, weights, create_graph=True)
             weights = weights - step.synthetic.learned["step_size"] * gradient
@@ -145,7 +145,7 @@ def _flat(network: nn.Module) -> Tensor:
     return parameters_to_vector(network.parameters()).detach().cpu().clone()
 
 
-def _shaped(network: nn.Module, flat: Tensor) -> dict[str, Tensor]:
+def _shape_like(network: nn.Module, flat: Tensor) -> dict[str, Tensor]:
     """Flat weights as a network's parameters, by name."""
     named = dict(network.named_parameters())
     parts = flat.split([p.numel() for p in named.values()])

@@ -56,7 +56,7 @@ def test_reading_in_small_chunks_changes_nothing(tmp_path, monkeypatch):
 
 def test_the_cut_is_cached_by_files_and_classes(tmp_path, monkeypatch):
     first = load(write_imagenet32(tmp_path))
-    monkeypatch.setattr(imagenet32, "_chosen", lambda *_: pytest.fail("the files were read again"))
+    monkeypatch.setattr(imagenet32, "_choose_rows", lambda *_: pytest.fail("the files were read again"))
     again = load(tmp_path)
     assert torch.equal(first.train.images, again.train.images)
     assert first.mean == again.mean

@@ -38,7 +38,7 @@ def test_networks_are_trained_once(bench, monkeypatch, tmp_path):
     given = {**SMALL, "data": "digits"}
     sets = [select(method="random", data="digits", ipc=2, registry=REGISTRY)]
     monkeypatch.setattr(
-        Alignment, "_made", lambda self, bench: {"random": sets, "class-wise": sets, "collective": sets}
+        Alignment, "_make_sets", lambda self, bench: {"random": sets, "class-wise": sets, "collective": sets}
     )
     with figure_style():
         first, again = (Alignment(**given).conduct(bench) for _ in range(2))

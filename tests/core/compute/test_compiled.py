@@ -29,7 +29,7 @@ def both_ways():
         s = job.condense()
         scorer = job.scorer(s)
         scorer = dataclasses.replace(scorer, protocol=dataclasses.replace(scorer.protocol, epochs=3, decays=(1,)))
-        networks, _ = scorer._trained_together(job.decode(s), [scorer.random.at("net", net) for net in (0, 1)])
+        networks, _ = scorer._train_together(job.decode(s), [scorer.random.at("net", net) for net in (0, 1)])
         weights = torch.cat([p.detach().flatten() for network in networks for p in network.parameters()])
         found.append((s.stored["images"].numpy(), weights.numpy()))
     return found, said.getvalue()

@@ -13,7 +13,7 @@ from dcc_core import DccError
 from dcc_core.cli.app import run
 from dcc_core.jobs.measurements import Work
 from dcc_core.runs import forecast
-from dcc_core.runs.forecast import Probe, planned
+from dcc_core.runs.forecast import Probe, plan_run
 from dcc_core.scoring.scorer import Scorer
 
 CPU = torch.device("cpu")
@@ -113,7 +113,7 @@ def test_a_probe_changes_nothing_of_the_job(make_job):
 
 def test_a_budget_becomes_a_number_of_outer_loops(make_job, configure):
     job = make_job({"run.budget": "10m"})
-    forecast = planned(job, load=1.0)
+    forecast = plan_run(job, load=1.0)
     assert 2 < forecast.outer_loops == job.config.run.outer_loops == job.context().outer_loops
     assert forecast.total <= 600
     table = job.config.table()

@@ -39,13 +39,13 @@ def short(monkeypatch):
 def trained(monkeypatch):
     """Every training of a scorer: itself, its images and its number of networks."""
     calls = []
-    original = Scorer._scored
+    original = Scorer._score
 
     def scored(self, data, nets, watch, kept):
         calls.append((self, data, nets))
         return original(self, data, nets, watch, kept)
 
-    monkeypatch.setattr(Scorer, "_scored", scored)
+    monkeypatch.setattr(Scorer, "_score", scored)
     return calls
 
 
@@ -135,7 +135,7 @@ def test_random_images_get_labels_as_soft_as_the_sets(make_job, trained):
     assert torch.equal(hard.labels, s.owners)
     assert torch.equal(own.images, hard.images)
     scorer = trained[2][0]
-    teacher, _ = scorer._trained(full, scorer.random.at("net", 0))
+    teacher, _ = scorer._train_alone(full, scorer.random.at("net", 0))
     images = job.decode(random_set(job, s)).images
     assert torch.equal(baseline.images, images)
     with torch.no_grad():

@@ -103,7 +103,7 @@ def test_training_equals_the_published_loop(name, batches):
     data, random, network = two_pixels(), Randomness(0, ("x",)), linear(None)
     scorer = scorer_of(PROTOCOLS[name], lambda generator: network)
     weights, updates = restated(data, network, name, random)
-    trained, shown = scorer._trained(data, random)
+    trained, shown = scorer._train_alone(data, random)
     epochs = PUBLISHED[name][0]
     assert updates == epochs * len(batches)
     assert scorer.augmentation.batches == batches * epochs
@@ -175,7 +175,7 @@ def test_all_real_images_score_as_a_set_of_the_same_ones(make_job, monkeypatch, 
     assert (len(whole), whole.shape, whole.device) == (26, job.data.shape, job.device)
     if together:
         randoms = [scorer.random.at("net", net) for net in range(2)]
-        found, expected = (scorer._trained_together(d, randoms) for d in (images, whole))
+        found, expected = (scorer._train_together(d, randoms) for d in (images, whole))
         assert found[1] == expected[1] == 3 * 26
         pairs = zip(found[0], expected[0], strict=True)
         same = (zip(a.parameters(), b.parameters(), strict=True) for a, b in pairs)
@@ -216,7 +216,7 @@ def test_the_first_network_comes_with_the_score(monkeypatch, at_once, stacked):
     plain = scorer.score(data, 3)
     assert score.accuracies == plain.accuracies
     assert score.images_seen == plain.images_seen == 3 * 5 * 300
-    trained, _ = scorer._trained(data, scorer.random.at("net", 0))
+    trained, _ = scorer._train_alone(data, scorer.random.at("net", 0))
     for found, expected in zip(first.parameters(), trained.parameters(), strict=True):
         assert torch.allclose(found, expected, atol=1e-12)
     assert not first.training

@@ -24,11 +24,11 @@ def test_a_stack_ends_where_its_networks_would(make_job, options):
     protocol = dataclasses.replace(scorer.protocol, epochs=5, decays=(2,), batch=2)
     scorer = dataclasses.replace(scorer, protocol=protocol)
     randoms = [scorer.random.at("net", net) for net in range(3)]
-    together, shown = scorer._trained_together(data, randoms)
+    together, shown = scorer._train_together(data, randoms)
     assert shown == 5 * len(data)
     begun = [scorer.build(random.generator("network")) for random in randoms]
     for network, random, before in zip(together, randoms, begun, strict=True):
-        alone, shown_alone = scorer._trained(data, random)
+        alone, shown_alone = scorer._train_alone(data, random)
         assert shown_alone == shown
         for found, expected, initial in zip(network.parameters(), alone.parameters(), before.parameters(), strict=True):
             assert torch.allclose(found, expected, atol=1e-11)
