@@ -118,7 +118,7 @@ class _Terms(NamedTuple):
 
 
 def _descend(step: Step, loss: MatchingLoss, state: State) -> _Terms:
-    """The terms' values, and the gradient of their sum, gathered in the synthetic set.
+    """Differentiate the loss's terms; their gradient accumulates in the synthetic set.
 
     Raises ContractError if the terms are not what `MatchingLoss` says.
     """
@@ -159,9 +159,9 @@ def _descend(step: Step, loss: MatchingLoss, state: State) -> _Terms:
 
 
 def _move(step: Step, found: _Terms) -> float:
-    """The synthetic set moves along the gradient; returns the objective. Looks at the device once, for everything.
+    """Update the synthetic set; returns the objective. Reads from the device once, for everything.
 
-    Raises NotFiniteError if numbers are not finite, of before or after; what is stored is then of no use.
+    Raises NotFiniteError if a number before or after the update is not finite; the stored tensors are then invalid.
     """
     finite = found.finite & step.synthetic.update()
     numbers = torch.stack([found.parts, found.totals, finite.double(), found.checksum])
@@ -174,7 +174,7 @@ def _move(step: Step, found: _Terms) -> float:
 
 
 def _check_alike(totals: list[float], checksums: list[float]) -> None:
-    """Raise if something is not the same on every process that should be."""
+    """Raise DccError if totals or checksums differ between processes."""
     if len(set(checksums)) > 1:
         raise DccError(
             f"the processes have drifted apart: checksums of synthetic set and network are {checksums}. They compute "
@@ -188,7 +188,7 @@ def _check_alike(totals: list[float], checksums: list[float]) -> None:
 
 
 def _what_is_not_finite(step: Step, values: list[Tensor]) -> str:
-    """In words; empty if this process sees nothing of it."""
+    """Which terms and gradients are not finite, in words; empty if all are on this process."""
     numbers = [v.item() for v in values]
     bad = [f"term {i} of the loss is {v}" for i, v in enumerate(numbers, start=1) if not math.isfinite(v)]
     where = step.synthetic.where_not_finite()
@@ -199,7 +199,7 @@ def _what_is_not_finite(step: Step, values: list[Tensor]) -> str:
 
 
 def _scalar(term: object, count: int) -> Tensor:
-    """The scalar of a loss's term, the `count`-th of its step. Raises ContractError if it is none."""
+    """The scalar of a loss's term, the `count`-th of its step. Raises ContractError if it is no such scalar."""
     if not isinstance(term, Part | Total):
         raise ContractError(f"terms yields Part and Total; term {count} is {type(term).__name__}")
     value = term.value
@@ -225,7 +225,7 @@ class Network:
         return self._module
 
     def train(self, synthetic: Synthetic, inner: int) -> None:
-        """T epochs, on the synthetic set as it stands or on real images, as the run says."""
+        """Train for T epochs, on the present synthetic set or on real images, as the run says."""
         run = self._run
         if not run.network_steps:
             return
@@ -247,7 +247,7 @@ class Network:
 
     @property
     def compiles(self) -> bool:
-        """Whether its training passes go through a compiler, which takes a while at the first."""
+        """Whether its training passes are compiled; the first pass then takes longer."""
         return self._trainable is not self._module
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -261,7 +261,7 @@ class Network:
         return {name: t.detach().clone() for name, t in kept.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take back what `state_dict` gave, if anything. Raises DccError if it is of another network."""
+        """Load what `state_dict` gave. Raises DccError if it belongs to another network."""
         if not state:
             return
         weights = {n.removeprefix(WEIGHTS): t for n, t in state.items() if n.startswith(WEIGHTS)}

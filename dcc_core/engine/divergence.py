@@ -1,4 +1,4 @@
-"""Numbers that are not finite: back to the last good state, and on with a smaller image rate."""
+"""Divergence: return to the last good state after numbers that are not finite, with a smaller image rate."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def snapshot(synthetic: Synthetic, state: State) -> dict[str, Tensor]:
 
 
 def state_of(state: State) -> dict[str, Tensor]:
-    """Copies of what a loss keeps. Raises ContractError if that is no table of tensors."""
+    """Copies of a loss's state. Raises ContractError if it is not a mapping of tensors."""
     kept = state.state_dict()
     for name, value in kept.items():
         if not isinstance(value, Tensor):
@@ -37,7 +37,7 @@ def state_of(state: State) -> dict[str, Tensor]:
 
 
 def restore(synthetic: Synthetic, state: State, kept: Mapping[str, Tensor]) -> None:
-    """Take back what `snapshot` gave."""
+    """Load what `snapshot` gave."""
     synthetic.load_state_dict({n.removeprefix(SET): t for n, t in kept.items() if n.startswith(SET)})
     devices = {name: t.device for name, t in state.state_dict().items()}
     own = {n.removeprefix(LOSS): t for n, t in kept.items() if n.startswith(LOSS)}
@@ -61,19 +61,19 @@ class Guard:
     _next: dict[str, Tensor] = field(default_factory=dict)
 
     def begin(self) -> None:
-        """An outer loop begins."""
+        """Take a snapshot at the start of an outer loop."""
         self._next = snapshot(self.synthetic, self.state)
         self.good = self.good or self._next
 
     def record_good_state(self, outer: int) -> None:
-        """A step of an outer loop went well."""
+        """Keep the loop's snapshot as the good state after its first good step."""
         if self._next:
             self.outer, self.good, self._next = outer, self._next, {}
 
     def roll_back(self, trouble: NotFiniteError) -> int:
         """Return to the last good state; gives the outer loop to continue with. Raises DccError after the last retry.
 
-        In either case the synthetic set holds the last good state.
+        The synthetic set holds the last good state in both cases.
         """
         restore(self.synthetic, self.state, self.good)
         if self.retries == RETRIES:

@@ -36,7 +36,7 @@ class ResumeState:
     def of(
         cls, guard: Guard, outer: int, inner: int, network: Mapping[str, Tensor], group: Group = ALONE
     ) -> ResumeState:
-        """The moment before a step, given the state of the network in its outer loop. Collective.
+        """Capture the state before a step. network: its state in the outer loop. Collective.
 
         It includes what the loss keeps on one process alone under its own name, of a class for instance.
         """
@@ -49,14 +49,14 @@ class ResumeState:
         return cls(outer=outer, inner=inner, tensors=tensors, **own)
 
     def load(self, guard: Guard) -> None:
-        """Let the synthetic set, the loss and the guard be as they were; before the first step, leave them."""
+        """Restore the synthetic set, the loss and the guard; does nothing before the first step."""
         if self.tensors:
             restore(guard.synthetic, guard.state, self._below(NOW))
             guard.outer, guard.good, guard.retries, guard.notes = self.good, self._below(GOOD), self.retries, self.notes
             guard.rescale()
 
     def network(self) -> dict[str, Tensor]:
-        """What `Network.state_dict` gave; nothing between two outer loops."""
+        """The part that `Network.state_dict` gave; empty between two outer loops."""
         return self._below(NETWORK)
 
     def _below(self, prefix: str) -> dict[str, Tensor]:

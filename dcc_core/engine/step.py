@@ -217,7 +217,7 @@ class Step:
         return self.run.group.checksum([*self.synthetic.tensors().values(), *network])
 
     def synchronise_network(self) -> None:
-        """Let the network have been asked for on every process if it was on any: asking moves its statistics.
+        """Build the network on every process if any has built it: building moves its statistics.
 
         A process without a class may have had no need of it.
         """

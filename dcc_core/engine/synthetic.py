@@ -1,4 +1,4 @@
-"""The synthetic set while it is learned: stored tensors, their decoding, and their optimiser."""
+"""The synthetic set during optimisation: stored tensors, their decoding, and their optimiser."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Synthetic:
         return as_batch(self.parametrisation.decode(rows))
 
     def with_images(self, change: Change) -> Synthetic:
-        """The same set, seen with other images: `Step.with_images` says how."""
+        """This set with other images, as in `Step.with_images`."""
         seen = copy.copy(self)
         seen._change = lambda label: change(label, self.batch)
         return seen
@@ -103,38 +103,38 @@ class Synthetic:
         return [*per_class, *self.learned.values()]
 
     def tensors(self) -> dict[str, Tensor]:
-        """Everything learned, by name: what to watch, and what to keep."""
+        """All learned tensors, by name."""
         return {**{name: self.stored[name] for name in self._learnable}, **self.learned}
 
     def gradients(self) -> dict[str, Tensor]:
-        """What backward has gathered since it was last forgotten, by the names of `tensors`."""
+        """The accumulated gradients, by the names of `tensors`."""
         return {name: t.grad for name, t in self.tensors().items() if t.grad is not None}
 
     def zero_gradients(self) -> None:
-        """Forget the gradients of the last step."""
+        """Set the gradients to zero."""
         for tensor in self.tensors().values():
             if tensor.grad is not None:
                 tensor.grad.zero_()
 
     def update(self) -> Tensor:
-        """One step of gradient descent with what backward has gathered.
+        """One step of gradient descent with the accumulated gradients: SGD with momentum.
 
-        Returns whether the result is finite, a boolean tensor, left on the device; if not, what is stored is of no use.
+        Returns whether the result is finite: a boolean tensor on the device. If not, the stored tensors are invalid.
         """
         self._optimiser.step()
         return torch.stack([torch.isfinite(t).all() for t in self.tensors().values()]).all()
 
     def where_moved_too_far(self) -> str:
-        """The first tensor that an update has made other than finite, and its classes, in words."""
+        """The first tensor that is not finite after an update, and its classes, in words."""
         bad = ((name, t) for name, t in self.tensors().items() if not torch.isfinite(t).all())
         return next((f"the update of '{n}' is not finite{self._classes_of(n, t)}" for n, t in bad), "")
 
     def add_gradients(self, group: Group) -> None:
-        """Let what backward has gathered be its sum over processes."""
+        """Sum the accumulated gradients over processes."""
         group.add([t.grad for t in self.tensors().values() if t.grad is not None])
 
     def gradients_are_finite(self) -> Tensor:
-        """Whether all are that backward has gathered: a boolean tensor, left on the device."""
+        """Whether all accumulated gradients are finite: a boolean tensor, left on the device."""
         found = [torch.isfinite(t.grad).all() for t in self.tensors().values() if t.grad is not None]
         return torch.stack(found).all()
 
@@ -144,7 +144,7 @@ class Synthetic:
         return " and ".join(f"'{name}'{self._classes_of(name, gradient)}" for name, gradient in bad.items())
 
     def scale_rates(self, factor: float) -> None:
-        """Let everything be learned at its initial rate times a factor."""
+        """Set every rate to its initial value times a factor."""
         for group in self._optimiser.param_groups:
             group["lr"] = group["initial_lr"] * factor
 
@@ -158,7 +158,7 @@ class Synthetic:
         return {name: t.detach().clone() for name, t in own.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take back what `state_dict` gave. Raises DccError if tensors are missing or have other shapes."""
+        """Load what `state_dict` gave. Raises DccError if tensors are missing or have other shapes."""
         own = {f"{STORED}{name}": t for name, t in self.stored.items()}
         own |= {f"{LEARNED}{name}": t for name, t in self.learned.items()}
         given = {name: t for name, t in state.items() if not name.startswith(MOMENTUM)}
@@ -172,7 +172,7 @@ class Synthetic:
                 self._optimiser.state[tensor][BUFFER] = momentum.to(tensor.device, copy=True)
 
     def _classes_of(self, name: str, tensor: Tensor) -> str:
-        """The classes in which a tensor with a row for each stored one is not finite, in words."""
+        """The classes of the rows in which a tensor is not finite, in words."""
         if name in self.learned or name.startswith(SHARED):
             return ""
         rows = torch.isfinite(tensor.flatten(1) if tensor.ndim > 1 else tensor.unsqueeze(1)).all(dim=1).cpu()

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from dcc_core.config import as_toml, parse_duration
-from dcc_core.errors import DccError, Stopped, faults_of, as_dcc_error
+from dcc_core.errors import DccError, Stopped, as_dcc_error, faults_of
 from dcc_core.group import ALONE, Group
 from dcc_core.jobs import Config, Job, Start, entries_of, select_coreset
 from dcc_core.plugins import Registry, RunInfo, Score, StepReport
