@@ -140,7 +140,7 @@ class Published:
 
 @dataclass(frozen=True, kw_only=True)
 class DataSource(ABC):
-    """Loads a data set. The options here are every source's; `dcc_core.arrange` carries them out."""
+    """Loads a data set. The options here are every source's; the host applies them after `load`."""
 
     kind: ClassVar[str] = "data"
 

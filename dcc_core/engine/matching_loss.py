@@ -1,6 +1,6 @@
 """What each kind of component is: the classes a plugin author subclasses.
 
-A component is a final, frozen, keyword-only dataclass; its fields are its options (see `dcc_core.options`).
+A component is a final, frozen, keyword-only dataclass; its fields are its options (see `dcc_core.config`).
 Images are (B, C, H, W) floating point and *normalised* (mean and std of the data removed) unless a docstring
 says otherwise; hard labels are (B,) int64, soft labels (B, K) probabilities, K classes.
 """

@@ -45,7 +45,7 @@ def select(
     registry: Registry | None = None,
     **choices: Any,
 ) -> CondensedSet:
-    """Select real images of every class, a select_coreset, as `dcc select` does.
+    """Select real images of every class, a coreset, as `dcc select` does.
 
     method: the selection. The other arguments are those of `condense`: `data="cifar10", ipc=10, arch="convnet"`.
     Raises DccError (OptionError) for wrong names and values, and if the selection needs what is not there.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dcc_core.jobs import Job, Start
 
 MOST = 10
-"""Images of a class that are kept, and images_to_show."""
+"""Images of a class in a snapshot."""
 ROOM = 32_000_000
 """Bytes that one moment may take; with many classes of large images, fewer of each are kept."""
 COLOURS = 3

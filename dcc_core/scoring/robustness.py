@@ -1,6 +1,6 @@
 """What a scoring protocol measures, and composite protocols: robustness scores built from several accuracies.
 
-A protocol trains networks on one thing or more (`Measurement`), each by a training of `dcc_core.protocols`. A simple
+A protocol trains networks on one thing or more (`Measurement`), each by a training of `PROTOCOLS`. A simple
 one, such as `dc`, measures a set, and random real images beside it. A composite one (`COMPOSITES`) measures more, and
 makes one number between 0 and 1 of all: how good a set is by itself, beyond what soft labels or augmentation give to
 any images. Source: DD-Ranking, whose scores take accuracies as fractions.

@@ -169,7 +169,7 @@ def normalise_stored(s: CondensedSet, device: torch.device, dtype: torch.dtype) 
 def training_images(s: CondensedSet, registry: Registry | None = None, *, unit: bool = False) -> Batch:
     """A set's training images, decoded, normalised or in unit space; whitened images as they are.
 
-    On the CPU in float64: to normalised space and back nothing is lost. registry: if the parametrisation is found;
+    On the CPU in float64: to normalised space and back nothing is lost. registry: where the parametrisation is found;
     by default among what is installed. Raises DccError if it is not there, and for whitened images in unit space.
     """
     if WHITENED in s.stored:
