@@ -135,6 +135,11 @@ TABLES = [
         summary="no, simple and bi-level warm-up on any data: -o data=mnist",
     ),
     Component(
+        name="full-length",
+        target="dcc_plugins.tables:full_length.toml",
+        summary="DC, DSA, DCC and DSAC for 1000 outer loops on narrow networks, one set a cell",
+    ),
+    Component(
         name="methods",
         target="dcc_plugins.tables:methods.toml",
         summary="losses of every kind at equal time, those of plugins_contrib among them",
