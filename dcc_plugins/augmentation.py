@@ -7,7 +7,7 @@ class. Every draw holds the strengths of all operations; `operation` says which 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal, final
 
@@ -21,6 +21,8 @@ from dcc_core import Augmentation, DccError
 
 Shape = tuple[int, int, int]
 Params = Mapping[str, Tensor]
+Action = tuple[tuple[str, ...], Callable[[Tensor, Params], Tensor]]
+"""Names of parameters, and an operation on images (B, C, H, W) that gets them with a row for each image."""
 
 log = logging.getLogger("dcc")
 
@@ -94,13 +96,13 @@ class DSA(Augmentation):
         }
 
     def apply(self, images: Tensor, labels: Tensor, params: Params, index: Tensor) -> tuple[Tensor, Tensor]:
-        actions = {
-            "color": self._color,
-            "crop": lambda x, p: translate(x, p["shift"], align_corners=False),
-            "cutout": self._cutout,
-            "flip": lambda x, p: torch.where(_column(p["flip"]), hflip(x), x),
-            "scale": lambda x, p: scale(x, 1 / p["scale"], align_corners=False),
-            "rotate": lambda x, p: rotate(x, p["rotate"], align_corners=False),
+        actions: dict[str, Action] = {
+            "color": (("brightness", "saturation", "contrast"), self._color),
+            "crop": (("shift",), lambda x, p: translate(x, p["shift"], align_corners=False)),
+            "cutout": (("cutout",), self._cutout),
+            "flip": (("flip",), lambda x, p: torch.where(_column(p["flip"]), hflip(x), x)),
+            "scale": (("scale",), lambda x, p: scale(x, 1 / p["scale"], align_corners=False)),
+            "rotate": (("rotate",), lambda x, p: rotate(x, p["rotate"], align_corners=False)),
         }
         return _by_operation(images, params, index, [actions[o] for o in self.strategy]), labels
 
@@ -157,26 +159,31 @@ class Jitter(Augmentation):
 
     def apply(self, images: Tensor, labels: Tensor, params: Params, index: Tensor) -> tuple[Tensor, Tensor]:
         mean = images.mean(dim=(0, 2, 3), keepdim=True)
-        actions = {
-            "crop": lambda x, p: translate(x - mean, p["shift"], align_corners=False) + mean,
-            "scale": lambda x, p: scale(x - mean, p["scale"], align_corners=False) + mean,
-            "rotate": lambda x, p: rotate(x - mean, p["rotate"], align_corners=False) + mean,
-            "noise": lambda x, p: x + p["noise"],
+        actions: dict[str, Action] = {
+            "crop": (("shift",), lambda x, p: translate(x - mean, p["shift"], align_corners=False) + mean),
+            "scale": (("scale",), lambda x, p: scale(x - mean, p["scale"], align_corners=False) + mean),
+            "rotate": (("rotate",), lambda x, p: rotate(x - mean, p["rotate"], align_corners=False) + mean),
+            "noise": (("noise",), lambda x, p: x + p["noise"]),
         }
         return _by_operation(images, params, index, [actions[o] for o in self.strategy]), labels
 
 
-def _by_operation(images: Tensor, params: Params, index: Tensor, actions: Sequence) -> Tensor:
-    """Each image under the operation of its draw: one call per operation, in the images' type and device."""
+def _by_operation(images: Tensor, params: Params, index: Tensor, actions: Sequence[Action]) -> Tensor:
+    """Each image under the operation of its draw: one call per operation, in the images' type and device.
+
+    An operation gets its own parameters alone: every one that it gets is selected and sent to the device.
+    """
     operation = params["operation"][index]
     result = images
     for number in operation.unique().tolist():
+        names, action = actions[number]
         chosen = torch.nonzero(operation == number).squeeze(1)
-        own = {name: _like(p[index[chosen]], images) for name, p in params.items()}
+        draws = index[chosen]
+        own = {name: _like(params[name][draws], images) for name in names}
         if len(chosen) == len(images):
-            return actions[number](images, own)
+            return action(images, own)
         rows = chosen.to(images.device)
-        result = result.index_copy(0, rows, actions[number](images[rows], own))
+        result = result.index_copy(0, rows, action(images[rows], own))
     return result
 
 

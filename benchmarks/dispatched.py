@@ -1,0 +1,113 @@
+"""Operations that an image update and a network epoch dispatch, views left out: what a GPU has to launch.
+
+    python benchmarks/dispatched.py [--json]
+
+The counts are the same on every machine. They do not depend on the width of the network, which is small here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import click
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from ways import job_of
+
+from dcc_core import Step
+from dcc_core.engine.algorithm import Network, update
+
+VIEWS = {
+    "view",
+    "_unsafe_view",
+    "reshape",
+    "expand",
+    "select",
+    "slice",
+    "unsqueeze",
+    "squeeze",
+    "permute",
+    "transpose",
+} | {"t", "alias", "detach", "split", "split_with_sizes", "unbind", "as_strided", "unfold", "lift_fresh"}
+"""Operations that touch no data."""
+UPDATES = {
+    "DC ipc 1": {"loss": "class-wise", "run.ipc": 1},
+    "DC ipc 10": {"loss": "class-wise", "run.ipc": 10},
+    "DCC ipc 1": {"loss": "collective-bare", "run.ipc": 1},
+    "DSA ipc 1": {"loss": "class-wise", "aug": "dsa", "run.ipc": 1},
+    "DSAC ipc 1": {"loss": "collective-bare", "aug": "dsa", "run.ipc": 1},
+    "DSAC ipc 10": {"loss": "collective-bare", "aug": "dsa", "run.ipc": 10},
+}
+"""Methods by name: options of a run with 256 real images of each of ten classes."""
+
+
+class Counting(TorchDispatchMode):
+    """Counts the operations that run while it is active, by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        if name not in VIEWS:
+            self.counts[name] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def count(work: Callable[[], object]) -> Counter[str]:
+    """The operations of some work, by name; what it does at first alone does not count."""
+    work()
+    with Counting() as counting:
+        work()
+    return counting.counts
+
+
+def count_update(options: dict[str, Any]) -> Counter[str]:
+    """The operations of an image update."""
+    job = job_of(**{"arch.width": 8, "run.real_batch": 256, **options})
+    run, synthetic, state = job.start()
+    network = Network(run, 0)
+    inner = iter(range(1, 100))
+
+    def work() -> None:
+        update(Step(run, synthetic, outer=0, inner=next(inner), network=network.matching), job.config.loss, state)
+
+    return count(work)
+
+
+def count_epoch(options: dict[str, Any]) -> Counter[str]:
+    """The operations of one epoch of the network on the synthetic set."""
+    job = job_of(**{"arch.width": 8, "run.network_steps": 1, "run.ipc": 1, **options})
+    run, synthetic, _ = job.start()
+    network = Network(run, 0)
+    inner = iter(range(100))
+    return count(lambda: network.train(synthetic, next(inner)))
+
+
+def measure() -> dict[str, int]:
+    """The number of operations, by piece of work."""
+    counts = {name: count_update(options).total() for name, options in UPDATES.items()}
+    counts["epoch"] = count_epoch({}).total()
+    counts["epoch with DSA"] = count_epoch({"aug": "dsa"}).total()
+    return counts
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    counts = measure()
+    if parser.parse_args().json:
+        click.echo(json.dumps(counts))
+    else:
+        for name, number in counts.items():
+            click.echo(f"{name:16}{number:6}")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()

@@ -1,0 +1,16 @@
+"""Operations of an image update and of a network epoch: counts that may fall, and do not rise unseen."""
+
+import dispatched
+import pytest
+
+MOST = {"DC ipc 1": 1450, "DCC ipc 1": 1650, "DSAC ipc 1": 2350}
+
+
+@pytest.mark.parametrize("method", MOST)
+def test_an_image_update_dispatches_no_more(method):
+    assert dispatched.count_update(dispatched.UPDATES[method]).total() <= MOST[method]
+
+
+def test_an_epoch_dispatches_no_more():
+    assert dispatched.count_epoch({}).total() <= 65
+    assert dispatched.count_epoch({"aug": "dsa"}).total() <= 150
