@@ -2,7 +2,7 @@
 
     python benchmarks/group_kills.py --kills 10
 
-torchrun starts the group anew after each kill, and the run goes on from its checkpoint. Prints a Markdown table.
+torchrun restarts the group after each kill, and the run resumes from its checkpoint. Prints a Markdown table.
 """
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ class _AllSum(torch.autograd.Function):
 def join_processes() -> Iterator[Processes]:
     """The group that torchrun, or what sets the same variables, has started this process in.
 
-    An error that ends it is told to the others, who are silent if they end by the same, or by its end. Raises
+    The others receive the error that ends it, and stay silent if they end by the same error or by its end. Raises
     DccError if they cannot be reached.
     """
     cuda = torch.cuda.is_available()
@@ -192,7 +192,7 @@ def join_processes() -> Iterator[Processes]:
 def _this_start(store: Store, rank: int, size: int) -> str:
     """A name that the processes of this start share, and none of an earlier one. Raises TimeoutError.
 
-    torchrun may keep its store when it starts processes anew, and in it the addresses of those that have died. So the
+    torchrun may keep its store when it restarts processes, with the addresses of those that have died. So the
     first process says which of the others it has seen, by tokens that are theirs alone, until all have found theirs.
     """
     own, end = secrets.token_hex(8), time.monotonic() + MEETING.total_seconds()
