@@ -229,7 +229,7 @@ class Network:
         run = self._run
         if not run.network_steps:
             return
-        data = run.real if run.network_data == "real" else self._frozen(synthetic)
+        data = run.real if run.network_data == "real" else self._detach(synthetic)
         with breaches_of(run.title_of_section("run.network_aug")):
             for epoch in range(run.network_steps):
                 train_epoch(
@@ -273,7 +273,7 @@ class Network:
             if (momentum := state.get(f"{MOMENTUM}{name}")) is not None:
                 self._optimiser.state[p][BUFFER] = momentum.to(p.device, copy=True)
 
-    def _frozen(self, synthetic: Synthetic) -> Batch:
+    def _detach(self, synthetic: Synthetic) -> Batch:
         with torch.no_grad():
             batch = synthetic.batch(*range(self._run.num_classes))
         return Batch(batch.images.detach(), batch.labels.detach())
