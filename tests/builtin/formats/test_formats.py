@@ -310,12 +310,12 @@ def test_idc_is_written_as_it_was(tmp_path, round_trip, import_set, with_idc):
     assert not (tmp_path / "no.pt").exists()
 
 
-def test_a_set_without_its_parametrisation_is_announced(tmp_path, import_set, caplog):
+def test_a_set_without_its_parametrisation_is_announced(tmp_path, import_set, registry, caplog):
     field_files.idc(tmp_path / "data.pt")
     s = import_set(tmp_path / "data.pt", "idc", options={"format.factor": 2}, data="cifar10")
     assert "needs the parametrisation 'multi-formation' (package dcc-idc), which is not installed here" in caplog.text
     with pytest.raises(DccError, match="no parametrisation named 'multi-formation'"):
-        s.dataset()
+        s.dataset(registry=registry)
 
 
 @pytest.mark.parametrize(

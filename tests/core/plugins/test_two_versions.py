@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -17,9 +18,9 @@ def dcc_losses():
 
 @pytest.fixture
 def install(tmp_path):
-    """Puts a package's manifest and metadata into a folder, `install("a", "dcc-dm", "0.1.0")`; returns the folder."""
+    """Puts a package's manifest and metadata into a folder, `install("a", "dcc-twice", "0.1.0")`; returns the folder."""
 
-    def put(folder, package, version, info="dist-info", provider="dm"):
+    def put(folder, package, version, info="dist-info", provider="twice"):
         place = tmp_path / folder
         module = package.replace("-", "_")
         metadata = place / f"{module}-{version}.{info}"
@@ -42,47 +43,47 @@ def dcc(folders, *arguments):
 
 @pytest.mark.parametrize("turned", [False, True])
 def test_the_version_that_is_found_first_is_used_and_the_other_named(install, turned):
-    installed = [("0.1.0", install("a", "dcc-dm", "0.1.0")), ("0.2.0", install("b", "dcc-dm", "0.2.0"))]
+    installed = [("0.1.0", install("a", "dcc-twice", "0.1.0")), ("0.2.0", install("b", "dcc-twice", "0.2.0"))]
     (used, here), (hidden, there) = installed[::-1] if turned else installed
     reason = (
-        f"dcc-dm {used} in '{here}' is used, as it is found before this one in '{there}'; "
-        "remove one of them (pip uninstall dcc-dm)"
+        f"dcc-twice {used} in '{here}' is used, as it is found before this one in '{there}'; "
+        "remove one of them (pip uninstall dcc-twice)"
     )
     done = dcc([here, there], "plugins", "--kind", "loss", "--json")
-    assert (done.returncode, done.stderr) == (0, f"Warning: plugin dm (dcc-dm {hidden}) not loaded: {reason}\n")
+    assert (done.returncode, done.stderr) == (0, f"Warning: plugin twice (dcc-twice {hidden}) not loaded: {reason}\n")
     listed = json.loads(done.stdout)
-    found = [(r["version"], r["summary"]) for r in listed["components"] if r["provider"] == "dm"]
+    found = [(r["version"], r["summary"]) for r in listed["components"] if r["provider"] == "twice"]
     assert found == [(used, f"of {used}")]
-    assert [(b["distribution"], b["version"]) for b in listed["broken"]] == [("dcc-dm", hidden)]
+    assert [(b["distribution"], b["version"]) for b in listed["broken"]] == [("dcc-twice", hidden)]
 
 
 def test_two_versions_fail_the_check(install):
-    here, there = install("a", "dcc-dm", "0.1.0"), install("b", "dcc-dm", "0.2.0")
+    here, there = install("a", "dcc-twice", "0.1.0"), install("b", "dcc-twice", "0.2.0")
     checked = dcc([here, there], "plugins", "--check")
     assert checked.returncode == 1
-    assert f"dm (dcc-dm 0.2.0): not loaded: dcc-dm 0.1.0 in '{here}' is used" in checked.stdout
-    assert "Error: 1 wrong with 1 of 3 plugins" in checked.stderr
+    assert f"twice (dcc-twice 0.2.0): not loaded: dcc-twice 0.1.0 in '{here}' is used" in checked.stdout
+    assert re.search(r"Error: 1 wrong with 1 of \d+ plugins", checked.stderr)
 
 
 def test_of_two_versions_in_one_folder_it_cannot_be_told_which_is_there(install):
     """As two calls of `pip install --target` leave them."""
-    install("a", "dcc-dm", "0.1.0")
-    done = dcc([install("a", "dcc-dm", "0.2.0")], "plugins", "--json")
+    install("a", "dcc-twice", "0.1.0")
+    done = dcc([install("a", "dcc-twice", "0.2.0")], "plugins", "--json")
     assert "is installed in the same folder" in done.stderr
     assert "whose modules lie there cannot be told" in done.stderr
-    assert all(f"dcc-dm {version}" in done.stderr for version in ("0.1.0", "0.2.0"))
+    assert all(f"dcc-twice {version}" in done.stderr for version in ("0.1.0", "0.2.0"))
 
 
 def test_the_same_version_again_says_nothing(install):
     """A checkout's own metadata beside those of its editable install."""
-    folders = [install("a", "dcc-dm", "0.1.0", info="egg-info"), install("b", "dcc-dm", "0.1.0")]
+    folders = [install("a", "dcc-twice", "0.1.0", info="egg-info"), install("b", "dcc-twice", "0.1.0")]
     assert dcc(folders, "plugins", "--json").stderr == ""
 
 
 def test_two_packages_with_a_plugin_of_one_name_are_both_named(install):
-    folders = [install("a", "dcc-dm", "0.1.0"), install("b", "dcc-moments", "3.0")]
+    folders = [install("a", "dcc-twice", "0.1.0"), install("b", "dcc-moments", "3.0")]
     message = (
-        "plugin dm (dcc-moments 3.0) not loaded: another plugin is called 'dm' already: dm (dcc-dm 0.1.0); "
+        "plugin twice (dcc-moments 3.0) not loaded: another plugin is called 'twice' already: twice (dcc-twice 0.1.0); "
         "uninstall one of them (pip uninstall dcc-moments)"
     )
     assert dcc(folders, "plugins", "--json").stderr == f"Warning: {message}\n"
