@@ -18,7 +18,7 @@ def dcc_losses():
 
 @pytest.fixture
 def install(tmp_path):
-    """Puts a package's manifest and metadata into a folder, `install("a", "dcc-twice", "0.1.0")`; returns the folder."""
+    """Writes a package into a folder, `install("a", "dcc-twice", "0.1.0")`; returns the folder."""
 
     def put(folder, package, version, info="dist-info", provider="twice"):
         place = tmp_path / folder
