@@ -38,10 +38,11 @@ def measured(*, keep, **env):
 @glibc
 @pytest.mark.skipif(VERSION < (2, 35), reason="this glibc keeps smaller blocks alone")
 def test_pages_are_fetched_once():
-    kept, few = measured(keep=True)
+    """The least of three tries: a system that takes idle pages back adds faults, and nothing takes faults away."""
+    tries = [measured(keep=True) for _ in range(3)]
     _, many = measured(keep=False)
-    assert kept
-    assert 10 * few < many
+    assert all(kept for kept, _ in tries)
+    assert 10 * min(few for _, few in tries) < many
 
 
 @glibc
