@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import click
 
 from dcc_core.cli import Flag, add_flags, with_flags
-from dcc_core.group import current_group
+from dcc_core.group import current_group, is_launched
 from dcc_core.jobs import resolve
 from dcc_core.plugins import Registry
 
@@ -56,3 +58,7 @@ def evaluate(
         click.echo(json.dumps(report))
     elif group.first:
         print_table(result_table(report))
+    if is_launched():  # while Python shuts down, threads of torch's sometimes abort a process of several
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
