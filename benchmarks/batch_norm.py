@@ -57,7 +57,7 @@ def main(
     def score(subject: str, job: Job, one: CondensedSet) -> None:
         scorer = job.scorer(one)
         part = Batch(scorer.test.images[:test], scorer.test.labels[:test])
-        protocol = scorer.protocol.shortened(epochs)
+        protocol = scorer.protocol.with_epochs(epochs)
         accuracies = replace(scorer, test=part, protocol=protocol).score(job.decode(one), nets).accuracies
         found[subject].append([100 * a for a in accuracies])
         click.echo(f"set {one.provenance.set}, {subject}: {accuracies}", err=True)

@@ -75,7 +75,7 @@ def count_update(options: dict[str, Any]) -> Counter[str]:
     inner = iter(range(1, 100))
 
     def work() -> None:
-        update(Step(run, synthetic, outer=0, inner=next(inner), network=network.matching), job.config.loss, state)
+        update(Step(run, synthetic, outer=0, inner=next(inner), network=network.module), job.config.loss, state)
 
     return count(work)
 

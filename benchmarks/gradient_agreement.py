@@ -63,7 +63,7 @@ def image_gradients(job: Job, nets: int, trained: int) -> Iterator[Tensor]:
         network = Network(run, outer)
         for inner in range(trained):
             network.train(synthetic, inner)
-        step = Step(run, synthetic, outer=outer, inner=trained, network=network.matching)
+        step = Step(run, synthetic, outer=outer, inner=trained, network=network.module)
         synthetic.zero_gradients()
         for term in job.config.loss.terms(step, state):
             torch.autograd.backward(term.value, inputs=synthetic.leaves())

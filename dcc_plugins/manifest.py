@@ -3,64 +3,64 @@
 from __future__ import annotations
 
 from dcc_core import Component, hookimpl
-from dcc_plugins import rows
+from dcc_plugins import command_rows, component_rows
 
 
 @hookimpl
 def dcc_losses() -> list[Component]:
-    return rows.LOSSES
+    return component_rows.LOSSES
 
 
 @hookimpl
 def dcc_augmentations() -> list[Component]:
-    return rows.AUGMENTATIONS
+    return component_rows.AUGMENTATIONS
 
 
 @hookimpl
 def dcc_architectures() -> list[Component]:
-    return rows.ARCHITECTURES
+    return component_rows.ARCHITECTURES
 
 
 @hookimpl
 def dcc_datasets() -> list[Component]:
-    return rows.DATASETS
+    return component_rows.DATASETS
 
 
 @hookimpl
 def dcc_parametrisations() -> list[Component]:
-    return rows.PARAMETRISATIONS
+    return component_rows.PARAMETRISATIONS
 
 
 @hookimpl
 def dcc_selections() -> list[Component]:
-    return rows.SELECTIONS
+    return component_rows.SELECTIONS
 
 
 @hookimpl
 def dcc_observers() -> list[Component]:
-    return rows.OBSERVERS
+    return component_rows.OBSERVERS
 
 
 @hookimpl
 def dcc_formats() -> list[Component]:
-    return rows.FORMATS
+    return command_rows.FORMATS
 
 
 @hookimpl
 def dcc_studies() -> list[Component]:
-    return rows.STUDIES
+    return command_rows.STUDIES
 
 
 @hookimpl
 def dcc_recipes() -> list[Component]:
-    return rows.RECIPES
+    return command_rows.RECIPES
 
 
 @hookimpl
 def dcc_tables() -> list[Component]:
-    return rows.TABLES
+    return command_rows.TABLES
 
 
 @hookimpl
 def dcc_commands() -> list[Component]:
-    return rows.COMMANDS
+    return command_rows.COMMANDS

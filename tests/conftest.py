@@ -1,5 +1,7 @@
 import os
 
+os.environ.pop("PYTEST_ADDOPTS", None)  # options of this session, not of those that tests start
+
 workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 if workers > 1:  # before torch is imported: workers that share cores, each with a thread for every core, only wait
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))

@@ -20,14 +20,14 @@ from .device import (
 from .memory import (
     COPIES as COPIES,
     IMAGES_AT_ONCE as IMAGES_AT_ONCE,
-    PROGRAM as PROGRAM,
-    WORKER as WORKER,
-    count_workers as count_workers,
-    forget_peak as forget_peak,
-    forget_process_peak as forget_process_peak,
+    PROGRAM_BYTES as PROGRAM_BYTES,
+    WORKER_BYTES as WORKER_BYTES,
     own_peak as own_peak,
     peak_memory as peak_memory,
     process_memory as process_memory,
+    record_worker_memory as record_worker_memory,
+    reset_peak as reset_peak,
+    reset_process_peak as reset_process_peak,
 )
 from .precision import (
     DTYPES as DTYPES,

@@ -20,10 +20,10 @@ T = TypeVar("T")
 
 log = logging.getLogger("dcc")
 
-CACHE = 16 * 2**20
+CACHE_BYTES = 16 * 2**20
 """Bytes of the largest maps that go through a network at once on a CPU. Beyond that little is gained; far below,
 the products are too small."""
-CARD = 1 / 8
+GPU_SHARE = 1 / 8
 """Share of a GPU's memory for the maps of one pass."""
 SECOND_ORDER = 4
 """Memory that matching takes for an image, in units of what its forward pass keeps: the pass, its gradient, the
@@ -68,7 +68,7 @@ WEIGHTS = 8
 class Chunks:
     """The number of images in a pass of one network: `images`, and the `most` that fit if that is known.
 
-    Passes whose gradient is differentiated again hold several times as much, and so take fewer: `differentiated`.
+    Passes whose gradient is differentiated again hold several times as much, and so take fewer: `second_order`.
 
     footprint: of the network. given: the user's own number, or none. memory: bytes that a pass may take, or none; of
     these it leaves `spare`, unless that leaves too little for an image. shared: several processes work together, and
@@ -86,10 +86,10 @@ class Chunks:
         shared: bool = False,
     ) -> None:
         if device.type == "cuda":
-            bound = int(torch.cuda.get_device_properties(device).total_memory * CARD)
+            bound = int(torch.cuda.get_device_properties(device).total_memory * GPU_SHARE)
             fast = again = bound // (SECOND_ORDER * footprint.total)
         else:
-            fast, again = CACHE // footprint.largest, CACHE // (SECOND_ORDER * footprint.largest)
+            fast, again = CACHE_BYTES // footprint.largest, CACHE_BYTES // (SECOND_ORDER * footprint.largest)
         self.images = max(1, fast) if given is None else given
         self._again = max(1, again)
         self.most: int | None = None
@@ -105,13 +105,13 @@ class Chunks:
             self.images = min(self.images, self.most)
 
     @property
-    def differentiated(self) -> int:
+    def second_order(self) -> int:
         """The number of images in a pass whose gradient is differentiated again."""
         return min(self.images, self._again)
 
-    def split(self, *tensors: Tensor, differentiated: bool = False) -> Iterator[tuple[Tensor, ...]]:
-        """Chunks of tensors (B, ...), side by side. differentiated: for passes whose gradient is, again."""
-        size = self.differentiated if differentiated else self.images
+    def split(self, *tensors: Tensor, second_order: bool = False) -> Iterator[tuple[Tensor, ...]]:
+        """Chunks of tensors (B, ...), side by side. second_order: for passes whose gradient is differentiated again."""
+        size = self.second_order if second_order else self.images
         yield from zip(*(t.split(size) for t in tensors), strict=True)
 
     def within_memory(self, work: Callable[[], T], restore: Callable[[], None] | None = None) -> T:

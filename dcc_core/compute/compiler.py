@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 log = logging.getLogger("dcc")
 
-WORTHWHILE = 2000
+MIN_PASSES = 2000
 """Passes of one shape from which on they may be expected to make up for a compiler's minute."""
 
 
-class Compiled(nn.Module):
+class CompiledNetwork(nn.Module):
     """A network's forward pass and derivative, compiled; its weights, and its value to rounding, are the network's.
 
     Networks of one architecture share what is compiled. If the compiler fails, or there is none, it says so once
@@ -57,10 +57,10 @@ class Compiler:
 
         A worker process was forked and cannot start the compiler's own: there the network stays as it is.
         """
-        pays = self.wanted == "on" or (self.wanted == "auto" and device.type == "cuda" and passes >= WORTHWHILE)
+        pays = self.wanted == "on" or (self.wanted == "auto" and device.type == "cuda" and passes >= MIN_PASSES)
         if not pays or self.failed or multiprocessing.current_process().daemon:
             return network
-        return Compiled(network, self)
+        return CompiledNetwork(network, self)
 
     def fail(self, error: Exception) -> None:
         """Say that the compiler has failed, and leave networks as they are from here on."""

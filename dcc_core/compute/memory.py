@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
-PROGRAM = 850_000_000
+PROGRAM_BYTES = 850_000_000
 """Bytes of the program itself: Python, torch and the packages that a run imports."""
-WORKER = 40_000_000
+WORKER_BYTES = 40_000_000
 """Bytes that a worker process has of its own beside what its network takes."""
 IMAGES_AT_ONCE = 256
 """Real images that are normalised and augmented in one call; bounds memory for many classes."""
@@ -28,20 +28,20 @@ def peak_memory(device: torch.device) -> int:
     return max(process_peak(), _with_workers)
 
 
-def forget_peak() -> None:
+def reset_peak() -> None:
     """Reset `peak_memory`, if the system can: on Linux, and of GPUs."""
     global _with_workers
     _with_workers = 0
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-    forget_process_peak()
+    reset_process_peak()
 
 
 _with_workers = 0
 """The most bytes that this process and its workers have had together."""
 
 
-def count_workers(before: int, own: int) -> None:
+def record_worker_memory(before: int, own: int) -> None:
     """Record memory in bytes: of this process before its workers started, and the workers' own."""
     global _with_workers
     _with_workers = max(_with_workers, before + own)
@@ -62,7 +62,7 @@ def process_peak() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def forget_process_peak() -> None:
+def reset_process_peak() -> None:
     """Reset `process_peak`, on Linux."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dcc_core.errors import ContractError
 
-DIGESTED = 1000
+DIGEST_IMAGES = 1000
 """About the number of images in a checksum."""
 CHUNK = 2**22
 """Numbers that the statistics are computed of at once; bounds their memory."""
@@ -78,7 +78,7 @@ class RealData:
     def digest(self) -> str:
         """A checksum of the training part: its labels, its statistics, and some of its images."""
         digest = hashlib.blake2b(repr((self.class_names, self.mean, self.std)).encode(), digest_size=16)
-        some = self.train.images[:: max(1, len(self.train.images) // DIGESTED)]
+        some = self.train.images[:: max(1, len(self.train.images) // DIGEST_IMAGES)]
         for tensor in (self.train.labels, some.contiguous()):
             digest.update(tensor.numpy().data)
         return digest.hexdigest()

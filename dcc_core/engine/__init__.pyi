@@ -1,8 +1,8 @@
 from .algorithm import (
     SECOND_BACKWARD as SECOND_BACKWARD,
-    Keep as Keep,
     Network as Network,
-    Watch as Watch,
+    OnStep as OnStep,
+    SaveState as SaveState,
     optimise as optimise,
     update as update,
 )
@@ -33,7 +33,7 @@ from .double_backward import (
     refuse_hidden_errors as refuse_hidden_errors,
 )
 from .grouped_gradients import (
-    agrees as agrees,
+    supports_grouping as supports_grouping,
 )
 from .matching_loss import (
     MatchingLoss as MatchingLoss,

@@ -1,8 +1,7 @@
-"""Algorithm 1 of the paper: optimise the synthetic set against the real one."""
+"""Algorithm 1 of the paper: optimise the synthetic set by matching it to real data."""
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
@@ -19,25 +18,25 @@ from dcc_core.engine.network_training import train_epoch
 from dcc_core.engine.resume_state import ResumeState
 from dcc_core.engine.run_context import RunContext
 from dcc_core.engine.step import Step
-from dcc_core.engine.synthetic import BUFFER, MOMENTUM, NAMED, Synthetic
+from dcc_core.engine.synthetic import BUFFER, MAX_NAMED, MOMENTUM, Synthetic
 from dcc_core.errors import ContractError, DccError, NotFiniteError, breaches_of
 from dcc_core.plugins import StepReport
 
 WEIGHTS = "weights."
-Watch = Callable[[StepReport], None]
+OnStep = Callable[[StepReport], None]
 
 
-class Keep(Protocol):
-    """Called after every step with a function that captures the state to resume from; `now`: keep it at once."""
+class SaveState(Protocol):
+    """Called after every step with a function that captures the state to resume from. now: save it at once."""
 
     def __call__(self, capture: Callable[[], ResumeState], *, now: bool = False) -> None: ...
 
 
-ALIKE = 1e-4
-"""Relative difference between a Total's values on several processes that may be rounding."""
+ROUNDING = 1e-4
+"""Relative difference between a Total's values on several processes that rounding may cause."""
 
 SECOND_BACKWARD = "backward through the graph a second time"
-"""What torch says if two terms share a graph: the first backward pass has freed its tensors."""
+"""torch's message if two terms share a graph: the first backward pass has freed its tensors."""
 
 
 def optimise(
@@ -47,68 +46,69 @@ def optimise(
     state: State,
     *,
     set_index: int = 0,
-    watch: Watch | None = None,
-    keep: Keep | None = None,
+    watch: OnStep | None = None,
+    keep: SaveState | None = None,
     begin: ResumeState | None = None,
 ) -> tuple[str, ...]:
-    """Optimise the synthetic set in place (Algorithm 1). state: from `loss.setup`. begin: the state to resume from.
+    """Optimise the synthetic set in place: Algorithm 1. state: from `loss.setup`. begin: the state to resume from.
 
     Returns notes: retries (see `Guard`). Raises DccError if numbers are still not finite after the last retry; the set
     then holds the last good state.
     """
     guard = Guard(synthetic, state)
-    moment = functools.partial(ResumeState.of, guard, group=run.group)
     begin = begin or ResumeState()
     begin.load(guard)
     outer, first, weights = begin.outer, begin.inner, begin.network()
+
+    def save(outer: int, inner: int = 0, network: Network | None = None, *, now: bool = False) -> None:
+        if keep:
+            weights = network.state_dict if network else dict
+            keep(lambda: ResumeState.of(guard, outer, inner, weights(), run.group), now=now)
+
     while outer < run.outer_loops:
-        network = Network(run, outer)
+        network = Network(run, outer)  # a new network, theta
         network.load_state_dict(weights)
         if first == 0:
             with breaches_of(run.title_of_section("loss")):
                 guard.begin()
         try:
             for inner in range(first, run.inner_loops):
-                step = Step(run, synthetic, outer=outer, inner=inner, network=network.matching)
-                value = update(step, loss, state)
+                step = Step(run, synthetic, outer=outer, inner=inner, network=network.module)
+                value = update(step, loss, state)  # S <- opt(S, matching loss)
                 guard.record_good_state(outer)
                 if watch:
-                    phase = loss.phase(step)
                     place = {"set": set_index, "outer": outer, "inner": inner}
-                    watch(StepReport(**place, loss=value, phase=phase, gradients=synthetic.gradients()))
+                    watch(StepReport(**place, loss=value, phase=loss.phase(step), gradients=synthetic.gradients()))
                 if inner < run.inner_loops - 1:
-                    network.train(synthetic, inner)
-                    if keep:
-                        keep(lambda i=inner + 1, o=outer, n=network: moment(o, i, n.state_dict()))
+                    network.train(synthetic, inner)  # theta <- opt(theta, training loss)
+                    save(outer, inner + 1, network)
             outer += 1
-            if keep:
-                keep(lambda o=outer: moment(o, 0, {}))
-        except NotFiniteError as trouble:
+            save(outer)
+        except NotFiniteError as error:
             try:
-                outer = guard.roll_back(trouble)
+                outer = guard.roll_back(error)
             finally:
-                if keep:
-                    keep(lambda: moment(guard.outer, 0, {}), now=True)
+                save(guard.outer, now=True)
         first, weights = 0, {}
     return guard.notes
 
 
 def update(step: Step, loss: MatchingLoss, state: State) -> float:
-    """One step on the synthetic set; returns the objective, the sum of the loss's terms. Raises NotFiniteError."""
+    """Update the synthetic set once; returns the objective, the sum of the loss's terms. Raises NotFiniteError."""
     try:
         with breaches_of(step.run.title_of_section("loss")):
-            kept = state_of(state)
-        found = step.run.chunks.within_memory(
-            lambda: _descend(step, loss, state),
-            restore=lambda: state.load_state_dict({name: t.clone() for name, t in kept.items()}),
+            before = state_of(state)
+        terms = step.run.chunks.within_memory(
+            lambda: _differentiate(step, loss, state),
+            restore=lambda: state.load_state_dict({name: t.clone() for name, t in before.items()}),
         )
-        return _move(step, found)
+        return _apply_gradients(step, terms)
     except NotFiniteError as error:
         raise NotFiniteError(f"{error} (outer loop {step.outer}, inner loop {step.inner})") from error
 
 
 class _Terms(NamedTuple):
-    """Sums of a step's terms by kind, each term, whether all is finite, and a checksum; left on the device."""
+    """A step's terms summed by kind, each term, whether all are finite, and a checksum; all on the device."""
 
     parts: Tensor
     totals: Tensor
@@ -117,10 +117,10 @@ class _Terms(NamedTuple):
     checksum: Tensor
 
 
-def _descend(step: Step, loss: MatchingLoss, state: State) -> _Terms:
-    """Differentiate the loss's terms; their gradient accumulates in the synthetic set.
+def _differentiate(step: Step, loss: MatchingLoss, state: State) -> _Terms:
+    """Differentiate the loss's terms; gradients accumulate in the synthetic set.
 
-    Raises ContractError if the terms are not what `MatchingLoss` says.
+    Raises ContractError if the terms break the rules of `MatchingLoss`.
     """
     step.synthetic.zero_gradients()
     group = step.run.group
@@ -135,7 +135,7 @@ def _descend(step: Step, loss: MatchingLoss, state: State) -> _Terms:
             for count, term in enumerate(terms, start=1):
                 value = _scalar(term, count)
                 values.append(value.detach())
-                if isinstance(term, Total):  # every process differentiates its share of it
+                if isinstance(term, Total):  # each process differentiates an equal share
                     totals += values[-1]
                     value = value / group.size
                 else:
@@ -148,8 +148,8 @@ def _descend(step: Step, loss: MatchingLoss, state: State) -> _Terms:
             raise missing from error
         if SECOND_BACKWARD in str(error):
             raise ContractError(
-                "terms share no graph, as each is differentiated when it arrives; yield the sum of terms that have "
-                "something in common, or compute it again for each (synthetic.batch decodes at every call)"
+                "terms share no graph, since each is differentiated when it arrives; yield the sum of such terms, or "
+                "compute what they share again for each (synthetic.batch decodes at every call)"
             ).of(step.run.title_of_section("loss")) from error
         raise
     step.synchronise_network()
@@ -158,48 +158,48 @@ def _descend(step: Step, loss: MatchingLoss, state: State) -> _Terms:
     return _Terms(parts, totals, values, finite, step.checksum_of_state())
 
 
-def _move(step: Step, found: _Terms) -> float:
-    """Update the synthetic set; returns the objective. Reads from the device once, for everything.
+def _apply_gradients(step: Step, terms: _Terms) -> float:
+    """Update the synthetic set; returns the objective. Reads from the device once.
 
     Raises NotFiniteError if a number before or after the update is not finite; the stored tensors are then invalid.
     """
-    finite = found.finite & step.synthetic.update()
-    numbers = torch.stack([found.parts, found.totals, finite.double(), found.checksum])
+    finite = terms.finite & step.synthetic.update()
+    numbers = torch.stack([terms.parts, terms.totals, finite.double(), terms.checksum])
     parts, totals, finite, checksums = step.run.group.stack(numbers).T.tolist()
     if not all(finite):
-        said = step.run.group.gather(_what_is_not_finite(step, found.values))
-        raise NotFiniteError("; ".join(dict.fromkeys(filter(None, said))) or "the sum over processes is not finite")
-    _check_alike(totals, checksums)
+        messages = step.run.group.gather(_describe_not_finite(step, terms.values))
+        raise NotFiniteError("; ".join(dict.fromkeys(filter(None, messages))) or "the sum over processes is not finite")
+    _check_processes_agree(totals, checksums)
     return sum(parts) + totals[0]
 
 
-def _check_alike(totals: list[float], checksums: list[float]) -> None:
+def _check_processes_agree(totals: list[float], checksums: list[float]) -> None:
     """Raise DccError if totals or checksums differ between processes."""
     if len(set(checksums)) > 1:
         raise DccError(
-            f"the processes have drifted apart: checksums of synthetic set and network are {checksums}. They compute "
-            "the same things from the same random numbers; use machines of one kind, with the same software"
+            f"the processes have drifted apart: checksums of synthetic set and network are {checksums}. All processes "
+            "must compute the same numbers; use machines of one kind with the same software"
         )
-    if max(totals) - min(totals) > ALIKE * max(map(abs, totals)):
+    if max(totals) - min(totals) > ROUNDING * max(map(abs, totals)):
         raise ContractError(
-            f"a Total is the same scalar on every process; it is {totals}. What is summed over a process's classes "
-            "passes through step.all_sum, or is a Part"
+            f"a Total is the same scalar on every process; it is {totals}. Pass sums over a process's classes through "
+            "step.all_sum, or yield a Part"
         )
 
 
-def _what_is_not_finite(step: Step, values: list[Tensor]) -> str:
-    """Which terms and gradients are not finite, in words; empty if all are on this process."""
+def _describe_not_finite(step: Step, values: list[Tensor]) -> str:
+    """Names the terms and gradients that are not finite on this process; empty if all are finite."""
     numbers = [v.item() for v in values]
     bad = [f"term {i} of the loss is {v}" for i, v in enumerate(numbers, start=1) if not math.isfinite(v)]
     where = step.synthetic.where_not_finite()
-    words = [*bad[:NAMED], *(["..."] if len(bad) > NAMED else []), *([f"the gradient of {where}"] if where else [])]
+    words = bad[:MAX_NAMED] + ["..."] * (len(bad) > MAX_NAMED) + [f"the gradient of {where}"] * bool(where)
     overflow = "" if math.isfinite(sum(numbers)) else f"the loss is {sum(numbers)}"
     words = ", ".join(words) or step.synthetic.where_moved_too_far() or overflow
     return words + (" is not finite" if where else "")
 
 
 def _scalar(term: object, count: int) -> Tensor:
-    """The scalar of a loss's term, the `count`-th of its step. Raises ContractError if it is no such scalar."""
+    """The scalar of a loss's term, the `count`-th of its step. Raises ContractError if it is not one."""
     if not isinstance(term, Part | Total):
         raise ContractError(f"terms yields Part and Total; term {count} is {type(term).__name__}")
     value = term.value
@@ -208,28 +208,26 @@ def _scalar(term: object, count: int) -> Tensor:
     if value.ndim or not value.is_floating_point():
         raise ContractError(f"terms are scalars; term {count} is {value.dtype} of shape {tuple(value.shape)}")
     if not value.requires_grad:
-        raise ContractError(
-            f"terms depend on the synthetic set; term {count} is a constant, with nothing to learn from"
-        )
+        raise ContractError(f"terms depend on the synthetic set; term {count} is a constant, which has no gradient")
     return value
 
 
 class Network:
-    """The network of one outer loop: built on first use, trained between the inner steps."""
+    """The network of one outer loop: built on first use, trained between inner steps."""
 
     def __init__(self, run: RunContext, outer: int) -> None:
         self._run = run
         self._random = run.random.at("outer", outer)
 
-    def matching(self) -> nn.Module:
+    def module(self) -> nn.Module:
         return self._module
 
     def train(self, synthetic: Synthetic, inner: int) -> None:
-        """Train for T epochs, on the present synthetic set or on real images, as the run says."""
+        """Train for T epochs on the current synthetic set or on real images (`run.network_data`)."""
         run = self._run
         if not run.network_steps:
             return
-        data = run.real if run.network_data == "real" else self._detach(synthetic)
+        data = run.real if run.network_data == "real" else self._decode(synthetic)
         with breaches_of(run.title_of_section("run.network_aug")):
             for epoch in range(run.network_steps):
                 train_epoch(
@@ -247,35 +245,35 @@ class Network:
 
     @property
     def compiles(self) -> bool:
-        """Whether its training passes are compiled; the first pass then takes longer."""
+        """Whether training passes are compiled; the first pass then takes longer."""
         return self._trainable is not self._module
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Its weights and statistics, and its optimiser's momentum; nothing if it has not been built."""
+        """Weights, statistics and the optimiser's momentum; empty if the network has not been built."""
         if "_module" not in vars(self):
             return {}
-        kept = {f"{WEIGHTS}{name}": t for name, t in self._module.state_dict().items()}
+        saved = {f"{WEIGHTS}{name}": t for name, t in self._module.state_dict().items()}
         for name, p in self._module.named_parameters():
             if (momentum := self._optimiser.state[p].get(BUFFER)) is not None:
-                kept[f"{MOMENTUM}{name}"] = momentum
-        return {name: t.detach().clone() for name, t in kept.items()}
+                saved[f"{MOMENTUM}{name}"] = momentum
+        return {name: t.detach().clone() for name, t in saved.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Load what `state_dict` gave. Raises DccError if it belongs to another network."""
+        """Load the result of `state_dict`. Raises DccError if it belongs to another network."""
         if not state:
             return
         weights = {n.removeprefix(WEIGHTS): t for n, t in state.items() if n.startswith(WEIGHTS)}
         try:
             self._module.load_state_dict(weights)
         except RuntimeError as error:
-            raise DccError(f"the weights kept are not this network's: {error}") from error
+            raise DccError(f"the saved weights do not fit this network: {error}") from error
         for name, p in self._module.named_parameters():
             if (momentum := state.get(f"{MOMENTUM}{name}")) is not None:
                 self._optimiser.state[p][BUFFER] = momentum.to(p.device, copy=True)
 
-    def _detach(self, synthetic: Synthetic) -> Batch:
-        with torch.no_grad():
-            batch = synthetic.batch(*range(self._run.num_classes))
+    @torch.no_grad()
+    def _decode(self, synthetic: Synthetic) -> Batch:
+        batch = synthetic.batch(*range(self._run.num_classes))
         return Batch(batch.images.detach(), batch.labels.detach())
 
     @cached_property

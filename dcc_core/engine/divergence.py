@@ -16,7 +16,7 @@ log = logging.getLogger("dcc")
 
 RETRIES = 3
 """How often one set is taken back."""
-LOWER = 0.3
+RATE_FACTOR = 0.3
 """What the rates are multiplied by each time."""
 SET, LOSS = "set.", "loss."
 
@@ -78,15 +78,15 @@ class Guard:
         restore(self.synthetic, self.state, self.good)
         if self.retries == RETRIES:
             raise DccError(
-                f"{trouble}, although the image rate was lowered {RETRIES} times by a factor of {LOWER}; "
+                f"{trouble}, although the image rate was lowered {RETRIES} times by a factor of {RATE_FACTOR}; "
                 "begin with a smaller one: -o run.image_rate=..."
             ) from trouble
         self.retries += 1
         self.rescale()
-        self.notes += (f"{trouble}: back to outer loop {self.outer}, with rates times {LOWER**self.retries:.3g}",)
+        self.notes += (f"{trouble}: back to outer loop {self.outer}, with rates times {RATE_FACTOR**self.retries:.3g}",)
         log.warning(self.notes[-1])
         return self.outer
 
     def rescale(self) -> None:
         """Scale the rates by the number of retries."""
-        self.synthetic.scale_rates(LOWER**self.retries)
+        self.synthetic.scale_rates(RATE_FACTOR**self.retries)

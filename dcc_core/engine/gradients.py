@@ -1,4 +1,4 @@
-"""Gradients of the training loss with respect to a network's weights: the engine's service to losses."""
+"""Gradients of the training loss with respect to a network's weights."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from torch import Tensor, nn
 
 from dcc_core.compute import Chunks, Criterion
 from dcc_core.engine.double_backward import PlainOperations, refuse_hidden_errors
-from dcc_core.engine.grouped_gradients import by_group
+from dcc_core.engine.grouped_gradients import gradients_by_group
 from dcc_core.errors import DccError
 
 GROUPED_PIXELS = 20 * 32 * 32
-"""Pixels of the images whose gradients are taken by groups in one pass."""
+"""Most pixels, over all images, in one pass over several groups."""
 GROUPED_NUMBERS = 2**24
-"""Numbers in the gradients of all groups of a pass."""
-WORTHWHILE = 5
-"""Groups in a pass from which on it is faster than group after group."""
+"""Most gradient entries, over all groups of a pass."""
+MIN_GROUPS = 5
+"""Fewest groups for which one pass is faster than one pass per group."""
 
 
 class WeightGradient:
-    """The gradient, with respect to a network's weights, of a weighted sum of its losses on images.
+    """The gradient of a weighted sum of losses on images with respect to a network's weights.
 
     g = d/d(theta) sum_i w_i L(x_i, y_i; theta), as a list in the order of the network's parameters.
-    The network must treat images one by one (no batch statistics). chunks: how many of them at once; plain: run
-    operations without a second derivative in a form that has one; by_layer: whether the gradients of several groups of
-    images can come from one pass; suspicious: look into the graph for functions without a second derivative.
+    The network must treat images independently (no batch statistics). chunks: images in a pass. plain: replace
+    operations without a second derivative. by_layer: whether one pass can give the gradients of several groups.
+    check_graph: search the graph for functions without a second derivative.
     """
 
     def __init__(
@@ -39,57 +39,58 @@ class WeightGradient:
         *,
         plain: bool = True,
         by_layer: bool = False,
-        suspicious: bool = False,
+        check_graph: bool = False,
     ) -> None:
         self._network = network
         self._criterion = criterion
         self.chunks = chunks
         self._plain = plain
         self._by_layer = by_layer
-        self._suspicious = suspicious
+        self._check_graph = check_graph
         self.parameters = [p for p in network.parameters() if p.requires_grad]
 
     def value(self, images: Tensor, labels: Tensor, weights: Tensor) -> list[Tensor]:
         """The gradient as a constant, in micro-batches. images (B, C, H, W), weights (B,)."""
         total = [torch.zeros_like(p) for p in self.parameters]
         for x, y, w in self.chunks.split(images, labels, weights):
-            for sum_, gradient in zip(total, self._of(x, y, w, graph=False), strict=True):
+            for sum_, gradient in zip(total, self._differentiate(x, y, w, graph=False), strict=True):
                 sum_ += gradient
         return total
 
     def differentiable(self, images: Tensor, labels: Tensor, weights: Tensor) -> list[Tensor]:
-        """The gradient as a function of the images and of soft labels.
+        """The gradient as a differentiable function of the images and of soft labels.
 
-        Beyond one micro-batch nothing is kept for backward, which recomputes one micro-batch at a time: the
-        memory does not grow with the number of images.
+        Beyond one micro-batch, backward recomputes micro-batches one by one, so memory does not grow with the images.
         """
-        if len(images) <= self.chunks.differentiated:
-            return self._of(images, labels, weights, graph=True)
-        return list(_Recomputed.apply(self, images, labels, weights))  # pyright: ignore[reportArgumentType]
+        if len(images) <= self.chunks.second_order:
+            return self._differentiate(images, labels, weights, graph=True)
+        return list(_RecomputeInBackward.apply(self, images, labels, weights))  # pyright: ignore[reportArgumentType]
 
     def groups_at_once(self, images: int, shape: Sequence[int]) -> int:
-        """How many groups of `images` images (C, H, W) one pass of `by_group` takes; 1 if it would not be faster."""
+        """How many groups of `images` images of shape (C, H, W) one pass takes; 1 if grouping is not faster."""
         if not self._by_layer:
             return 1
         most = GROUPED_PIXELS // (images * shape[-1] * shape[-2])
         if self.chunks.most is not None:
             most = min(most, self.chunks.most // images)
         most = min(most, GROUPED_NUMBERS // sum(p.numel() for p in self.parameters))
-        return most if most >= WORTHWHILE else 1
+        return most if most >= MIN_GROUPS else 1
 
     def by_group(self, images: Tensor, labels: Tensor, weights: Tensor, groups: int) -> list[Tensor]:
-        """`differentiable` of each of `groups` groups of equally many images: tensors (groups, *weight shape)."""
+        """`differentiable` for each of `groups` groups of equally many images: tensors (groups, *weight shape)."""
         if groups == 1:
             return [g.unsqueeze(0) for g in self.differentiable(images, labels, weights)]
         with torch.enable_grad():
-            found = by_group(
+            found = gradients_by_group(
                 self._network, lambda z: (self._criterion(z, labels) * weights).sum(), images, groups, graph=True
             )
         if found is None:
-            raise DccError("the network has changed since the run began: its layers do not hold all its weights")
+            raise DccError(
+                "the network changed during the run: some weights are no longer in its layers; do not modify it"
+            )
         return found
 
-    def _of(self, images: Tensor, labels: Tensor, weights: Tensor, *, graph: bool) -> list[Tensor]:
+    def _differentiate(self, images: Tensor, labels: Tensor, weights: Tensor, *, graph: bool) -> list[Tensor]:
         with torch.enable_grad():
             with PlainOperations() if self._plain else contextlib.nullcontext():
                 logits = self._network(images)
@@ -97,13 +98,13 @@ class WeightGradient:
             gradient = torch.autograd.grad(
                 loss, self.parameters, create_graph=graph, allow_unused=True, materialize_grads=True
             )
-        if graph and self._suspicious:
+        if graph and self._check_graph:
             refuse_hidden_errors(gradient)
         return list(gradient)
 
 
-class _Recomputed(torch.autograd.Function):
-    """`WeightGradient.differentiable` in two passes: the value now, vector-Jacobian products in backward."""
+class _RecomputeInBackward(torch.autograd.Function):
+    """`WeightGradient.differentiable` in two passes: forward computes the value, backward vector-Jacobian products."""
 
     @staticmethod
     def forward(ctx: Any, service: WeightGradient, images: Tensor, labels: Tensor, weights: Tensor) -> Any:
@@ -117,11 +118,11 @@ class _Recomputed(torch.autograd.Function):
         images, labels, weights = ctx.saved_tensors
         soft = ctx.needs_input_grad[2]
         parts: list[Sequence[Tensor]] = []
-        for x, y, w in ctx.service.chunks.split(images, labels, weights, differentiated=True):
-            wanted = [x.detach().requires_grad_(), y.detach().requires_grad_(soft)]
-            gradient = ctx.service._of(*wanted, w, graph=True)
+        for x, y, w in ctx.service.chunks.split(images, labels, weights, second_order=True):
+            inputs = [x.detach().requires_grad_(), y.detach().requires_grad_(soft)]
+            gradient = ctx.service._differentiate(*inputs, w, graph=True)
             with torch.enable_grad():
                 product = torch.stack([(g * v).sum() for g, v in zip(gradient, cotangents, strict=True)]).sum()
-            parts.append(torch.autograd.grad(product, wanted[: 1 + soft]))
+            parts.append(torch.autograd.grad(product, inputs[: 1 + soft]))
         by_input = [torch.cat(chunks) for chunks in zip(*parts, strict=True)]
         return None, by_input[0], by_input[1] if soft else None, None

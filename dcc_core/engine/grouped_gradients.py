@@ -1,8 +1,8 @@
-"""Weight gradients of several groups of images in one pass, from what goes into layers and comes back to them.
+"""Weight gradients of several groups of images in one pass, from layers' inputs and output gradients.
 
-Where every weight belongs to a layer of a known kind, the gradient of a group of images is a product of the layer's
-inputs with the gradients of its outputs, image by image: one pass over all images gives all groups' gradients, and
-they can be differentiated again. For groups of few images this is several times as fast as group after group.
+If every weight belongs to a layer of a known kind, the gradient of one image is a product of the layer's input and the
+gradient of its output. So one pass over all images gives the gradients of all groups, and they can be differentiated
+again. For groups of few images this is several times as fast as one pass per group.
 """
 
 from __future__ import annotations
@@ -19,45 +19,42 @@ from torch.nn import functional as F
 from dcc_core.compute import Criterion
 
 Rule = Callable[[Any, Tensor, Tensor], tuple[Tensor, Tensor]]
-"""From a layer, its input and the gradient of its output: the gradients of its weight and bias, image by image."""
+"""From a layer, its input and its output's gradient: the gradients of weight and bias for each image."""
 
 
-def by_group(
+def gradients_by_group(
     network: nn.Module, loss_of: Callable[[Tensor], Tensor], images: Tensor, groups: int, *, graph: bool
 ) -> list[Tensor] | None:
     """Gradients of a loss with respect to the network's weights, for each of `groups` groups of equally many images.
 
-    loss_of: from logits to the scalar loss, a sum over images. Returns, in the order of the parameters, tensors
-    (groups, *weight shape); None if a weight belongs to no layer of a known kind, or to more than one call, or if
-    a layer does not see image by image.
+    loss_of: maps logits to the scalar loss, a sum over images. Returns tensors (groups, *weight shape) in the order
+    of the parameters; None if a weight is in no layer of a known kind or in more than one call, or if a layer mixes
+    images.
     """
     parameters = [p for p in network.parameters() if p.requires_grad]
     layers: dict[nn.Module, Rule] = {
-        m: rule for m in network.modules() if (rule := RULES.get(type(m))) and not _pads_otherwise(m)
+        m: rule for m in network.modules() if (rule := RULES.get(type(m))) and not _has_special_padding(m)
     }
-    seen: list[tuple[Any, Tensor, Any]] = []
+    calls: list[tuple[Any, Tensor, Any]] = []
 
-    def look(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        seen.append((layer, inputs[0], get_gradient_edge(output)))
+    def record_call(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        calls.append((layer, inputs[0], get_gradient_edge(output)))
 
-    handles = [layer.register_forward_hook(look) for layer in layers if list(layer.parameters(recurse=False))]
+    handles = [layer.register_forward_hook(record_call) for layer in layers if list(layer.parameters(recurse=False))]
     try:
         loss = loss_of(network(images))
     finally:
         for handle in handles:
             handle.remove()
-    owned = [p for layer, _, _ in seen for p in (layer.weight, layer.bias) if p is not None]
+    owned = [p for layer, _, _ in calls for p in (layer.weight, layer.bias) if p is not None]
     if len(owned) != len(parameters) or {id(p) for p in owned} != {id(p) for p in parameters}:
         return None
-    if not owned or any(len(before) != len(images) for _, before, _ in seen):
+    if not owned or any(len(before) != len(images) for _, before, _ in calls):
         return None
-    from_above = torch.autograd.grad(loss, [edge for _, _, edge in seen], create_graph=graph)
+    output_gradients = torch.autograd.grad(loss, [edge for _, _, edge in calls], create_graph=graph)
     found: dict[int, Tensor] = {}
-    for (layer, before, _), after in zip(seen, from_above, strict=True):
-        before, after = (
-            before.to(layer.weight.dtype),
-            after.to(layer.weight.dtype),
-        )  # autocast may have made them smaller
+    for (layer, before, _), after in zip(calls, output_gradients, strict=True):
+        before, after = before.to(layer.weight.dtype), after.to(layer.weight.dtype)  # autocast may use a smaller type
         for p, of_images in zip((layer.weight, layer.bias), layers[layer](layer, before, after), strict=True):
             if p is not None:
                 own = of_images.reshape(groups, -1, *p.shape)
@@ -65,7 +62,7 @@ def by_group(
     return [found[id(p)] for p in parameters]
 
 
-def _pads_otherwise(layer: nn.Module) -> bool:
+def _has_special_padding(layer: nn.Module) -> bool:
     return isinstance(layer, nn.Conv2d) and (layer.padding_mode != "zeros" or isinstance(layer.padding, str))
 
 
@@ -77,10 +74,8 @@ def _convolution(layer: nn.Conv2d, before: Tensor, after: Tensor) -> tuple[Tenso
 
 
 def _linear(layer: nn.Linear, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
-    before, after = (
-        before.reshape(len(before), -1, layer.in_features),
-        after.reshape(len(after), -1, layer.out_features),
-    )
+    before = before.reshape(len(before), -1, layer.in_features)
+    after = after.reshape(len(after), -1, layer.out_features)
     return after.transpose(1, 2) @ before, after.sum(dim=1)
 
 
@@ -103,19 +98,20 @@ def _scale(normed: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
     return (normed * after).flatten(2).sum(dim=2), after.flatten(2).sum(dim=2)
 
 
-def agrees(network: nn.Module, images: Tensor, labels: Tensor, criterion: Criterion) -> bool:
-    """Whether `by_group` works for a network and gives what autograd gives, tried on single images.
+def supports_grouping(network: nn.Module, images: Tensor, labels: Tensor, criterion: Criterion) -> bool:
+    """Whether `gradients_by_group` works for a network and agrees with autograd, tested on single images.
 
-    Weights may be used outside their layers' calls, which nothing but the result shows.
+    The comparison is needed: weights may also be used outside their layers' calls.
     """
+    n = len(images)
     try:
-        found = by_group(network, lambda logits: criterion(logits, labels).sum(), images, len(images), graph=False)
-    except (RuntimeError, ValueError, IndexError):  # a layer without a say in the loss, or called in another way
+        found = gradients_by_group(network, lambda logits: criterion(logits, labels).sum(), images, n, graph=False)
+    except (RuntimeError, ValueError, IndexError):  # a layer that the loss does not depend on, or an unusual call
         return False
     if found is None:
         return False
     parameters = [p for p in network.parameters() if p.requires_grad]
-    for i in range(len(images)):
+    for i in range(n):
         loss = criterion(network(images[i : i + 1]), labels[i : i + 1]).sum()
         expected = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
         for own, other in zip(found, expected, strict=True):
@@ -125,7 +121,7 @@ def agrees(network: nn.Module, images: Tensor, labels: Tensor, criterion: Criter
 
 
 TOLERANCE = 1e-3
-"""Relative to the largest entry of a weight's gradient; far above rounding, far below a missing term."""
+"""Relative to the largest entry of a weight's gradient; well above rounding, well below a missing term."""
 
 RULES: dict[type, Rule] = {
     nn.Conv2d: _convolution,
@@ -134,4 +130,4 @@ RULES: dict[type, Rule] = {
     nn.BatchNorm2d: _batch_norm,
     nn.LayerNorm: _layer_norm,
 }
-"""By exact class, since a subclass may compute something else."""
+"""By exact class: a subclass may compute something else."""

@@ -1,4 +1,4 @@
-"""What a matching loss sees of each inner step."""
+"""An inner step as a matching loss sees it."""
 
 from __future__ import annotations
 
@@ -42,19 +42,12 @@ class SummedGradients:
 class Step:
     """One inner step, as a matching loss sees it. Images are normalised, (B, C, H, W).
 
-    outer, inner: loop indices from 0. classes: the labels this process works on, of those that all of them work on
-    together, `everywhere`; with more processes than classes some have none.
-    synthetic: the set that is learned; `synthetic.batch(label)` decodes a class's images.
+    outer, inner: loop indices from 0. everywhere: the labels of all processes together. classes: those of this process;
+    with more processes than classes, some have none. synthetic: the set; `synthetic.batch(label)` decodes a class.
     """
 
     def __init__(
-        self,
-        run: RunContext,
-        synthetic: Synthetic,
-        *,
-        outer: int,
-        inner: int,
-        network: Callable[[], nn.Module],
+        self, run: RunContext, synthetic: Synthetic, *, outer: int, inner: int, network: Callable[[], nn.Module]
     ) -> None:
         self.run = run
         self.synthetic = synthetic
@@ -74,66 +67,64 @@ class Step:
 
     @cached_property
     def network(self) -> nn.Module:
-        """The network in matching mode: no dropout, BatchNorm's statistics moved towards real images' and frozen.
+        """The network for matching: no dropout; BatchNorm statistics moved towards those of real images, then frozen.
 
-        Built on first use; a loss that never asks for it never pays for it. Leave its weights as they are.
+        Built on first use. Do not change its weights.
         """
         network = self._network()
         n = self.run.norm_batch
         if n and batch_norm_layers(network):
-            draws = [
-                self.run.real.draw(k, n, self._random.generator("batch-norm", k)).images
-                for k in range(self.num_classes)
-            ]
-            move_statistics(network, torch.cat(draws), self.run.norm_momentum)
+            generators = [self._random.generator("batch-norm", k) for k in range(self.num_classes)]
+            images = [self.run.real.draw(k, n, generator).images for k, generator in enumerate(generators)]
+            move_statistics(network, torch.cat(images), self.run.norm_momentum)
         return network.eval()
 
     def generator(self, *purpose: str | int) -> torch.Generator:
-        """A CPU generator of this step for a purpose, e.g. `generator("start", label)`."""
+        """This step's CPU generator for a purpose, e.g. `generator("start", label)`."""
         return self._random.generator("loss", *purpose)
 
     def real(self, label: int, n: int | None = None) -> Batch:
         """`n` real images of a class (default: the run's real batch; fewer if the class is smaller).
 
-        The same call in the same step gives the same images. Not augmented.
+        The same call in the same step returns the same images. Not augmented.
         """
 
-        def drawn(k: int) -> Batch:
+        def draw(k: int) -> Batch:
             return self.run.real.draw(k, n or self.run.real_batch, self._random.generator("real", k))
 
-        return self._change(label, drawn) if self._change else drawn(label)
+        return self._change(label, draw) if self._change else draw(label)
 
     def within(self, classes: Sequence[int]) -> Step:
-        """This step for some of its classes alone, e.g. for a loss within a group: same network, images and draws."""
-        part = self._copy()
-        part.classes = tuple(k for k in self.classes if k in classes)
-        part.everywhere = tuple(k for k in self.everywhere if k in classes)
-        return part
+        """This step restricted to some classes, e.g. for a loss within a group: same network, images and draws."""
+        view = self._copy()
+        view.classes = tuple(k for k in self.classes if k in classes)
+        view.everywhere = tuple(k for k in self.everywhere if k in classes)
+        return view
 
     def with_images(self, change: Change) -> Step:
-        """This step with other real and synthetic images, before the augmentation.
+        """This step with real and synthetic images replaced before augmentation.
 
-        change: `change(label, of)` gives what stands for a class, as many images as `of(label)`, which are the class's
-        own; `of` gives those of any class of the same side. Labels may become soft.
+        change: `change(label, of)` returns the images to use for a class, as many as `of(label)`. `of` returns the
+        original images of any class, real or synthetic. Labels may become soft.
         """
-        part = self._copy()
+        view = self._copy()
         before = self._change
-        part._change = change if before is None else lambda k, of: change(k, lambda other: before(other, of))
-        part.synthetic = self.synthetic.with_images(change)
-        return part
+        view._change = change if before is None else lambda k, of: change(k, lambda other: before(other, of))
+        view.synthetic = self.synthetic.with_images(change)
+        return view
 
     changed = old_name("changed", "with_images")
 
     def _copy(self) -> Step:
-        """A copy. The network comes first, for both: building it again would move BatchNorm's statistics twice."""
+        """A copy. Builds the network first, for both: building it twice would move BatchNorm's statistics twice."""
         _ = self._gradient
         return copy.copy(self)
 
     def augment(self, batch: Batch, owners: Tensor | int, draw: int = 0) -> Batch:
-        """Siamese augmentation: one draw for each class and step, the same for real and synthetic images.
+        """Siamese augmentation: one draw per class and step, the same for real and synthetic images.
 
-        owners: the class of each image (B,) int64 on the CPU, or one label for all. draw: which of the step's
-        independent draws, for a loss that needs several.
+        owners: the class of each image (B,) int64 on the CPU, or one label for all. draw: the index of the draw, for
+        a loss that needs several independent ones.
         """
         if isinstance(owners, int):
             owners = torch.full((len(batch.images),), owners)
@@ -145,7 +136,7 @@ class Step:
             return apply_draws(self.run.augmentation, batch, self._draws[draw], owners, self.num_classes)
 
     def augment_each(self, batch: Batch, *purpose: str | int) -> Batch:
-        """Augmentation as a network's training has it: a draw for every image, addressed by a purpose."""
+        """Augmentation as in network training: one draw per image. purpose: address of the random numbers."""
         generator = self._random.generator("augment-each", *purpose)
         draws = self.run.augmentation.draw(len(batch.images), self.run.data.shape, generator, per_batch=True)
         every = torch.arange(len(batch.images))
@@ -157,24 +148,24 @@ class Step:
         return self.network.embed(images)  # pyright: ignore[reportCallIssue]
 
     def all_sum(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """Sums over processes of tensors that depend on a process's classes; on one process the tensors themselves.
+        """Sums over processes of tensors that depend on a process's classes; on one process, the tensors themselves.
 
-        Their derivative is the identity: each process's part of the gradient is that of its own images, and the engine
-        sums it. So a sum belongs in a `Total`, and what is summed may not depend on an earlier sum. Every process calls
-        this equally often, with tensors of the same shapes, even if it has no class of its own.
+        The derivative is the identity: each process contributes the gradient of its own images, and the engine sums
+        these. So use a sum in a `Total`, and do not sum what depends on an earlier sum. Every process must call this
+        equally often, with tensors of the same shapes, even if it has no class.
         """
         return self.run.group.all_sum(tensors, anchor=self.synthetic.leaves()[0])
 
     def class_gradients(self, classes: Sequence[int] | None = None) -> Iterator[ClassGradients]:
-        """Mean gradients of each class (this process's by default), real and synthetic, Siamese draw applied.
+        """Mean gradients of each class (default: this process's), real and synthetic, with Siamese augmentation.
 
-        They arrive in chunks; chunks share no graph.
+        Yielded in groups of classes that share no graph.
         """
         for labels in self._equal_classes(self.classes if classes is None else classes):
-            real = [self._gradient.value(*_mean(self.augment(self.real(k), k))) for k in labels]
+            real = [self._gradient.value(*_with_equal_weights(self.augment(self.real(k), k))) for k in labels]
             owners = self.synthetic.owners_of(labels)
             batch = self.augment(self.synthetic.batch(*labels), owners)
-            weights = self._spread(torch.ones(self.num_classes), owners)
+            weights = self._image_weights(torch.ones(self.num_classes), owners)
             yield ClassGradients(
                 classes=tuple(labels),
                 real=[torch.stack(of_weight) for of_weight in zip(*real, strict=True)],
@@ -182,7 +173,7 @@ class Step:
             )
 
     def _equal_classes(self, classes: Sequence[int]) -> Iterator[list[int]]:
-        """Classes in runs of equally many synthetic images, as many as one pass takes."""
+        """Groups of classes with equally many synthetic images, as many classes as fit in one pass."""
         images = self.run.parametrisation.images_per_row
         for count, run in itertools.groupby(classes, key=lambda k: self.synthetic.counts[k]):
             labels = list(run)
@@ -190,37 +181,34 @@ class Step:
             yield from (labels[i : i + size] for i in range(0, len(labels), size))
 
     def summed_gradients(self, weights: Tensor | None = None) -> SummedGradients:
-        """The sum over all classes of `weights[class]` times the mean gradient of the class.
+        """The sum over all classes of `weights[class]` times the mean gradient of the class, over all processes.
 
-        weights: (num_classes,) constants, default all ones. Siamese draw applied; summed over processes.
+        weights: (num_classes,) constants, default all ones. Siamese augmentation is applied.
         """
         w = torch.ones(self.num_classes) if weights is None else weights.detach().cpu()
         real = [torch.zeros_like(p) for p in self._gradient.parameters]
         for batch, owners in self._real_groups():
-            part = self._gradient.value(batch.images, batch.labels, self._spread(w, owners))
+            part = self._gradient.value(batch.images, batch.labels, self._image_weights(w, owners))
             for sum_, gradient in zip(real, part, strict=True):
                 sum_ += gradient
         self.run.group.add(real)
         return SummedGradients(real=real, synthetic=self.all_sum(self._summed_synthetic(w)))
 
     def _summed_synthetic(self, weights: Tensor) -> list[Tensor]:
-        """The synthetic side of `summed_gradients`, of this process's classes."""
+        """The synthetic part of `summed_gradients`, for this process's classes."""
         if not self.classes:
             return [torch.zeros_like(p) for p in self._gradient.parameters]
         owners = self.synthetic.owners_of(self.classes)
         batch = self.augment(self.synthetic.batch(*self.classes), owners)
-        return self._gradient.differentiable(batch.images, batch.labels, self._spread(weights, owners))
+        return self._gradient.differentiable(batch.images, batch.labels, self._image_weights(weights, owners))
 
     def checksum_of_state(self) -> Tensor:
-        """A checksum of what is the same on every process: the synthetic set, and the network if it was asked for."""
+        """Checksum of what must be the same on every process: the synthetic set, and the network if it is built."""
         network = self.network.state_dict().values() if "network" in vars(self) else []
         return self.run.group.checksum([*self.synthetic.tensors().values(), *network])
 
     def synchronise_network(self) -> None:
-        """Build the network on every process if any has built it: building moves its statistics.
-
-        A process without a class may have had no need of it.
-        """
+        """Build the network on every process if any has built it: building moves its statistics."""
         if self.run.group.any_process("network" in vars(self)):
             _ = self.network
 
@@ -232,11 +220,11 @@ class Step:
             self.run.chunks,
             plain=self.run.plain_operations,
             by_layer=self.run.by_layer,
-            suspicious=self.outer == self.inner == 0,
+            check_graph=self.outer == self.inner == 0,
         )
 
     def _real_groups(self) -> Iterator[tuple[Batch, Tensor]]:
-        """Augmented real batches of all classes of this process, several classes at a time, with owners."""
+        """Augmented real batches of this process's classes, several classes at a time, with owners."""
         group: list[Batch] = []
         owners: list[int] = []
         for position, label in enumerate(self.classes):
@@ -249,17 +237,13 @@ class Step:
                 yield self.augment(whole, index), index
                 group, owners = [], []
 
-    def _spread(self, weights: Tensor, owners: Tensor) -> Tensor:
-        """Per-image weights such that each class contributes `weights[class]` times its mean."""
+    def _image_weights(self, weights: Tensor, owners: Tensor) -> Tensor:
+        """Weights per image (B,): each class contributes `weights[class]` times its mean."""
         counts = torch.bincount(owners, minlength=self.num_classes)
         return (weights.double() / counts.clamp(min=1))[owners].to(self.run.device, self.run.dtype)
 
 
-def _mean(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+def _with_equal_weights(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     """Images, labels and equal weights that sum to one."""
-    n = len(batch.images)
-    return (
-        batch.images,
-        batch.labels,
-        torch.full((n,), 1 / n, device=batch.images.device, dtype=batch.images.dtype),
-    )
+    images, n = batch.images, len(batch.images)
+    return images, batch.labels, torch.full((n,), 1 / n, device=images.device, dtype=images.dtype)

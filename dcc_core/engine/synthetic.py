@@ -14,22 +14,20 @@ from dcc_core.engine.parametrisation import SHARED, Parametrisation
 from dcc_core.errors import DccError
 from dcc_core.group import Group
 
-NAMED = 3
-"""Classes that a message names."""
+MAX_NAMED = 3
+"""Most classes or terms that a message names."""
 STORED, LEARNED, MOMENTUM = "stored.", "learned.", "momentum."
 BUFFER = "momentum_buffer"
-"""What torch's SGD calls its momentum."""
+"""Name of the momentum in the state of torch's SGD."""
 Change = Callable[[int, Callable[[int], Batch]], Batch]
-"""What stands for a class's images, given its label and the images of any class."""
+"""From a label, and a function that returns any class's images: the images to use for the label."""
 
 
 class Synthetic:
-    """Stored tensors of a parametrisation, sorted by class, and what a loss learns beside them.
+    """Stored tensors of a parametrisation, sorted by class, and further tensors that a loss learns.
 
-    Every class has its own leaf tensors, views into the stored ones, so that the gradient of one class costs
-    nothing for the others.
-
-    stored: as `Parametrisation.init` gives them. owners: (N,) int64, ascending, the class of every row.
+    Every class has its own leaf tensors, views of the stored ones: the gradient of one class costs nothing for others.
+    stored: the result of `Parametrisation.init`. owners: (N,) int64, ascending, the class of each row.
     class_names: for messages.
     """
 
@@ -53,12 +51,12 @@ class Synthetic:
         self.stored = {name: t.detach().clone() for name, t in stored.items()}
         self.learned: dict[str, Tensor] = {}
         self._change: Callable[[int], Batch] | None = None
-        self._leaves = self._split()
+        self._leaves = self._split_by_class()
         parameters = [self.stored[name] for name in self._learnable]
         self._optimiser = torch.optim.SGD([{"params": parameters, "initial_lr": rate}], lr=rate, momentum=momentum)
 
     def batch(self, *labels: int) -> Batch:
-        """The decoded images of some classes, class by class; every call decodes again."""
+        """The images of some classes, class by class; every call decodes again."""
         if self._change:
             batches = [self._change(k) for k in labels]
             return Batch(torch.cat([b.images for b in batches]), torch.cat([b.labels for b in batches]))
@@ -72,23 +70,23 @@ class Synthetic:
         return as_batch(self.parametrisation.decode(rows))
 
     def with_images(self, change: Change) -> Synthetic:
-        """This set with other images, as in `Step.with_images`."""
-        seen = copy.copy(self)
-        seen._change = lambda label: change(label, self.batch)
-        return seen
+        """This set with its images replaced, as in `Step.with_images`."""
+        view = copy.copy(self)
+        view._change = lambda label: change(label, self.batch)
+        return view
 
     def owners_of(self, labels: Sequence[int]) -> Tensor:
-        """The class of each image that `batch(*labels)` gives: (B,) int64 on the CPU."""
+        """The class of each image of `batch(*labels)`: (B,) int64 on the CPU."""
         rows = torch.tensor([k for k in labels for _ in range(self.counts[k])], dtype=torch.int64)
         return rows.repeat_interleave(self.parametrisation.images_per_row)
 
     def learn(self, name: str, value: float | Tensor, rate: float) -> Tensor:
-        """Learn one more tensor beside the images, with its own rate; call it from `MatchingLoss.setup`.
+        """Learn another tensor with its own learning rate. Call it from `MatchingLoss.setup`.
 
-        Its current value is `learned[name]`. Raises DccError for a name already taken.
+        The current value is `learned[name]`. Raises DccError if the name is taken.
         """
         if name in self.learned or name in self.stored:
-            raise DccError(f"'{name}' is learned already; `learn` is called in a loss's setup, once for every name")
+            raise DccError(f"'{name}' is learned already; call `learn` in a loss's setup, once per name")
         like = self.stored[self._learnable[0]]
         tensor = torch.as_tensor(value, dtype=like.dtype, device=like.device).detach().clone()
         self.learned[name] = tensor.requires_grad_()
@@ -98,7 +96,7 @@ class Synthetic:
         return tensor
 
     def leaves(self) -> list[Tensor]:
-        """The tensors to differentiate a term for."""
+        """The tensors that a term is differentiated for."""
         per_class = [leaf for name in self._learnable for leaf in self._leaves[name]]
         return [*per_class, *self.learned.values()]
 
@@ -117,15 +115,15 @@ class Synthetic:
                 tensor.grad.zero_()
 
     def update(self) -> Tensor:
-        """One step of gradient descent with the accumulated gradients: SGD with momentum.
+        """One step of SGD with momentum on the accumulated gradients.
 
-        Returns whether the result is finite: a boolean tensor on the device. If not, the stored tensors are invalid.
+        Returns a boolean tensor on the device: whether the result is finite. If not, the stored tensors are invalid.
         """
         self._optimiser.step()
         return torch.stack([torch.isfinite(t).all() for t in self.tensors().values()]).all()
 
     def where_moved_too_far(self) -> str:
-        """The first tensor that is not finite after an update, and its classes, in words."""
+        """Message that names the first tensor that is not finite after an update, and its classes."""
         bad = ((name, t) for name, t in self.tensors().items() if not torch.isfinite(t).all())
         return next((f"the update of '{n}' is not finite{self._classes_of(n, t)}" for n, t in bad), "")
 
@@ -134,12 +132,12 @@ class Synthetic:
         group.add([t.grad for t in self.tensors().values() if t.grad is not None])
 
     def gradients_are_finite(self) -> Tensor:
-        """Whether all accumulated gradients are finite: a boolean tensor, left on the device."""
+        """Whether all accumulated gradients are finite: a boolean tensor on the device."""
         found = [torch.isfinite(t.grad).all() for t in self.tensors().values() if t.grad is not None]
         return torch.stack(found).all()
 
     def where_not_finite(self) -> str:
-        """The tensors whose gradients are not finite, and the classes, in words; empty if all are."""
+        """Names the tensors whose gradients are not finite, and their classes; empty if all are finite."""
         bad = {n: t.grad for n, t in self.tensors().items() if t.grad is not None and not torch.isfinite(t.grad).all()}
         return " and ".join(f"'{name}'{self._classes_of(name, gradient)}" for name, gradient in bad.items())
 
@@ -149,7 +147,7 @@ class Synthetic:
             group["lr"] = group["initial_lr"] * factor
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Copies of what is stored and learned, and of the optimiser's momentum."""
+        """Copies of stored and learned tensors and of the optimiser's momentum."""
         own = {f"{STORED}{name}": t for name, t in self.stored.items()}
         own |= {f"{LEARNED}{name}": t for name, t in self.learned.items()}
         for name, tensor in self.tensors().items():
@@ -158,12 +156,12 @@ class Synthetic:
         return {name: t.detach().clone() for name, t in own.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Load what `state_dict` gave. Raises DccError if tensors are missing or have other shapes."""
+        """Load the result of `state_dict`. Raises DccError if tensors are missing or have other shapes."""
         own = {f"{STORED}{name}": t for name, t in self.stored.items()}
         own |= {f"{LEARNED}{name}": t for name, t in self.learned.items()}
         given = {name: t for name, t in state.items() if not name.startswith(MOMENTUM)}
         if (expected := _shapes(own)) != (found := _shapes(given)):
-            raise DccError(f"the tensors kept are {found}; this run has {expected}")
+            raise DccError(f"the saved tensors are {found}; this run has {expected}")
         for name, tensor in own.items():
             tensor.detach().copy_(given[name])
         for name, tensor in self.tensors().items():
@@ -172,26 +170,26 @@ class Synthetic:
                 self._optimiser.state[tensor][BUFFER] = momentum.to(tensor.device, copy=True)
 
     def _classes_of(self, name: str, tensor: Tensor) -> str:
-        """The classes of the rows in which a tensor is not finite, in words."""
+        """Names the classes of the rows in which a tensor is not finite."""
         if name in self.learned or name.startswith(SHARED):
             return ""
         rows = torch.isfinite(tensor.flatten(1) if tensor.ndim > 1 else tensor.unsqueeze(1)).all(dim=1).cpu()
-        classes = self.owners[~rows].unique().tolist()
-        return " of class " + ", ".join(self._names[k] for k in classes[:NAMED]) + (", ..." if classes[NAMED:] else "")
+        names = [self._names[k] for k in self.owners[~rows].unique().tolist()]
+        return " of class " + ", ".join(names[:MAX_NAMED] + ["..."] * (len(names) > MAX_NAMED))
 
-    def _split(self) -> dict[str, tuple[Tensor, ...]]:
+    def _split_by_class(self) -> dict[str, tuple[Tensor, ...]]:
         leaves: dict[str, tuple[Tensor, ...]] = {}
         for name, tensor in self.stored.items():
-            views = self._by_class(name, tensor)
+            views = self._class_views(name, tensor)
             if name in self._learnable:
                 tensor.grad = torch.zeros_like(tensor)
                 views = tuple(view.detach().requires_grad_() for view in views)
-                for view, gradient in zip(views, self._by_class(name, tensor.grad), strict=True):
+                for view, gradient in zip(views, self._class_views(name, tensor.grad), strict=True):
                     view.grad = gradient
             leaves[name] = views
         return leaves
 
-    def _by_class(self, name: str, tensor: Tensor) -> tuple[Tensor, ...]:
+    def _class_views(self, name: str, tensor: Tensor) -> tuple[Tensor, ...]:
         return (tensor,) if name.startswith(SHARED) else tensor.split(self.counts)
 
 

@@ -27,9 +27,9 @@ except ImportError:  # what it was called before torch 2.15
 
 T = TypeVar("T")
 
-MEETING = timedelta(seconds=60)
+START_TIMEOUT = timedelta(seconds=60)
 """How long the others are waited for at the start."""
-LAST_RESORT = timedelta(days=1)
+COLLECTIVE_TIMEOUT = timedelta(days=1)
 """How long a process waits for another one. A process that dies is noticed at once, by its connections and by torchrun;
 one that works, on a loss's experts for instance, may take its time."""
 PATIENCE = 3.0
@@ -158,17 +158,17 @@ def join_processes() -> Iterator[Processes]:
     """
     cuda = torch.cuda.is_available()
     try:
-        store, rank, size = next(rendezvous("env://", timeout=MEETING))
-        store.set_timeout(MEETING)
+        store, rank, size = next(rendezvous("env://", timeout=START_TIMEOUT))
+        store.set_timeout(START_TIMEOUT)
         store = PrefixStore(_this_start(store, rank, size), store)
         backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
-        distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=MEETING)
-        set_timeout(LAST_RESORT)
+        distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=START_TIMEOUT)
+        set_timeout(COLLECTIVE_TIMEOUT)
     except (RuntimeError, ValueError, TimeoutError) as error:
         at = f"{os.environ.get('MASTER_ADDR', 'MASTER_ADDR, which is not set,')}:{os.environ.get('MASTER_PORT', '?')}"
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DccError(
-            f"the other processes cannot be reached at {at} within {MEETING.seconds} s: {reason}\n"
+            f"the other processes cannot be reached at {at} within {START_TIMEOUT.seconds} s: {reason}\n"
             "  start them all by torchrun, with an address of the first machine that the others can reach"
         ) from error
     local_rank = int(os.environ.get("LOCAL_RANK", rank))
@@ -195,7 +195,7 @@ def _this_start(store: Store, rank: int, size: int) -> str:
     torchrun may keep its store when it restarts processes, with the addresses of those that have died. So the
     first process says which of the others it has seen, by tokens that are theirs alone, until all have found theirs.
     """
-    own, end = secrets.token_hex(8), time.monotonic() + MEETING.total_seconds()
+    own, end = secrets.token_hex(8), time.monotonic() + START_TIMEOUT.total_seconds()
     others = [str(r) for r in range(1, size)]
     if rank:
         store.set(f"{HELLO}{rank}", own)

@@ -1,4 +1,4 @@
-"""A configuration with its data loaded: what condensing, selecting and scoring share. Nothing writes a file."""
+"""Jobs: a configuration with its data loaded, ready to condense, select and score. Nothing here writes a file."""
 
 import lazy_loader
 

@@ -19,7 +19,7 @@ from .measurements import (
     Measurer as Measurer,
     Work as Work,
     score_set as score_set,
-    work_at_moment as work_at_moment,
+    work_for_curve as work_for_curve,
     work_on_all_images as work_on_all_images,
 )
 from .starting_images import (

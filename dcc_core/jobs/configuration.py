@@ -1,4 +1,4 @@
-"""The resolved configuration: every option checked, every component built, every value with its origin."""
+"""The resolved configuration: options checked, components built, every value with its origin."""
 
 from __future__ import annotations
 
@@ -26,19 +26,18 @@ if TYPE_CHECKING:
     from dcc_core.engine import Architecture, Augmentation, MatchingLoss, Parametrisation, Schedule, Selection
     from dcc_core.plugins import Observer
 
-LOSS_DECIDES = ("run.inner_loops", "run.network_steps")
+DECIDED_BY_LOSS = ("run.inner_loops", "run.network_steps")
 
 
 @dataclass(frozen=True)
 class Config:
     """A resolved configuration.
 
-    entries: every option's dotted key with its value and origin, in a readable order. names: the chosen component's
-    name by section, e.g. {"loss": "collective"}; without `builtin:`. titles: the same for messages, with plugin and
-    version; also of what options name, by e.g. `run.log 'csv'`. networks: what sets are scored on, by what `score.arch`
-    says of each. observers: likewise, by `run.log`. network_aug: the augmentation of the network's training between
-    image updates, the run's unless given. schedule, image_rate: inner loops, network steps and the images' rate, the
-    loss's unless given. versions: of the distributions used.
+    entries: value and origin of every option by dotted key, in a readable order. names: the chosen component of each
+    section, e.g. {"loss": "collective"}, without `builtin:`. titles: names with plugin and version, for messages, by
+    section, or by option and entry, e.g. `run.log 'csv'`. networks: the networks that score sets, by their entry in
+    `score.arch`. observers: by their entry in `run.log`. network_aug: the augmentation of the network steps; `aug`
+    unless given. schedule, image_rate: the loss's unless given. versions: versions of the distributions in use.
     """
 
     run: RunOptions
@@ -60,23 +59,23 @@ class Config:
     versions: dict[str, str]
 
     def within_budget(self, outer_loops: int) -> Config:
-        """This configuration with the number of outer loops that its budget allows, in the budget's stead."""
+        """Replace the budget by the number of outer loops that it allows."""
         decided = {
             "run.outer_loops": Setting(outer_loops, budget_origin(str(self.run.budget))),
             "run.budget": Setting(None, "spent on outer_loops"),
         }
         rate = self.entries["run.image_rate"]
-        if rate.origin == _by_loss(self.names):
+        if rate.origin == _loss_origin(self.names):
             rate = replace(rate, value=self.loss.image_rate(self.run.ipc, outer_loops))
         run = replace(self.run, outer_loops=outer_loops, budget=None)
         return replace(self, run=run, image_rate=rate.value, entries=self.entries | decided | {"run.image_rate": rate})
 
     def with_micro_batch(self, micro_batch: int) -> Config:
-        """This configuration with a number of images per pass that was found to be fast."""
+        """Set the number of images per pass to a tuned one."""
         entries = self.entries | {"run.micro_batch": Setting(micro_batch, "tuned")}
         if self.run.budget is not None:
-            del entries["run.outer_loops"]  # which the budget will decide
-            if entries["run.image_rate"].origin == _by_loss(self.names):
+            del entries["run.outer_loops"]  # the budget decides them later
+            if entries["run.image_rate"].origin == _loss_origin(self.names):
                 del entries["run.image_rate"]
         return replace(self, run=replace(self.run, micro_batch=micro_batch), entries=entries)
 
@@ -86,12 +85,12 @@ class Config:
         return self.names["loss"] if self.names["aug"] == "none" else f"{self.names['loss']}+{self.names['aug']}"
 
     def title_of(self, network: Architecture) -> str:
-        """The run's network, or one of `networks`, for messages."""
+        """The title, for messages, of the run's network or of one of `networks`."""
         labels = [label for label, other in self.networks.items() if other is network]
         return next((t for label in labels if (t := self.titles.get(f"score.arch '{label}'"))), self.titles["arch"])
 
     def with_origins(self, then: Mapping[str, Mapping[str, Any]]) -> Config:
-        """This configuration, each value that was the same in another run's entries with its origin there."""
+        """Take the origin of each value from another run's entries where the two values are equal."""
         same = {
             key: replace(setting, origin=str(then[key]["origin"]))
             for key, setting in self.entries.items()
@@ -111,11 +110,11 @@ class Config:
 def resolve(registry: Registry, settings: Settings) -> Config:
     """Check every option and build every component.
 
-    Raises OptionError with all that is wrong. Names are looked up, and the engine's options checked, before
-    any component is imported.
+    Names are looked up, and the engine's options checked, before any component is imported.
+    Raises OptionError that lists every problem found.
     """
     settings.add_recipe(registry)
-    _init_by_selection(registry, settings)
+    _apply_init_selection(registry, settings)
     builder = Builder(registry, settings)
     builder.check_names()
     engine = {key: builder.fill(cls, key) for key, cls in ENGINE_SECTIONS.items()}
@@ -144,9 +143,9 @@ def resolve(registry: Registry, settings: Settings) -> Config:
         raise DccError(f"run.budget: {run.budget} decides the outer loops, but {origin} gives them too; leave one out")
     own = built["loss"].schedule(run.ipc)
     decided = {
-        "run.inner_loops": Setting(own.inner_loops, _by_loss(names)),
-        "run.network_steps": Setting(own.network_steps, _by_loss(names)),
-        "run.image_rate": Setting(built["loss"].image_rate(run.ipc, run.outer_loops), _by_loss(names)),
+        "run.inner_loops": Setting(own.inner_loops, _loss_origin(names)),
+        "run.network_steps": Setting(own.network_steps, _loss_origin(names)),
+        "run.image_rate": Setting(built["loss"].image_rate(run.ipc, run.outer_loops), _loss_origin(names)),
         "score.protocol": Setting("dc" if names["aug"] == "none" else "dsa", f"augmentation {names['aug']}"),
     }
     entries |= {key: setting for key, setting in decided.items() if entries[key].value is None}
@@ -168,17 +167,17 @@ def resolve(registry: Registry, settings: Settings) -> Config:
 
 
 def budget_origin(budget: str) -> str:
-    """The origin of a number of outer loops that a budget decided."""
+    """The origin of a number of outer loops that comes from a budget."""
     return f"budget {budget}"
 
 
-def _by_loss(names: Mapping[str, str]) -> str:
-    """The origin of what the loss decides."""
+def _loss_origin(names: Mapping[str, str]) -> str:
+    """The origin of values that the loss decides."""
     return f"loss {names['loss']}"
 
 
-def _init_by_selection(registry: Registry, settings: Settings) -> None:
-    """Where `run.init` names a selection, real images as that selection picks them. Files come first."""
+def _apply_init_selection(registry: Registry, settings: Settings) -> None:
+    """If `run.init` names a selection, start from the real images that it picks. An existing file takes precedence."""
     given = settings.values.get("run.init")
     if given is None or given.value in ("real", "noise") or Path(str(given.value)).exists():
         return
@@ -187,7 +186,7 @@ def _init_by_selection(registry: Registry, settings: Settings) -> None:
         other = settings.values.get("selection")
         if other and other.value != given.value:
             raise DccError(
-                f"run.init: '{given.value}' by {given.origin}, but selection '{other.value}' by {other.origin}"
+                f"run.init: '{given.value}' ({given.origin}) and selection '{other.value}' ({other.origin}) must agree"
             )
         settings.add({"selection": given.value, "run.init": "real"}, given.origin, given.rank)
     elif hint := did_you_mean(str(given.value), names):
@@ -195,28 +194,32 @@ def _init_by_selection(registry: Registry, settings: Settings) -> None:
 
 
 def _suggestions(data: DataSource, title: str) -> Mapping[str, Any]:
-    """What a data source suggests. Raises ContractError if it may not: the fault is the plugin's."""
+    """Option values that a data source suggests. Raises ContractError, a fault of the plugin, if they are invalid."""
     with faults_of(title):
         suggestions = data.suggestions()
         if not isinstance(suggestions, Mapping):
-            raise ContractError(f"suggestions gives values by dotted option; it gave {type(suggestions).__name__}")
+            raise ContractError(
+                f"suggestions must return values by dotted key; it returned {type(suggestions).__name__}"
+            )
         for key in suggestions:
-            if key.partition(".")[0] not in (*DEFAULT_NAMES, *ENGINE_SECTIONS) or key in LOSS_DECIDES:
-                raise ContractError(f"it may suggest any option but {', '.join(LOSS_DECIDES)}; it suggests '{key}'")
+            if key.partition(".")[0] not in (*DEFAULT_NAMES, *ENGINE_SECTIONS) or key in DECIDED_BY_LOSS:
+                raise ContractError(
+                    f"it may suggest any option except {', '.join(DECIDED_BY_LOSS)}; it suggests '{key}'"
+                )
     return suggestions
 
 
 Entries = Mapping[str, Mapping[str, Any]]
-"""Options by dotted key, with `value` and `origin`, as reports and checkpoints hold them."""
+"""Options by dotted key, with `value` and `origin`, as reports and checkpoints store them."""
 
 
 def entries_of(config: Config) -> dict[str, dict[str, Any]]:
-    """A configuration's options as a report holds them."""
+    """A configuration's options as reports and checkpoints store them."""
     return {key: {"value": plain(s.value), "origin": s.origin} for key, s in config.entries.items()}
 
 
 def versions_of(config: Config) -> dict[str, str]:
-    """Versions of the distributions that a configuration uses, and of torch."""
+    """Versions of torch and of the distributions that a configuration uses."""
     import torch
 
     return config.versions | {"torch": torch.__version__}

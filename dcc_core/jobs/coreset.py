@@ -1,4 +1,4 @@
-"""Real images as a set: those that the configured selection picks, and random ones to compare with."""
+"""Sets of real images: by the configured coreset selection, or random as a baseline."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from dcc_core.sets import CondensedSet, Provenance
 
 
 def select_coreset(job: Job, set_index: int = 0) -> CondensedSet:
-    """The images that the selection picks, `run.ipc` of every class, exactly as they are."""
+    """The unchanged images that the selection picks, `run.ipc` per class."""
     run = job.context(set_index)
     return real_set(job, select_indices(job.config, run, run.ipc), coreset_provenance(job, set_index))
 
 
 def coreset_provenance(job: Job, set_index: int) -> Provenance:
-    """The provenance of a set that the job's selection picks."""
+    """Provenance of a set that the job's selection picks."""
     return describe_coreset(job.config, job.registry, job.data, set_index, initial_set=job.initial_set)
 
 
 def real_set(job: Job, chosen: Tensor, provenance: Provenance) -> CondensedSet:
-    """Training images as a set, exactly as they are. chosen: their indices, class by class."""
+    """A set of unchanged training images. chosen: their indices, class by class."""
     train = job.data.train
     images, labels = train.images[chosen].to(torch.float32) / 255, train.labels[chosen]
     return CondensedSet({"images": images, "labels": labels, "owners": labels}, provenance)
 
 
 def random_set(job: Job, like: CondensedSet) -> CondensedSet:
-    """Random real images, as many of each class as `like` stores: the baseline."""
+    """The baseline: random real images, as many per class as `like` stores rows."""
     counts = torch.bincount(like.owners, minlength=job.data.num_classes).tolist()
     index = like.provenance.set
     random = job.random(index).at("baseline")

@@ -11,18 +11,18 @@ import platformdirs
 import torch
 from torch import nn
 
-from dcc_core.compute import CRITERIA, DTYPES, WORKER, Chunks, Compiler, Randomness, find_device, in_precision
+from dcc_core.compute import CRITERIA, DTYPES, WORKER_BYTES, Chunks, Compiler, Randomness, find_device, in_precision
 from dcc_core.config import FREE
 from dcc_core.data import Batch, ImageSet, RealImages, load_data
 from dcc_core.engine import (
     Architecture,
     Augmentation,
-    Keep,
+    OnStep,
     ResumeState,
     RunContext,
+    SaveState,
     State,
     Synthetic,
-    Watch,
     check_decoded,
     optimise,
 )
@@ -85,7 +85,7 @@ class Job:
         self._compiler = Compiler(config.run.compile)
         self._memory = memory_left(config.run, self.data, self.device)
         self._trials: dict[str, Trial] = {}
-        self.on_all_images: dict[str, tuple[Score, nn.Module]] = {}  # kept by `measure`, which sets share
+        self.full_results: dict[str, tuple[Score, nn.Module]] = {}  # filled by Measurer, shared by sets
         self._try_networks(matching)
         given = config.run.init if initial is None or not initial.exists() else initial
         self.initial_set = None if config.run.init in ("real", "noise") else group.broadcast(lambda: load_set(given))
@@ -187,10 +187,10 @@ class Job:
     def condense(
         self,
         set_index: int = 0,
-        watch: Watch | None = None,
+        watch: OnStep | None = None,
         start: Start | None = None,
         *,
-        keep: Keep | None = None,
+        keep: SaveState | None = None,
         begin: ResumeState | None = None,
     ) -> CondensedSet:
         """Learn one synthetic set, from `start` if it is given, at the moment `begin` of an earlier process."""
@@ -228,16 +228,16 @@ class Job:
         """
         if s is not None:
             check_fits(s, self.data)
-        label = network or self.config.names["arch"]
+        label, own_aug = network or self.config.names["arch"], (self.config.names["aug"], self.augmentation)
         architecture = self.config.networks[network] if network else self.config.arch
         protocol = PROTOCOLS[training or measurements(self.config.score.protocol or "dc")["condensed"].training]
-        protocol = protocol.suited(self.data, self._trial_network(architecture), label.partition(",")[0])
+        protocol = protocol.adapt(self.data, self._trial_network(architecture), label.partition(",")[0])
         test = self._test_part()
         normalisation = self.real.normalisation if s is None else normalisation_of(s, self.device, self.dtype)
         random = Randomness(self.config.run.seed, ("full",)) if s is None else self.random(s.provenance.set)
         return Scorer(
             protocol=protocol,
-            augmentation=protocol.augmenting(self.registry, self.data, self.config.names["aug"], self.augmentation),
+            augmentation=protocol.resolve_augmentation(self.registry, self.data, *own_aug),
             build=functools.partial(self.build, architecture=architecture),
             architecture=label,
             chunks=self._chunks(label, worker_count(self.config.score.nets, self.device)),
@@ -254,7 +254,7 @@ class Job:
     def _chunks(self, label: str, sharers: int = 1) -> Chunks:
         """How many images a network takes at once; several of them at a time share the memory."""
         memory = None if self._memory is None else self._memory // sharers
-        how = {"given": self.config.run.micro_batch, "memory": memory, "spare": WORKER if sharers > 1 else 0}
+        how = {"given": self.config.run.micro_batch, "memory": memory, "spare": WORKER_BYTES if sharers > 1 else 0}
         return Chunks(self._trials[label].footprint, self.device, **how, shared=self.group.size > 1)
 
     def _adapt(self, augmentation: Augmentation, section: str) -> Augmentation:

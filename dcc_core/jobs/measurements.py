@@ -1,4 +1,4 @@
-"""Carrying out what a protocol measures, for one set on one network."""
+"""Run a protocol's measurements, for one set on one network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dcc_core.sets import CondensedSet, check_fits
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """Training and testing `nets` networks on some images."""
+    """Train `nets` networks on some images and test them."""
 
     scorer: Scorer
     data: TrainingImages
@@ -26,24 +26,24 @@ class Work:
 
 
 def work_on_all_images(job: Job, network: str, training: str, nets: int) -> Work:
-    """Training on all real images, in `score.full_epochs` if that is given."""
+    """Training on all real images, for `score.full_epochs` epochs if given."""
     scorer = job.scorer(None, network, training)
-    protocol = scorer.protocol.shortened(job.config.score.full_epochs)
+    protocol = scorer.protocol.with_epochs(job.config.score.full_epochs)
     return Work(scorer=replace(scorer, protocol=protocol), data=job.real, nets=nets)
 
 
-def work_at_moment(job: Job, s: CondensedSet) -> Work:
-    """Training on a set as it stands, on the first network, for the curve of its accuracy."""
+def work_for_curve(job: Job, s: CondensedSet) -> Work:
+    """Training of the first network on a set during condensation, for its accuracy curve."""
     network = next(iter(job.config.networks))
     training = measurements(job.config.score.protocol or "dc")["condensed"].training
     return Work(scorer=job.scorer(s, network, training), data=job.decode(s), nets=job.config.score.curve)
 
 
 class Measurer:
-    """Takes the measurements of the configured protocol for one set, one after the other.
+    """Takes the measurements of the configured protocol, one by one, for one set.
 
-    network: one of `Config.networks`; by default the run's own. scores: of what has been measured, by name. What all
-    real images give does not depend on the set, and is measured once in a job.
+    network: one of `Config.networks`; by default the run's own. scores: finished measurements, by name. The
+    measurement on all real images does not depend on the set: a job takes it once.
     Raises DccError if the set does not fit the data.
     """
 
@@ -52,73 +52,73 @@ class Measurer:
         self._job = job
         self._set = s
         self._network = network
-        self._given = job.config.score.full_accuracy
+        self._given_accuracy = job.config.score.full_accuracy
         self.scores: dict[str, Score] = {}
 
     def work(self, m: Measurement) -> Work | None:
-        """What a measurement takes; none where its accuracy is known without."""
+        """The work of a measurement; None if its accuracy is known without training."""
         options = self._job.config.score
         if m.subject == "full":
-            teaches = self._own.labels.is_floating_point()
-            if self._given is not None and not teaches:
+            is_teacher_needed = self._own_images.labels.is_floating_point()
+            if self._given_accuracy is not None and not is_teacher_needed:
                 return None
             return work_on_all_images(
-                self._job, self._network, m.training, nets=options.nets if self._given is None else 1
+                self._job, self._network, m.training, nets=options.nets if self._given_accuracy is None else 1
             )
         if m.subject == "random":
-            return Work(scorer=self._scorer(self._random_set, m), data=self._random, nets=options.nets)
+            return Work(scorer=self._scorer(self._random_set, m), data=self._random_images, nets=options.nets)
         if m.labels == "own":
-            return Work(scorer=self._scorer(self._set, m), data=self._own, nets=options.nets)
-        if not self._own.labels.is_floating_point():
+            return Work(scorer=self._scorer(self._set, m), data=self._own_images, nets=options.nets)
+        if not self._own_images.labels.is_floating_point():
             return None
-        hard = Batch(self._own.images, self._classes(self._own))
+        hard = Batch(self._own_images.images, self._image_classes(self._own_images))
         return Work(scorer=self._scorer(self._set, m), data=hard, nets=options.nets)
 
     def measure(self, name: str, m: Measurement, watch: Watch | None = None) -> Score | None:
-        """Take a measurement, after those named before it; none if nothing was trained for it now."""
+        """Take a measurement, after all earlier ones of the protocol. Returns None if no network was trained for it."""
         work = self.work(m)
         if m.subject == "full":
             return self._measure_all(name, work, watch)
-        if work is None:  # the set's own labels are hard ones
+        if work is None:  # the set's own labels are hard
             self.scores[name] = self.scores["condensed"]
             return None
         data = work.data
-        if m.subject == "random" and m.labels == "own" and self._own.labels.is_floating_point():
-            data = self._taught(self._random, work.scorer)
+        if m.subject == "random" and m.labels == "own" and self._own_images.labels.is_floating_point():
+            data = self._label_softly(self._random_images, work.scorer)
         self.scores[name] = work.scorer.score(data, work.nets, watch)
         return self.scores[name]
 
     def result(self) -> Score:
-        """The score of the set, with that of a composite protocol once everything is measured."""
+        """The set's score; under a composite protocol with its robustness score. Call it after all measurements."""
         composite = COMPOSITES.get(self._job.config.score.protocol or "")
         if composite is None:
             return self.scores["condensed"]
-        given = {} if self._given is None else {"full": self._given}
-        return replace(self.scores["condensed"], robustness=composite.of(self.scores, given))
+        given = {} if self._given_accuracy is None else {"full": self._given_accuracy}
+        return replace(self.scores["condensed"], robustness=composite.compute_score(self.scores, given))
 
     def _measure_all(self, name: str, work: Work | None, watch: Watch | None) -> Score | None:
         if work is None:
             return None
-        done = self._job.on_all_images
-        known = self._label in done
+        results = self._job.full_results
+        known = self._label in results
         if not known:
-            done[self._label] = work.scorer.score_and_first(work.data, work.nets, watch)
-        score, _ = done[self._label]
-        if self._given is None:
+            results[self._label] = work.scorer.score_and_first(work.data, work.nets, watch)
+        score, _ = results[self._label]
+        if self._given_accuracy is None:
             self.scores[name] = score
         return None if known else score
 
-    def _taught(self, images: Batch, scorer: Scorer) -> Batch:
-        """Images with soft labels: what the first network says of them that was trained on all real images."""
-        _, teacher = self._job.on_all_images[self._label]
+    def _label_softly(self, images: Batch, scorer: Scorer) -> Batch:
+        """Soft labels for images, by the first network that was trained on all real images."""
+        _, teacher = self._job.full_results[self._label]
         with torch.no_grad():
             logits = scorer.chunks.within_memory(
                 lambda: torch.cat([teacher(x) for (x,) in scorer.chunks.split(images.images)])
             )
         return Batch(images.images, logits.softmax(dim=1).to(images.images.dtype))
 
-    def _classes(self, decoded: Batch) -> torch.Tensor:
-        """The class of every decoded image: that of the row it comes from."""
+    def _image_classes(self, decoded: Batch) -> torch.Tensor:
+        """The class of each decoded image, that of its row."""
         owners = self._set.owners.to(decoded.device)
         return owners.repeat_interleave(len(decoded) // len(owners))
 
@@ -130,7 +130,7 @@ class Measurer:
         return self._network or self._job.config.names["arch"]
 
     @functools.cached_property
-    def _own(self) -> Batch:
+    def _own_images(self) -> Batch:
         return self._job.decode(self._set)
 
     @functools.cached_property
@@ -138,12 +138,12 @@ class Measurer:
         return random_set(self._job, self._set)
 
     @functools.cached_property
-    def _random(self) -> Batch:
+    def _random_images(self) -> Batch:
         return self._job.decode(self._random_set)
 
 
 def score_set(job: Job, s: CondensedSet, network: str = "") -> Score:
-    """The score of a set on one network: simple protocols without random real images, composite ones with all parts."""
+    """The score of a set on one network; a simple protocol goes without the random baseline."""
     measurer = Measurer(job, s, network)
     for name, m in measurements(job.config.score.protocol or "dc", baseline=False).items():
         measurer.measure(name, m)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from dcc_core.compute import Footprint, cross_entropy
 from dcc_core.data import Batch, RealData
-from dcc_core.engine import Augmentation, PlainOperations, agrees, apply_draws, describe_value
+from dcc_core.engine import Augmentation, PlainOperations, apply_draws, describe_value, supports_grouping
 from dcc_core.errors import ContractError, DccError, faults_of
 
 
@@ -61,5 +61,5 @@ def try_network(network: nn.Module, title: str, images: Tensor, classes: int) ->
             f"`embed` gives features (images, features); {about} it gave {describe_value(features)}", title
         )
     labels = torch.arange(len(images), device=images.device) % classes
-    by_layer = not plain.used and agrees(network, images, labels, cross_entropy)
+    by_layer = not plain.used and supports_grouping(network, images, labels, cross_entropy)
     return Trial(Footprint.of(network, images), frozenset(plain.used), by_layer)

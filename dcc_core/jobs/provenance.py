@@ -1,4 +1,4 @@
-"""What a set file says about where its set comes from."""
+"""The provenance that set files record."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from dcc_core.jobs.configuration import Config, versions_of
 from dcc_core.plugins import Registry
 from dcc_core.sets import CondensedSet, Provenance
 
-OF_CORESETS = ("data", "selection", "aug", "arch", "score")
-"""Sections that a selection of real images depends on, besides `OF_CORESETS_RUN`."""
-OF_CORESETS_RUN = ("run.ipc", "run.seed", "run.precision", "run.sets")
+CORESET_SECTIONS = ("data", "selection", "aug", "arch", "score")
+"""Sections that a coreset selection depends on, besides `CORESET_RUN_OPTIONS`."""
+CORESET_RUN_OPTIONS = ("run.ipc", "run.seed", "run.precision", "run.sets")
 
 
 def describe_condensed(
@@ -28,7 +28,7 @@ def describe_condensed(
     finished: bool = True,
     notes: tuple[str, ...] = (),
 ) -> Provenance:
-    """The provenance of a condensed set. initial_set: the set that it begins from, if a file gives one."""
+    """Provenance of a condensed set. initial_set: the set file that it starts from, if any."""
     options = without_places(config.entries, registry)
     if initial_set:
         options["run.init"] = f"set file {hashlib.sha256(initial_set.to_bytes()).hexdigest()[:16]}"
@@ -39,14 +39,14 @@ def describe_condensed(
 def describe_coreset(
     config: Config, registry: Registry, data: RealData, set_index: int, *, initial_set: CondensedSet | None
 ) -> Provenance:
-    """The provenance of the images that the selection picks: nothing of a loss, nor of its schedule."""
+    """Provenance of the images that the selection picks, without the loss and its schedule."""
     table = describe_condensed(config, registry, data, set_index, initial_set=initial_set).config
-    options = {k: v for k, v in table.items() if k.partition(".")[0] in OF_CORESETS or k in OF_CORESETS_RUN}
+    options = {k: v for k, v in table.items() if k.partition(".")[0] in CORESET_SECTIONS or k in CORESET_RUN_OPTIONS}
     return _describe(config, data, set_index, config.names["selection"], config=options)
 
 
 def describe_random(config: Config, data: RealData, set_index: int) -> Provenance:
-    """The provenance of the random images that a set is compared with."""
+    """Provenance of the random images that a set is compared with."""
     return _describe(config, data, set_index, "random")
 
 

@@ -1,4 +1,4 @@
-"""The synthetic set before its first step: real images, noise, or another set."""
+"""Initial images of the synthetic set: real images, noise, or another set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Rows = tuple[dict[str, Tensor], Tensor]
 
 
 def initial_rows(config: Config, registry: Registry, run: RunContext, initial_set: CondensedSet | None) -> Rows:
-    """What is stored before the first step, and the class of each row: (N,) int64 on the CPU, ascending.
+    """The initial stored tensors, and the class of each row: (N,) int64 on the CPU, ascending.
 
     Raises DccError if a selection or the parametrisation breaks its contract, or a set file does not fit.
     """
@@ -26,13 +26,13 @@ def initial_rows(config: Config, registry: Registry, run: RunContext, initial_se
     if config.run.init == "noise":
         labels = torch.arange(run.num_classes).repeat_interleave(n).to(run.device)
         noise = torch.randn((len(labels), *run.data.shape), generator=run.random.generator("init"), dtype=run.dtype)
-        return _store(config, run, noise.to(run.device), labels, len(owners)), owners
+        return _init_rows(config, run, noise.to(run.device), labels, len(owners)), owners
     batch = run.real.batch(select_indices(config, run, n))
-    return _store(config, run, batch.images, batch.labels, len(owners)), owners
+    return _init_rows(config, run, batch.images, batch.labels, len(owners)), owners
 
 
 def select_indices(config: Config, run: RunContext, n: int) -> Tensor:
-    """Indices of `n` training images of every class, as the selection picks them, class by class.
+    """Indices of the `n` training images per class that the selection picks, class by class.
 
     Raises DccError if the selection breaks its contract, or keeps every image.
     """
@@ -46,28 +46,28 @@ def check_partial(config: Config) -> None:
     if config.selection.whole:
         raise DccError(
             f"selection '{config.names['selection']}' keeps every image, not {config.run.ipc} of each class; "
-            "it can be scored by `dcc select` alone"
+            "it can be scored only by `dcc select`"
         )
 
 
-def _store(config: Config, run: RunContext, images: Tensor, labels: Tensor, rows: int) -> dict[str, Tensor]:
-    """What the parametrisation makes of images. Raises DccError that names it if it breaks its contract."""
+def _init_rows(config: Config, run: RunContext, images: Tensor, labels: Tensor, rows: int) -> dict[str, Tensor]:
+    """Stored tensors of images. Raises DccError that names the parametrisation if it breaks its contract."""
     with faults_of(run.title_of_section("param")):
         return check_stored(config.param.init(images, labels, run), rows)
 
 
 def _rows_of_set(config: Config, registry: Registry, s: CondensedSet, run: RunContext) -> Rows:
-    """A set as initial images: as it is stored if the parametrisation is the same, else decoded."""
+    """Another set as initial images: its stored tensors if the parametrisation is the same, else its decoded images."""
     check_fits(s, run.data)
     decoded = decode_set(s, registry, run.device, run.dtype)
-    owners = _pack(config, s.owners.repeat_interleave(len(decoded.images) // len(s.owners)), run)
+    owners = _row_classes(config, s.owners.repeat_interleave(len(decoded.images) // len(s.owners)), run)
     largest = int(torch.bincount(owners).max())
     if largest != run.ipc:
         raise DccError(
             f"run.ipc: {run.ipc} images per class, but the set to start from has {largest}; add --ipc {largest}"
         )
     unit = normalisation_of(s, run.device, run.dtype).to_unit(decoded.images)
-    rows = _store(config, run, run.real.normalisation.normalise(unit), decoded.labels, len(owners))
+    rows = _init_rows(config, run, run.real.normalisation.normalise(unit), decoded.labels, len(owners))
     same_space = (s.provenance.mean, s.provenance.std) == (run.data.mean, run.data.std)
     if same_space and s.provenance.options("param") == config.section("param"):
         values = normalise_stored(s, run.device, run.dtype)
@@ -75,13 +75,13 @@ def _rows_of_set(config: Config, registry: Registry, s: CondensedSet, run: RunCo
     return rows, owners
 
 
-def _pack(config: Config, owners: Tensor, run: RunContext) -> Tensor:
-    """The class of each row, if images of these classes (ascending) are packed several into one."""
-    together = config.param.images_per_row
+def _row_classes(config: Config, owners: Tensor, run: RunContext) -> Tensor:
+    """The class of each row, given the class of each image (ascending) to pack into rows."""
+    packed = config.param.images_per_row
     for name, count in zip(run.data.class_names, torch.bincount(owners).tolist(), strict=True):
-        if count % together:
+        if count % packed:
             raise DccError(
-                f"run.init: the parametrisation packs {together} images into one, and the set to start from has "
-                f"{count} of class '{name}', not a multiple of that"
+                f"run.init: the parametrisation packs {packed} images into one and needs a multiple of that, but "
+                f"the set to start from has {count} of class '{name}'"
             )
-    return owners[::together]
+    return owners[::packed]

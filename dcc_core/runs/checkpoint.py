@@ -25,8 +25,8 @@ KEY, DIGEST = "dcc_checkpoint", "blake2b"
 
 
 @dataclass(frozen=True, kw_only=True)
-class KeptScore:
-    """A score that has been measured: of a set, by the name of the measurement, on a network."""
+class MeasuredScore:
+    """A measured score of a set on a network; name: of the measurement."""
 
     set: int
     name: str
@@ -34,7 +34,7 @@ class KeptScore:
     measured: Measured
 
     @classmethod
-    def of(cls, set_index: int, name: str, network: str, score: Score) -> KeptScore:
+    def of(cls, set_index: int, name: str, network: str, score: Score) -> MeasuredScore:
         own = {f.name: getattr(score, f.name) for f in dataclasses.fields(Measured)}
         return cls(set=set_index, name=name, network=network, measured=Measured(**own))
 
@@ -46,13 +46,13 @@ class KeptScore:
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """Where a run stands.
+    """The state of an unfinished run.
 
     config: every option's dotted key, with `value` and `origin` as in `report.json`. versions: of the distributions
-    used. data: a digest of the training images (see `RealData.digest`). threads: torch's. processes: that work
-    together. selecting: the sets are coresets. made: how many sets have their files. moment: of the set after those.
-    scores: all that have been measured. metrics: bytes of `metrics.jsonl` that were written by then. seconds: spent, by
-    phase. notes: what a set file is to say of how the run went on.
+    used. data: a digest of the training images (see `RealData.digest`). threads: of torch. processes: the
+    number of processes of the run. selecting: the sets are coresets. made: number of sets that have files. moment:
+    state of the next set. scores: all measured so far. metrics: bytes of `metrics.jsonl` written so far. seconds: spent
+    so far, by phase. notes: on resuming, for the set files.
     """
 
     config: Mapping[str, Mapping[str, Any]]
@@ -63,7 +63,7 @@ class Checkpoint:
     selecting: bool = False
     made: int = 0
     moment: ResumeState = field(default_factory=ResumeState)
-    scores: tuple[KeptScore, ...] = ()
+    scores: tuple[MeasuredScore, ...] = ()
     metrics: int = 0
     seconds: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

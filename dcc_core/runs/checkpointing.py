@@ -1,4 +1,4 @@
-"""Keeping an unfinished run's checkpoint up to date."""
+"""Keep an unfinished run's checkpoint up to date."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from dcc_core.engine import ResumeState
 from dcc_core.errors import Stopped
 from dcc_core.group import Group
 from dcc_core.plugins import Score
-from dcc_core.runs.checkpoint import Checkpoint, KeptScore
+from dcc_core.runs.checkpoint import Checkpoint, MeasuredScore
 from dcc_core.runs.interrupts import Interrupts
 from dcc_core.runs.run_folder import CHECKPOINT, Folder
 
 
 class Checkpointer:
-    """A run's checkpoint, written at every score, after every set, and between steps when it is time or asked for.
+    """A run's checkpoint, written after every score and every set, and between steps when it is due.
 
-    every: seconds between two. group: the processes that take the steps. seconds: what has been spent so far, by phase.
+    every: seconds between two checkpoints. group: the processes that take the steps. seconds: returns the seconds spent
+    so far, by phase.
     """
 
     def __init__(
@@ -41,29 +42,27 @@ class Checkpointer:
         self._written = time.monotonic()
 
     def step(self, capture: Callable[[], ResumeState], *, now: bool = False) -> None:
-        """Between two steps; now: whatever the time. Raises Stopped if a signal asked for the end."""
+        """Write a checkpoint between two steps if due; now: always. Raises Stopped if a signal is pending."""
         ending = self._interrupts.share()
         due = now or ending > 0 or time.monotonic() - self._written >= self._every
         if self._group.any_process(due):  # what a loss keeps is gathered from all processes
             self._write(moment=capture())
-            self.now = replace(
-                self.now, moment=ResumeState()
-            )  # its tensors are on the disk; the next step has new ones
+            self.now = replace(self.now, moment=ResumeState())  # frees the tensors: they are on disk
         if ending:  # not a later state, which the other processes do not have
             raise Stopped(ending)
 
-    def set_made(self) -> None:
-        """A set more has its file."""
+    def count_set(self) -> None:
+        """Record that the next set has its file."""
         self._write(made=self.now.made + 1, moment=ResumeState())
 
-    def score(self, set_index: int, name: str, network: str, score: Score) -> None:
-        """A score has been measured, and told."""
-        self._write(scores=(*self.now.scores, KeptScore.of(set_index, name, network, score)))
+    def add_score(self, set_index: int, name: str, network: str, score: Score) -> None:
+        """Record a score that has been measured and reported."""
+        self._write(scores=(*self.now.scores, MeasuredScore.of(set_index, name, network, score)))
 
-    def known(self, set_index: int, name: str, network: str) -> Score | None:
-        """A score that was measured before."""
-        wanted = (set_index, name, network)
-        return next((k.score for k in self.now.scores if (k.set, k.name, k.network) == wanted), None)
+    def find_score(self, set_index: int, name: str, network: str) -> Score | None:
+        """The score, if it has been measured."""
+        key = (set_index, name, network)
+        return next((s.score for s in self.now.scores if (s.set, s.name, s.network) == key), None)
 
     def _write(self, **changes: Any) -> None:
         metrics = self._folder.metrics_bytes()

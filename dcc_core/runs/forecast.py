@@ -20,7 +20,7 @@ from dcc_core.data import Batch
 from dcc_core.engine import Network, Step, update
 from dcc_core.errors import DccError, NotFiniteError
 from dcc_core.group import ALONE, Group
-from dcc_core.jobs import Config, Job, Measurer, Work, work_at_moment
+from dcc_core.jobs import Config, Job, Measurer, Work, work_for_curve
 from dcc_core.plugins import Registry
 from dcc_core.runs.progress import Progress
 from dcc_core.runs.set_scoring import CURVE, PHASES
@@ -32,7 +32,7 @@ LONG = 1.0
 """Seconds after which a piece of work is not repeated for a better measurement."""
 REPEATS = 5
 SAMPLE = 200
-"""Outer loops that are asked for their phases, at most."""
+"""Outer loops whose phases are looked up, at most."""
 TESTED = 256
 """Images that a test is timed on."""
 EPOCH = 1024
@@ -44,7 +44,7 @@ METRIC_BYTES = 110
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
     """Predicted cost. seconds: by phase, for all sets. peak: bytes of memory of the process, or of the GPU if one
-    is used; disk: bytes of what the run leaves."""
+    is used; disk: bytes of the run's files."""
 
     outer_loops: int
     seconds: Mapping[str, float]
@@ -74,7 +74,7 @@ class Forecast:
 
 
 class Probe:
-    """The unit costs of a job, measured by doing a little of everything; nothing of the job is changed.
+    """The unit costs of a job, measured on a little of everything; the job does not change.
 
     load: seconds that the job took to load.
     """
@@ -98,7 +98,7 @@ class Probe:
         self._scoring = _scoring_seconds(job, s)
         moments = job.config.run.snapshots
         if job.config.score.curve and moments:
-            self._scoring[CURVE] = moments * _score_seconds(work_at_moment(job, s), job.device)
+            self._scoring[CURVE] = moments * _score_seconds(work_for_curve(job, s), job.device)
         self._snapshots = moments * make_pictures(s, job.registry, 0).images.numel() if moments else 0
         self._bytes = len(s.to_bytes()) + len(job.grid(s))
         self._peak = peak_memory(job.device)
@@ -121,23 +121,23 @@ class Probe:
         return Forecast(outer_loops=outer_loops, seconds=seconds, peak=self._peak, disk=disk)
 
     def within(self, seconds: float) -> int:
-        """The largest number of outer loops that ends in time. Raises DccError if not even one does."""
-        if self._spent(1) > seconds:
+        """The largest number of outer loops that takes at most `seconds`. Raises DccError if not even one does."""
+        if self._budgeted_seconds(1) > seconds:
             scoring = " with its scoring" if self._job.config.run.budget_for == "run" else ""
             raise DccError(
                 f"run.budget: {format_duration(seconds)} is too short: one outer loop{scoring} would take "
-                f"{format_duration(self._spent(1))}"
+                f"{format_duration(self._budgeted_seconds(1))}"
             )
         low, high = 1, 2
-        while self._spent(high) <= seconds:
+        while self._budgeted_seconds(high) <= seconds:
             low, high = high, 2 * high
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (middle, high) if self._spent(middle) <= seconds else (low, middle)
+            low, high = (middle, high) if self._budgeted_seconds(middle) <= seconds else (low, middle)
         return low
 
-    def _spent(self, outer_loops: int) -> float:
-        """Seconds of what the budget is for. What the loss sets up is taken to last for all sets."""
+    def _budgeted_seconds(self, outer_loops: int) -> float:
+        """Seconds of the work that the budget covers. The loss's set-up is counted once for all sets."""
         cost = self.forecast(outer_loops)
         return cost.total if self._job.config.run.budget_for == "run" else self._setup + cost.seconds["condense"]
 
@@ -146,7 +146,7 @@ class Probe:
         run = replace(self._run, outer_loops=outer_loops)
         for outer in range(0, outer_loops, math.ceil(outer_loops / SAMPLE)):
             for inner in range(run.inner_loops):
-                step = Step(run, self._synthetic, outer=outer, inner=inner, network=_no_network)
+                step = Step(run, self._synthetic, outer=outer, inner=inner, network=_refuse_network)
                 yield self._job.config.loss.phase(step), (outer, inner)
 
     def _first_steps(self) -> dict[str, tuple[int, int]]:
@@ -156,7 +156,7 @@ class Probe:
         return first
 
     def _step(self, outer: int, inner: int, network: Network) -> Step:
-        return Step(self._run, self._synthetic, outer=outer, inner=inner, network=network.matching)
+        return Step(self._run, self._synthetic, outer=outer, inner=inner, network=network.module)
 
 
 class _Timer:
@@ -170,15 +170,15 @@ class _Timer:
         self._group = group
 
     def __call__(self, work: Callable[[], object], *, compiles: bool = False) -> float:
-        """compiles: the first time compiles something, once for the whole process, and does not count."""
+        """compiles: the first call compiles, once for the whole process, and does not count."""
         if compiles:
-            self._once(work)
-        first = self._once(work)
+            self._time_once(work)
+        first = self._time_once(work)
         if self._group.any_process(first > LONG):
             return first
-        return statistics.median(self._once(work) for _ in range(REPEATS))
+        return statistics.median(self._time_once(work) for _ in range(REPEATS))
 
-    def _once(self, work: Callable[[], object]) -> float:
+    def _time_once(self, work: Callable[[], object]) -> float:
         start = time.perf_counter()
         work()
         if self._device.type == "cuda":
@@ -204,7 +204,7 @@ def _scoring_seconds(job: Job, s: CondensedSet) -> dict[str, float]:
 
 
 def _score_seconds(work: Work, device: torch.device) -> float:
-    """What training and testing the networks takes: stacked, or one on every worker, as scoring will have it."""
+    """Seconds of training and testing the networks: stacked, or one on every worker, as scoring does it."""
     processes = work.scorer.group.size
     own = math.ceil(work.nets / processes)
     if (size := min(own, work.scorer.stack_size(work.data))) > 1:
@@ -217,7 +217,7 @@ def _score_seconds(work: Work, device: torch.device) -> float:
 def _training_seconds(work: Work, size: int, timed: _Timer) -> float:
     """The time of a number of networks together.
 
-    Of many images the epoch is judged by some, as many whole batches as they fill.
+    With many images, an epoch is timed on some of them, in whole batches.
     """
     scorer, batch, random = work.scorer, work.scorer.protocol.batch, Randomness(0)
     networks = [scorer.build(random.at("net", net).generator("probe")) for net in range(size)]
@@ -241,12 +241,12 @@ def _training_seconds(work: Work, size: int, timed: _Timer) -> float:
     return size * (build + test) + epochs
 
 
-def _no_network() -> nn.Module:
-    raise DccError("a loss names its phase without the network")
+def _refuse_network() -> nn.Module:
+    raise DccError("the loss's phase() must not use step.network")
 
 
 def forecast_run(config: Config, registry: Registry, display: Progress, group: Group = ALONE) -> Forecast:
-    """What a run of this configuration would cost. Writes nothing. Raises DccError if it could not begin."""
+    """What a run of this configuration would cost. Writes nothing. Raises DccError if it could not start."""
     with display.logging():
         start = time.perf_counter()
         job = Job(config, registry, progress=display.shows, group=group)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a run lasts: at once, or, if steps are taken, between two of them."""
+"""Ctrl-C and SIGTERM during a run: they stop it at once, or between two steps while images are updated."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ WAITING = b"\nstopping after this step, with a checkpoint; once more to stop at 
 
 
 class Interrupts:
-    """pending: the signal that a step's end is waited for with, 0 if there is none. group: who ends together."""
+    """pending: the signal that takes effect at the end of the step, 0 if none. group: processes that stop together."""
 
     def __init__(self, group: Group = ALONE) -> None:
         self.pending = 0
         self._group = group
         self._received = 0
-        self._held = False
+        self._holding = False
 
     @contextlib.contextmanager
     def install(self) -> Iterator[None]:
-        """Handle signals while the context lasts. Only a program's main thread can; elsewhere nothing changes."""
+        """Handle signals while the context lasts. Only the main thread can; in others this does nothing."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -40,18 +40,18 @@ class Interrupts:
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
-        """Wait with a first signal until `check`, or until the context ends."""
-        self._held = True
+        """Delay a first signal until `check`, or until the context ends."""
+        self._holding = True
         try:
             yield
         finally:
-            self._held = False
+            self._holding = False
         self.check()
 
     def share(self) -> int:
-        """The signal that is pending on any process, 0 if there is none: all end after the same step. Collective.
+        """The signal pending on any process, 0 if none, so that all stop after the same step. Collective.
 
-        One that arrives meanwhile stays pending, for the next step's end.
+        A signal that arrives during the call stays pending until the end of the next step.
         """
         number = self._group.maximum(self.pending)
         if number:
@@ -65,9 +65,9 @@ class Interrupts:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         first, self._received = not self._received, number
-        if first and self.pending:  # it has reached the others earlier, and this process by them
+        if first and self.pending:  # another process received it earlier and shared it
             return
-        if not (self._held and first):
+        if not (self._holding and first):
             raise Stopped(number)
         self.pending = number
         if is_speaker():

@@ -1,4 +1,4 @@
-"""One process at a time in a folder, and a way to tell whether there is one."""
+"""A lock that lets one process at a time run in a folder."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from dcc_core.errors import DccError
 
 LOCK = "run.lock"
 LOCKS = importlib.util.find_spec("fcntl") is not None
-"""Whether the system has POSIX record locks: they belong to one process and not to those that it forks, end with it
-however it ends, and work on network file systems. On other systems the file's existence is the lock."""
+"""Whether the system has POSIX record locks: they belong to one process, not to its forks, end with it in any case, and
+work on network file systems. On other systems the file's existence is the lock."""
 
 
 @contextlib.contextmanager
@@ -26,8 +26,8 @@ def hold_lock(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise DccError(f"--out '{folder}' cannot be written: {error.strerror or error}") from error
     with file:
-        if not _is_locked(file, path):
-            raise DccError(_busy(folder))
+        if not _acquire_lock(file, path):
+            raise DccError(_busy_message(folder))
         try:
             yield
         finally:
@@ -38,11 +38,11 @@ def hold_lock(folder: Path) -> Iterator[None]:
 def check_free(folder: Path) -> None:
     """Raise DccError if a process holds the folder's lock."""
     if is_alive(folder):
-        raise DccError(_busy(folder))
+        raise DccError(_busy_message(folder))
 
 
 def is_alive(folder: Path) -> bool:
-    """Whether a process holds the folder's lock. Not to be asked by that process: it would lose it."""
+    """Whether a process holds the folder's lock. The holder must not call this: it would lose the lock."""
     if not LOCKS:
         return (folder / LOCK).exists()
     import fcntl
@@ -57,18 +57,18 @@ def is_alive(folder: Path) -> bool:
     return False
 
 
-def _busy(folder: Path) -> str:
+def _busy_message(folder: Path) -> str:
     return f"another process is running in '{folder}'; wait for its end, or name another --out"
 
 
-def _is_locked(file: IO[str], path: Path) -> bool:
+def _acquire_lock(file: IO[str], path: Path) -> bool:
     if not LOCKS:
         return True
     import fcntl
 
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())  # no other file since, by a process that ended
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())  # a process that ended may have removed it
     except (BlockingIOError, PermissionError, FileNotFoundError):
         return False
     except OSError:  # a file system without locks

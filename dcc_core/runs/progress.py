@@ -1,4 +1,4 @@
-"""Progress of long work, as runs report it. `dcc_core.cli.Display` shows it; tests and programs may have their own."""
+"""Progress of a run. `dcc_core.cli.Display` shows it; tests and programs may have their own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Where runs report progress and log lines. shows: whether anybody sees more than warnings."""
+    """Where runs report progress and log lines. shows: whether more than warnings is visible."""
 
     shows: bool
 
@@ -17,5 +17,5 @@ class Progress(Protocol):
         ...
 
     def track(self, what: str, total: int) -> contextlib.AbstractContextManager[Callable[[int, str], None]]:
-        """Progress of `total` pieces of work; the context gives a function of how many are done, and a note."""
+        """Progress of `total` pieces of work; the context gives a function to call with the number done and a note."""
         ...

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dcc_core.config import DEFAULT_NAMES, KIND_OF_KEY, Rank, RunOptions, ScoreOptions, Settings, schema
-from dcc_core.engine import Watch
+from dcc_core.engine import OnStep
 from dcc_core.errors import DccError
 from dcc_core.jobs import Config, Job, resolve, score_set, select_coreset
 from dcc_core.plugins import Registry, Score
@@ -21,7 +21,7 @@ def condense(
     *,
     options: Mapping[str, Any] | None = None,
     set_index: int = 0,
-    watch: Watch | None = None,
+    watch: OnStep | None = None,
     registry: Registry | None = None,
     **choices: Any,
 ) -> CondensedSet:
@@ -48,7 +48,7 @@ def select(
     """Select real images of every class, a coreset, as `dcc select` does.
 
     method: the selection. The other arguments are those of `condense`: `data="cifar10", ipc=10, arch="convnet"`.
-    Raises DccError (OptionError) for wrong names and values, and if the selection needs what is not there.
+    Raises DccError (OptionError) for wrong names and values, and if something that the selection needs is missing.
     """
     registry = registry or Registry.installed()
     return select_coreset(
@@ -70,8 +70,8 @@ def score(
     With `protocol="lrs"` or `"ars"`, `Score.robustness` holds the composite score with its parts.
     Raises DccError if the set does not fit the data.
     """
-    s = _set(condensed)
-    return score_set(_job_of(s, registry, choices, options), s)
+    s = _load_if_path(condensed)
+    return score_set(_make_job(s, registry, choices, options), s)
 
 
 def score_across(
@@ -86,13 +86,13 @@ def score_across(
 
     The set's own architecture has the options it was condensed with. Raises DccError as `score` does.
     """
-    s = _set(condensed)
-    job = _job_of(s, registry, choices, {**(options or {}), "score.arch": list(architectures)})
+    s = _load_if_path(condensed)
+    job = _make_job(s, registry, choices, {**(options or {}), "score.arch": list(architectures)})
     return {n: score_set(job, s, n) for n in job.config.networks}
 
 
 def settings_of_set(s: CondensedSet, registry: Registry) -> Settings:
-    """The options for scoring a set that its provenance holds, without components that are not installed."""
+    """The options for scoring a set, from its provenance, without components that are not installed."""
     own = s.provenance.options("data", "param", "score")
     for key in ("arch", "aug"):
         options = s.provenance.options(key)
@@ -108,11 +108,11 @@ def settings_of_set(s: CondensedSet, registry: Registry) -> Settings:
     return settings
 
 
-def _set(condensed: CondensedSet | str | Path) -> CondensedSet:
+def _load_if_path(condensed: CondensedSet | str | Path) -> CondensedSet:
     return condensed if isinstance(condensed, CondensedSet) else load_set(condensed)
 
 
-def _job_of(
+def _make_job(
     s: CondensedSet, registry: Registry | None, choices: Mapping[str, Any], options: Mapping[str, Any] | None
 ) -> Job:
     registry = registry or Registry.installed()
@@ -122,7 +122,7 @@ def _job_of(
 def resolve_options(
     registry: Registry, settings: Settings, choices: Mapping[str, Any], options: Mapping[str, Any] | None
 ) -> Config:
-    """The configuration of such arguments, over settings. Raises OptionError with all that is wrong."""
+    """The configuration from arguments, which override settings. Raises OptionError with every mistake."""
     settings.add(options or {}, "options", Rank.OPTION)
     settings.add({_key_of(name): value for name, value in choices.items()}, "argument", Rank.FLAG)
     return resolve(registry, settings)

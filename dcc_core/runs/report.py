@@ -1,4 +1,4 @@
-"""The report of a run or an evaluation: what was asked for, what came out, what it cost."""
+"""The report of a run or an evaluation: options, accuracies, cost."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ FORMAT = 1
 
 NONE = "–"
 SPREADS = {"std": "std", "std_over_sets": "over sets", "std_over_networks": "over networks", "ci95": "95 % interval"}
-"""Columns beside the mean, if there is one network, by the key of a summary."""
+"""Columns beside the mean in a table of one network, by the key of a summary."""
 PARTS = {
     "hard": "{}, hard labels",
     "full": "all real images",
     "condensed_plain": "{}, no augmentation",
     "random_plain": "random real images, no augmentation",
 }
-"""What a composite protocol's further measurements are called in a table."""
+"""Titles in a table of a composite protocol's further measurements."""
 
 
 def make_report(
@@ -37,7 +37,7 @@ def make_report(
     method: in a word, as set files have it. scores: by subject, `condensed` and `random`. In the report,
     `by_architecture` holds for every network what `accuracy` holds for the first. Under a composite protocol,
     `condensed` is the set with its own labels (`lrs`) or under augmentation (`ars`), `random` its counterpart, and
-    the score stands beside them by the protocol's name.
+    the composite score is beside them under the protocol's name.
     """
     rows = by_architecture(job.config.networks, scores)
     return {
@@ -86,7 +86,7 @@ def result_table(report: Mapping[str, Any]) -> Table:
 
 
 def _rows(method: str, row: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """What a network's row of the report holds, by what a reader calls it."""
+    """The summaries in a network's row of the report, by their titles in a table."""
     titles = {"condensed": method, "random": "random real images"}
     rows = {title: row[subject] for subject, title in titles.items() if subject in row}
     for name in (n for n in COMPOSITES if n in row):

@@ -17,7 +17,7 @@ log = logging.getLogger("dcc")
 
 
 def apply_earlier_budget(config: Config, then: Entries) -> Config:
-    """The configuration with the outer loops that the same budget bought then, if it has one."""
+    """The configuration with the outer loops that the same budget gave the earlier run, if it has a budget."""
     loops = then.get("run.outer_loops", {})
     if config.run.budget and loops.get("origin") == budget_origin(config.run.budget):
         return config.within_budget(int(loops["value"]))

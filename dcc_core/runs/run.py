@@ -1,4 +1,4 @@
-"""A run that leaves a folder: condense, save, score as read back, report."""
+"""A run into a folder: condense, write the sets, score them as read back, report."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from dcc_core.runs.interrupts import Interrupts
 from dcc_core.runs.progress import Progress
 from dcc_core.runs.report import make_report
 from dcc_core.runs.resume_checks import adopt_checkpoint
-from dcc_core.runs.run_folder import CHECKPOINT, CONFIG, INITIAL, LOG, METRICS, REPORT, UNFINISHED, Elsewhere, Folder
+from dcc_core.runs.run_folder import CHECKPOINT, CONFIG, INITIAL, LOG, METRICS, REPORT, UNFINISHED, Folder, NullFolder
 from dcc_core.runs.set_scoring import Scoring
 from dcc_core.runs.snapshots import Snapshots
 from dcc_core.runs.stopwatch import Stopwatch
@@ -52,7 +52,7 @@ def execute(
     Raises DccError. A run that fails after its first step keeps what it has written, the images included, and says
     where. Ctrl-C and SIGTERM end it between two steps, with a checkpoint.
     """
-    if isinstance(folder, Elsewhere) and folder.report:
+    if isinstance(folder, NullFolder) and folder.report:
         return folder.report
     interrupts = Interrupts(group)
     with display.logging(), folder.hold(), folder.logging(), interrupts.install():
@@ -136,7 +136,8 @@ class _Run:
             return None
         found = self.group.broadcast(lambda: load_checkpoint(self.folder.path / CHECKPOINT))
         if found.selecting != self.selecting:
-            raise DccError(f"'{self.folder.path}' holds an unfinished run of the other kind: dcc run, or dcc select")
+            command = "dcc select" if found.selecting else "dcc run"
+            raise DccError(f"'{self.folder.path}' holds an unfinished run of {command}; resume it with that command")
         self.config, earlier = adopt_checkpoint(found, self.config, self.group.size, anyway=self.anyway)
         self.clock.add(earlier.seconds)
         return earlier
@@ -153,7 +154,7 @@ class _Run:
         return replace(earlier, **own)
 
     def _score_sets(self, make: Callable[[int], CondensedSet]) -> dict[str, list[Score]]:
-        """Make, write and score every set that is not there yet; the scores by subject."""
+        """Make and write the missing sets, score every set; returns the scores by subject."""
         scores: dict[str, list[Score]] = {}
         for index in range(self.config.run.sets):
             if index < self.checkpoint.made:
@@ -161,10 +162,10 @@ class _Run:
                 name = self._name_files(index)
             else:
                 name = self._write_set(make(index))
-                self.checkpointer.set_made()
+                self.checkpointer.count_set()
             s = self.group.broadcast(lambda name=name: load_set(self.folder.path / name))
             scoring = self._scoring()
-            scored = scoring.of(s)
+            scored = scoring.score_set(s)
             self.folder.write(name, s.with_scores(*(one.as_dict() for one in scored["condensed"])).to_bytes())
             for subject, many in scored.items():
                 scores.setdefault(subject, []).extend(many)
@@ -270,7 +271,7 @@ class _Run:
 
     def _condense_with_progress(self, index: int, start: Start) -> CondensedSet:
         outer, inner = start.run.outer_loops, start.run.inner_loops
-        snapshots = Snapshots(self.folder, self.job, start, index, self._scoring().at_moment)
+        snapshots = Snapshots(self.folder, self.job, start, index, self._scoring().score_moment)
         what = f"condensing set {index + 1}/{self.config.run.sets}"
         with self.display.track(what, outer * inner) as progress:
 

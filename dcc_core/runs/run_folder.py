@@ -23,7 +23,7 @@ from dcc_core.sets import TEMPORARY, write_atomically
 UNFINISHED = "unfinished.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 INITIAL = "initial.safetensors"
-"""A copy of the set that an unfinished run began from: its own file may be another by now."""
+"""A copy of the set that an unfinished run starts from: the original file may change."""
 LOG, REPORT, METRICS, CONFIG = "run.log", "report.json", "metrics.jsonl", "config.toml"
 SNAPSHOTS = "snapshots"
 WRITTEN = (
@@ -52,10 +52,10 @@ def default_folder(config: Config, sections: tuple[str, ...] = CONDENSING) -> Pa
 class RunFolder:
     """A run's folder.
 
-    It is checked and made at once, but nothing in it changes before `begin` or `reopen`: a run that fails before its
-    first step leaves it as it was. unfinished: it holds a run that has not ended.
+    The constructor checks and creates it; nothing in it changes before `begin` or `reopen`: a run that fails before its
+    first step leaves it as it was. unfinished: it holds an unfinished run.
 
-    Raises DccError if it cannot be written, or holds something else than an unfinished run, unless `overwrite` is set.
+    Raises DccError if it cannot be written, or holds anything but an unfinished run and `overwrite` is not set.
     """
 
     def __init__(self, path: Path, *, overwrite: bool = False) -> None:
@@ -88,23 +88,23 @@ class RunFolder:
             target = self._log.target
             self._log.close()
             if target:
-                with contextlib.suppress(OSError):  # what is left to write has no room: the run's error is to be told
+                with contextlib.suppress(OSError):  # the disk may be full: the run's own error is the one to report
                     target.close()
 
     def begin(self, first: Mapping[str, bytes]) -> None:
-        """Remove the files of an earlier run and open this one's; from here on every log line is written at once.
+        """Remove the files of an earlier run and open this one's; from then on every log line is written at once.
 
         first: files that a run needs to resume, the checkpoint among them; they are written before anything is removed.
         """
         for name, content in first.items():
             self.write(name, content)
         self._remove(*WRITTEN, but=first)
-        with contextlib.suppress(OSError):  # it may hold files of others
+        with contextlib.suppress(OSError):  # it may hold other files
             (self.path / SNAPSHOTS).rmdir()
         self._open()
 
     def reopen(self, metrics: int) -> None:
-        """Go on with the unfinished run here; metrics: bytes of its metrics that its checkpoint knows of."""
+        """Resume the unfinished run here; metrics: bytes of its metrics that the checkpoint covers."""
         self._remove(TEMPORARY)
         with self._guard(), contextlib.suppress(FileNotFoundError):
             if self.metrics_bytes() > metrics:
@@ -112,7 +112,7 @@ class RunFolder:
         self._open()
 
     def end(self) -> None:
-        """The run has its report: what only an unfinished one needs goes."""
+        """Remove what only an unfinished run needs; the report is written."""
         self._remove(CHECKPOINT, INITIAL, UNFINISHED)
 
     def folders(self) -> list[str]:
@@ -120,7 +120,7 @@ class RunFolder:
         return [SNAPSHOTS] if (self.path / SNAPSHOTS).is_dir() else []
 
     def metrics_bytes(self) -> int:
-        """How much has been written of the metrics."""
+        """Bytes of metrics written so far."""
         try:
             return (self.path / METRICS).stat().st_size
         except OSError:
@@ -142,14 +142,14 @@ class RunFolder:
                     old.unlink(missing_ok=True)
 
     def record(self, message: str, error: BaseException) -> None:
-        """Log what ended the run, with its traceback, in `run.log` alone."""
+        """Log the error that ended the run, with its traceback, in `run.log` only."""
         record = logging.LogRecord(
             "dcc", logging.ERROR, "", 0, message, None, (type(error), error, error.__traceback__)
         )
         self._log.handle(record)
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a whole file, in a folder below this one where its name says so."""
+        """Write a whole file; a name with a slash goes into a folder below this one."""
         path = self.path / name
         if path.parent != self.path:
             with self._guard():
@@ -169,10 +169,10 @@ class RunFolder:
             raise DccError(f"--out '{self.path}' cannot be written: {error.strerror or error}") from error
 
 
-class Elsewhere:
-    """The folder of a run as the other processes that work on it see it: the first one looks after it.
+class NullFolder:
+    """The run folder on the other processes of the run: it writes nothing, the first process does.
 
-    begun: as in `RunFolder`. unfinished: what the first process found. report: if the run ended before a restart.
+    begun: as in `RunFolder`. unfinished: what the first process found. report: of a run that ended before a restart.
     """
 
     def __init__(self, path: Path, *, unfinished: bool, report: dict[str, Any] | None = None) -> None:
@@ -182,15 +182,15 @@ class Elsewhere:
         self.begun = False
 
     def hold(self) -> contextlib.AbstractContextManager[None]:
-        """It is the first process that holds it."""
+        """The first process holds the lock."""
         return contextlib.nullcontext()
 
     def folders(self) -> list[str]:
-        """The report is the first process's."""
+        """The first process writes the report."""
         return []
 
     def logging(self) -> contextlib.AbstractContextManager[None]:
-        """Log lines are the first process's."""
+        """The first process writes the log."""
         return contextlib.nullcontext()
 
     def begin(self, first: Mapping[str, bytes]) -> None:
@@ -218,36 +218,36 @@ class Elsewhere:
         """Nothing is written."""
 
 
-Folder = RunFolder | Elsewhere
+Folder = RunFolder | NullFolder
 
 
 def open_folder(
     group: Group, config: Config, named: Path | None, sections: tuple[str, ...], *, overwrite: bool
 ) -> Folder:
-    """The folder of a run, which the first process opens: the one that is named, or one by default. Collective.
+    """The folder of a run, opened by the first process: the named one, or a default. Collective.
 
     After a process has died and all are restarted, they continue from the folder, even if only from the report.
     Raises DccError if it cannot be used.
     """
     folders: list[RunFolder] = []
 
-    def look() -> Elsewhere:
+    def look() -> NullFolder:
         begun = False
         if group.restarts:
             if named is None:
                 raise DccError("the processes were restarted and do not know the folder; give --out")
-            if report := _report_of(named, config):
-                return Elsewhere(named, unfinished=False, report=report)
+            if report := _read_report(named, config):
+                return NullFolder(named, unfinished=False, report=report)
             begun = (named / CHECKPOINT).exists() and not (named / REPORT).exists()
         folders.append(RunFolder(named or default_folder(config, sections), overwrite=overwrite and not begun))
-        return Elsewhere(folders[0].path, unfinished=folders[0].unfinished)
+        return NullFolder(folders[0].path, unfinished=folders[0].unfinished)
 
-    elsewhere = group.broadcast(look)
-    return folders[0] if folders else elsewhere
+    remote = group.broadcast(look)
+    return folders[0] if folders else remote
 
 
-def _report_of(path: Path, config: Config) -> dict[str, Any] | None:
-    """The report of a run with the same options that has ended in a folder."""
+def _read_report(path: Path, config: Config) -> dict[str, Any] | None:
+    """The report of a finished run with the same options in a folder, if there is one."""
     try:
         report = json.loads((path / REPORT).read_text(encoding="utf-8"))
         return None if find_changes(report["config"], config, FREE) else report

@@ -1,4 +1,4 @@
-"""Scoring a set on every network of a configuration, and whatever the protocol sets beside it, with progress."""
+"""Score a set on every network of a configuration, and what the protocol compares it with, with progress."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from dcc_core.errors import as_dcc_error
 from dcc_core.group import ALONE, Group
-from dcc_core.jobs import Config, Job, Measurer, work_at_moment, work_on_all_images
+from dcc_core.jobs import Config, Job, Measurer, work_for_curve, work_on_all_images
 from dcc_core.plugins import Registry, Score, ScoreReport
 from dcc_core.runs.progress import Progress
 from dcc_core.runs.report import make_report
@@ -21,26 +21,26 @@ log = logging.getLogger("dcc")
 PHASES = {"condensed": "score", "random": "baseline", "full": "full data"}
 """Phases of a run by what is measured."""
 CURVE, MOMENT = "curve", "moment"
-"""The phase of scoring a set that is still learned, and the subject of such a score in the metrics."""
+"""The phase of scoring an unfinished set, and the subject of such a score in the metrics."""
 
 
 class KnownScores(Protocol):
     """The scores of an unfinished run."""
 
-    def known(self, set_index: int, name: str, network: str) -> Score | None:
+    def find_score(self, set_index: int, name: str, network: str) -> Score | None:
         """The score of a set by a measurement on a network, if it has been measured."""
         ...
 
-    def score(self, set_index: int, name: str, network: str, score: Score) -> None:
-        """Keep a score."""
+    def add_score(self, set_index: int, name: str, network: str, score: Score) -> None:
+        """Record a score."""
         ...
 
 
 class Scoring:
-    """Scores sets as the configuration says, and tells observers.
+    """Score sets by the configuration, and notify observers.
 
-    record: takes a metric, as a row of values. kept: knows what an interrupted run has measured, and takes what is
-    measured now. clock: counts the time of every phase.
+    record: receives each metric as a row of values. known: scores that an interrupted run has measured; new ones are
+    added. clock: counts the time of every phase.
     """
 
     def __init__(
@@ -50,19 +50,19 @@ class Scoring:
         display: Progress,
         record: Callable[[Mapping[str, Any]], None],
         clock: Stopwatch,
-        kept: KnownScores | None = None,
+        known: KnownScores | None = None,
     ) -> None:
         self._job = job
         self._registry = registry
         self._display = display
         self._record = record
-        self._kept = kept
+        self._known = known
         self._clock = clock
 
-    def of(self, s: CondensedSet) -> dict[str, list[Score]]:
+    def score_set(self, s: CondensedSet) -> dict[str, list[Score]]:
         """Scores by subject, `condensed` and (unless switched off) `random`: one for each network.
 
-        Those of a composite protocol's condensed set carry what it makes of them and of its other measurements.
+        Under a composite protocol, the scores of the condensed set carry the composite score.
         """
         score = self._job.config.score
         wanted = measurements(score.protocol or "dc", baseline=score.baseline)
@@ -70,7 +70,7 @@ class Scoring:
         for name, m in wanted.items():
             with self._clock(PHASES[m.subject]):
                 for network, measurer in measurers.items():
-                    self._one(name, m, measurer, s, network)
+                    self._score_network(name, m, measurer, s, network)
         scores = {"condensed": [measurer.result() for measurer in measurers.values()]}
         for network, found in zip(measurers, scores["condensed"], strict=True):
             self._report_robustness(s.provenance.set, network, found)
@@ -78,16 +78,16 @@ class Scoring:
             scores["random"] = [measurer.scores["random"] for measurer in measurers.values()]
         return scores
 
-    def at_moment(self, step: int, s: CondensedSet) -> None:
+    def score_moment(self, step: int, s: CondensedSet) -> None:
         """Score an unfinished set after `step` steps, if a curve of its accuracy is asked for."""
         if self._job.config.score.curve:
             with self._clock(CURVE):
-                work = work_at_moment(self._job, s)
+                work = work_for_curve(self._job, s)
                 score = work.scorer.score(work.data, work.nets)
             self._record({"set": s.provenance.set, "subject": MOMENT, "step": step} | score.as_dict())
 
     def score_all_images(self) -> dict[str, list[Score]]:
-        """Scores of networks trained on all real images: what no set of theirs is expected to surpass."""
+        """Scores of networks trained on all real images: the expected upper bound for sets."""
         score = self._job.config.score
         scores = []
         with self._clock(PHASES["full"]):
@@ -95,48 +95,52 @@ class Scoring:
                 work = work_on_all_images(self._job, network, score.protocol or "dc", score.nets)
                 with self._display.track(f"all real images on {network}", work.nets) as progress:
                     scores.append(work.scorer.score(work.data, work.nets, lambda done, p=progress: p(done, "networks")))
-                self._tell("full", 0, network, scores[-1])
+                self._report_score("full", 0, network, scores[-1])
         return {"condensed": scores}
 
-    def _one(self, name: str, m: Measurement, measurer: Measurer, s: CondensedSet, network: str) -> None:
+    def _score_network(self, name: str, m: Measurement, measurer: Measurer, s: CondensedSet, network: str) -> None:
         index = s.provenance.set
-        if self._kept and (known := self._kept.known(index, name, network)):
-            measurer.scores[name] = known
+        if self._known and (score := self._known.find_score(index, name, network)):
+            measurer.scores[name] = score
             return
         with self._display.track(f"scoring {name} on {network}", self._job.config.score.nets) as progress:
             score = measurer.measure(name, m, lambda done: progress(done, "networks"))
         if score is not None:
-            self._tell(name, index, network, score)
-            if self._kept and m.subject != "full":  # whose first network is wanted too, for soft labels
-                self._kept.score(index, name, network, score)
+            self._report_score(name, index, network, score)
+            if self._known and m.subject != "full":  # its first network is needed too, for soft labels
+                self._known.add_score(index, name, network, score)
 
-    def _tell(self, subject: str, index: int, network: str, score: Score) -> None:
+    def _report_score(self, subject: str, index: int, network: str, score: Score) -> None:
         log.info(f"set {index}, {subject}, {network}: {100 * score.mean:.1f} % ± {100 * score.std:.1f}")
         self._record({"set": index, "subject": subject} | score.as_dict())
         self._registry.notify("dcc_evaluated", report=ScoreReport(set=index, subject=subject, score=score))
 
     def _report_robustness(self, index: int, network: str, score: Score) -> None:
-        """Tell what a composite protocol found."""
-        if (found := score.robustness) is None or (self._kept and self._kept.known(index, found.protocol, network)):
+        """Report the composite score, unless it is known already."""
+        if (found := score.robustness) is None or (
+            self._known and self._known.find_score(index, found.protocol, network)
+        ):
             return
         log.info(f"set {index}, {found.protocol}, {score.architecture}: {found.value:.3f}")
         row = {"subject": found.protocol, "architecture": score.architecture, "version": found.version}
         self._record({"set": index, **row, "score": found.value, "accuracies": dict(found.accuracies)})
         self._registry.notify("dcc_evaluated", report=ScoreReport(set=index, subject=found.protocol, score=score))
-        if self._kept:
-            self._kept.score(index, found.protocol, network, score)
+        if self._known:
+            self._known.add_score(index, found.protocol, network, score)
 
 
 def evaluate_set(
     s: CondensedSet, config: Config, registry: Registry, display: Progress, group: Group = ALONE
 ) -> dict[str, Any]:
-    """Score a set without leaving anything; returns the report. Raises DccError if it does not fit the data."""
+    """Score a set without writing files; returns the report. Raises DccError if it does not fit the data."""
     with display.logging():
         clock = Stopwatch()
         try:
             with clock("load"):
                 job = Job(config, registry, progress=display.shows, matching=False, group=group)
-            scores = Scoring(job, registry if group.first else Registry(), display, lambda row: None, clock).of(s)
+            scores = Scoring(job, registry if group.first else Registry(), display, lambda row: None, clock).score_set(
+                s
+            )
             return make_report(job, s.provenance.method, scores, clock.so_far())
         except Exception as error:
             raise as_dcc_error(error) from error

@@ -1,4 +1,4 @@
-"""A run's images as they change: few of them, in 8 bits, at a few moments of its first set."""
+"""Snapshots of a run's images: a few, in 8 bits, at a few moments of its first set."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Pictures:
 
 
 def make_pictures(s: CondensedSet, registry: Registry, step: int) -> Pictures:
-    """What a set shows. Raises DccError if it cannot be decoded."""
+    """The pictures of a set. Raises DccError if it cannot be decoded."""
     images, owners = images_to_show(s, registry)
     classes = len(s.class_names)
     counts = torch.bincount(owners, minlength=classes)
@@ -54,21 +54,21 @@ def make_pictures(s: CondensedSet, registry: Registry, step: int) -> Pictures:
     rows = torch.cat([torch.arange(f, f + min(n, most)) for f, n in zip(first.tolist(), counts.tolist(), strict=True)])
     pixels = (images[rows].clamp(0, 1) * 255).round().to(torch.uint8).cpu()
     if pixels.shape[1] != COLOURS:
-        pixels = pixels[:, :1]  # of channels that are no colours, the first
+        pixels = pixels[:, :1]  # if the channels are not colours, keep the first
     return Pictures(step, s.class_names, pixels, owners[rows].cpu(), tuple(counts.tolist()))
 
 
 def snapshot_steps(count: int, steps: int) -> frozenset[int]:
-    """`count` numbers of steps taken, evenly from 0 to all of them; of one, all of them."""
+    """`count` step numbers, evenly from 0 to `steps`; a single one is `steps`."""
     if count == 1:
         return frozenset({steps})
     return frozenset(round(i * steps / (count - 1)) for i in range(count))
 
 
 class Snapshots:
-    """Keeps the images of a run's first set in its folder at some moments, and has them scored.
+    """Write the images of a run's first set to its folder at some moments, and score them.
 
-    A file is named by its moment, so that steps which a resumed run takes again write it again.
+    A file is named by its moment: a resumed run that repeats steps overwrites it.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Snapshots:
         self._folder, self._job, self._synthetic, self._score = folder, job, start.synthetic, score
 
     def after(self, step: int) -> None:
-        """So many steps have been taken."""
+        """Write a snapshot if one is due after `step` steps."""
         if step in self._moments:
             s = self._job.freeze(self._synthetic, 0, finished=False)
             pictures = make_pictures(s, self._job.registry, step)

@@ -16,7 +16,7 @@ class Stopwatch:
 
     @contextlib.contextmanager
     def __call__(self, phase: str) -> Iterator[None]:
-        """Count the time of a context for a phase, and no longer for one that it lies in."""
+        """Add the time of a context to a phase; an enclosing phase does not count it."""
         self._running[phase] = time.perf_counter()
         try:
             yield
@@ -26,12 +26,12 @@ class Stopwatch:
             self._running = {outer: began + spent for outer, began in self._running.items()}
 
     def add(self, seconds: Mapping[str, float]) -> None:
-        """Count time that was spent otherwise."""
+        """Add time that was measured elsewhere."""
         for phase, spent in seconds.items():
             self._seconds[phase] = self._seconds.get(phase, 0.0) + spent
 
     def so_far(self) -> dict[str, float]:
-        """Seconds by phase, those of phases that still last among them."""
+        """Seconds by phase, running phases included."""
         now, seconds = time.perf_counter(), dict(self._seconds)
         for phase, began in self._running.items():
             seconds[phase] = seconds.get(phase, 0.0) + now - began

@@ -1,4 +1,4 @@
-"""Scores of several sets in one: means, spreads, confidence intervals, costs."""
+"""Summaries of scores of several sets: means, spreads, confidence intervals, costs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dcc_core.plugins import Score
 
 
 def by_architecture(networks: Iterable[str], scores: Mapping[str, Sequence[Score]]) -> dict[str, dict[str, Any]]:
-    """For every network what scores by subject, `condensed` and perhaps `random`, come to; with both, the `gain`."""
+    """For every network, the summaries by subject, `condensed` and perhaps `random`; with both, the `gain`."""
     rows: dict[str, dict[str, Any]] = {}
     for label in networks:
         own = {subject: [s for s in many if s.architecture == label] for subject, many in scores.items()}
@@ -25,7 +25,7 @@ def by_architecture(networks: Iterable[str], scores: Mapping[str, Sequence[Score
 
 
 def summary(scores: Sequence[Score]) -> dict[str, Any]:
-    """Scores of several sets on one architecture in one.
+    """The summary of scores of several sets on one architecture.
 
     Accuracies in 0..1, spread over all, over sets, and over networks; a single set has no spread over sets (none).
     `ci95`, see `confidence`, is of the mean: over sets if there are several, else over networks. Cost: seconds, and
@@ -60,7 +60,7 @@ def confidence(values: Sequence[float]) -> list[float] | None:
 
 
 def robustness_summary(scores: Sequence[Score]) -> dict[str, dict[str, Any]]:
-    """What composite protocols found of several sets on one architecture, by the protocol's name.
+    """The composite scores of several sets on one architecture, by the protocol's name.
 
     `mean` of the scores (0..1) with its spread and interval over sets; `parts`: for every measurement its `summary`,
     or its accuracy if that was given. Cost: of all parts, each counted once.
@@ -69,8 +69,8 @@ def robustness_summary(scores: Sequence[Score]) -> dict[str, dict[str, Any]]:
     if not found:
         return {}
     values = [r.value for r in found]
-    parts = {name: _distinct([r.scores[name] for r in found if name in r.scores]) for name in found[0].accuracies}
-    trained = _distinct([s for part in parts.values() for s in part])
+    parts = {name: _remove_repeats([r.scores[name] for r in found if name in r.scores]) for name in found[0].accuracies}
+    trained = _remove_repeats([s for part in parts.values() for s in part])
     return {
         found[0].protocol: {
             "version": found[0].version,
@@ -89,6 +89,6 @@ def robustness_summary(scores: Sequence[Score]) -> dict[str, dict[str, Any]]:
     }
 
 
-def _distinct(scores: Sequence[Score]) -> list[Score]:
-    """Without repetition: what all real images give serves all sets, and a set's hard labels may be its own."""
+def _remove_repeats(scores: Sequence[Score]) -> list[Score]:
+    """Drop repeats: sets share the scores of all real images, and a set's labels may already be hard."""
     return list({id(s): s for s in scores}.values())

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import torch
 
-from dcc_core.compute import count_workers, forget_process_peak, own_peak, process_memory
+from dcc_core.compute import own_peak, process_memory, record_worker_memory, reset_process_peak
 from dcc_core.errors import DccError, as_dcc_error
 from dcc_core.group import is_launched
 
@@ -65,7 +65,7 @@ def run_in_processes(work: Callable[[int], T], count: int, device: torch.device)
                     own += result
                 else:
                     yield done, result
-        count_workers(before, own)
+        record_worker_memory(before, own)
     finally:
         for process in waiting.values():
             process.terminate()
@@ -78,7 +78,7 @@ def _work(work: Callable[[int], object], own: Iterable[int], sender: Connection)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     logging.disable()
     torch.set_num_threads(1)  # threads of OpenMP do not survive a fork
-    forget_process_peak()
+    reset_process_peak()
     try:
         for i in own:
             sender.send((i, work(i)))

@@ -35,7 +35,7 @@ class Protocol:
     augmentation: str = "none"
     options: Mapping[str, Any] = field(default_factory=dict)
 
-    def suited(self, data: RealData, network: nn.Module, architecture: str) -> Protocol:
+    def adapt(self, data: RealData, network: nn.Module, architecture: str) -> Protocol:
         """The protocol's own exceptions for some data and networks.
 
         `dc` jitters MNIST, and ConvNets with BatchNorm, and then trains 1001 epochs.
@@ -51,13 +51,13 @@ class Protocol:
             return self
         return replace(self, epochs=1001, decays=(501,), augmentation="jitter", options={"strategy": strategy})
 
-    def shortened(self, epochs: int | None) -> Protocol:
+    def with_epochs(self, epochs: int | None) -> Protocol:
         """The same in another number of epochs, the rate lowered after the same shares of them; none: as it is."""
         if epochs is None:
             return self
         return replace(self, epochs=epochs, decays=tuple(d * epochs // self.epochs for d in self.decays))
 
-    def augmenting(self, registry: Registry, data: RealData, name: str, own: Augmentation) -> Augmentation:
+    def resolve_augmentation(self, registry: Registry, data: RealData, name: str, own: Augmentation) -> Augmentation:
         """The protocol's augmentation as it suits the data; if it is the run's (`own`, by name), that one.
 
         A protocol that gives options of its own has those.

@@ -47,7 +47,7 @@ class Composite:
     measurements: Mapping[str, Measurement]
     combine: Callable[[Mapping[str, float]], float]
 
-    def of(self, scores: Mapping[str, Score], given: Mapping[str, float]) -> Robustness:
+    def compute_score(self, scores: Mapping[str, Score], given: Mapping[str, float]) -> Robustness:
         """The composite score of trained measurements, and of accuracies that are known without (`given`)."""
         means = {name: given[name] if name in given else scores[name].mean for name in self.measurements}
         trained = {name: scores[name] for name in self.measurements if name not in given}

@@ -47,7 +47,7 @@ class Moment(NamedTuple):
     def of(cls, job: Job, outer: int = 0, inner: int = 0) -> Moment:
         """A run's loss at this step, of a set at its start and with the network that the outer loop begins with."""
         run, synthetic, state = job.start()
-        step = Step(run, synthetic, outer=outer, inner=inner, network=Network(run, outer).matching)
+        step = Step(run, synthetic, outer=outer, inner=inner, network=Network(run, outer).module)
         return cls(job, job.config.loss, step, state)
 
     @property

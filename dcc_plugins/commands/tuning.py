@@ -60,7 +60,7 @@ def tune_passes(config: Config, registry: Registry, display: Display) -> Tuning:
             most = min(most, run.chunks.most)
         suggested = min(most, run.chunks.images)
         candidates = sorted({min(most, max(1, round(f * suggested))) for f in FACTORS} | {suggested})
-        step = Step(run, synthetic, outer=run.outer_loops - 1, inner=run.inner_loops - 1, network=network.matching)
+        step = Step(run, synthetic, outer=run.outer_loops - 1, inner=run.inner_loops - 1, network=network.module)
         seconds: dict[int, list[float]] = {images: [] for images in candidates}
         with display.track("timing", (ROUNDS + 1) * len(candidates)) as progress:
             for done in range((ROUNDS + 1) * len(candidates)):

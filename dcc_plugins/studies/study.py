@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
 
-    from dcc_core.engine import RunContext, Watch
+    from dcc_core.engine import OnStep, RunContext
     from dcc_core.plugins import Score
     from dcc_core.sets import CondensedSet
 
@@ -107,7 +107,7 @@ class Bench:
         return range(first, first + count)
 
     def condense(
-        self, *, options: Row | None = None, set_index: int = 0, watch: Watch | None = None, **choices: Any
+        self, *, options: Row | None = None, set_index: int = 0, watch: OnStep | None = None, **choices: Any
     ) -> CondensedSet:
         """`dcc_core.condense` under the user's options."""
         from dcc_core.runs import condense

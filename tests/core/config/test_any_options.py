@@ -85,7 +85,7 @@ def _toys_and_short_scoring():
         patch.setattr(Registry, "installed", classmethod(lambda cls: registry))
         for name, protocol in list(PROTOCOLS.items()):
             patch.setitem(PROTOCOLS, name, replace(protocol, epochs=2))
-        patch.setattr("dcc_core.scoring.protocols.Protocol.suited", lambda self, *about: self)
+        patch.setattr("dcc_core.scoring.protocols.Protocol.adapt", lambda self, *about: self)
         yield
 
 

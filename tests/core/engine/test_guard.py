@@ -8,7 +8,7 @@ import torch
 
 from dcc_core import DccError, MatchingLoss, Part, State
 from dcc_core.engine.algorithm import optimise
-from dcc_core.engine.divergence import LOWER, RETRIES
+from dcc_core.engine.divergence import RATE_FACTOR, RETRIES
 from dcc_core.engine.resume_state import ResumeState
 
 
@@ -53,7 +53,9 @@ MESSAGES = {
 def test_what_is_wrong_is_named_and_the_last_good_state_kept(started, where):
     run, synthetic, state = started
     seen = []
-    hint = rf", although the image rate was lowered {RETRIES} times by a factor of {LOWER}; begin with a smaller one"
+    hint = (
+        rf", although the image rate was lowered {RETRIES} times by a factor of {RATE_FACTOR}; begin with a smaller one"
+    )
     with pytest.raises(DccError, match=MESSAGES[where] + ".*" + hint):
         optimise(run, Broken(where=where), synthetic, state, watch=lambda r: seen.append((r.outer, r.inner)))
     assert torch.isfinite(synthetic.stored["images"]).all()
@@ -75,7 +77,7 @@ def test_it_goes_on_with_a_smaller_rate(started, until, retries):
         run, Broken(where="loss", until=until), synthetic, state, watch=lambda r: seen.append((r.outer, r.inner))
     )
     assert len(notes) == retries
-    assert notes[-1].endswith(f": back to outer loop 1, with rates times {LOWER**retries:.3g}")
+    assert notes[-1].endswith(f": back to outer loop 1, with rates times {RATE_FACTOR**retries:.3g}")
     assert seen.count((1, 0)) == retries + 1
     assert seen[-1] == (3, 2)
 
@@ -102,7 +104,7 @@ def test_what_follows_is_a_run_from_the_good_state_at_the_smaller_rate(make_job)
     taken_back, _ = images(1.0, Broken(where="loss", until=0.5))
     _, moments = images(1.0, Broken(where=""))
     after_first = next(m for m in moments if (m.outer, m.inner) == (1, 0))
-    expected, _ = images(LOWER, Broken(where=""), ResumeState(outer=1, tensors=after_first.tensors))
+    expected, _ = images(RATE_FACTOR, Broken(where=""), ResumeState(outer=1, tensors=after_first.tensors))
     assert torch.equal(taken_back, expected)
 
 

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from dcc_core.compute.chunks import SECOND_ORDER, WEIGHTS, Chunks, Footprint
 from dcc_core.compute.criterion import cross_entropy, hinge
 from dcc_core.engine.gradients import WeightGradient
-from dcc_core.engine.grouped_gradients import agrees, by_group
+from dcc_core.engine.grouped_gradients import gradients_by_group, supports_grouping
 
 WHOLE = Chunks(Footprint(largest=1, total=1, weights=1), torch.device("cpu"))
 """All images at once."""
@@ -130,14 +130,14 @@ class Odd(nn.Module):
 )
 def test_other_networks_are_found_out(how):
     torch.manual_seed(0)
-    assert not agrees(Odd(how).double().eval(), *some_images(2), cross_entropy)
-    assert agrees(Odd("").double().eval(), *some_images(2), cross_entropy)
+    assert not supports_grouping(Odd(how).double().eval(), *some_images(2), cross_entropy)
+    assert supports_grouping(Odd("").double().eval(), *some_images(2), cross_entropy)
 
 
 def test_no_hook_stays(network):
     images, _ = some_images(2)
     with pytest.raises(RuntimeError, match="normalized_shape"):
-        by_group(network, torch.sum, images[..., :4, :4], 2, graph=False)
+        gradients_by_group(network, torch.sum, images[..., :4, :4], 2, graph=False)
     assert not any(m._forward_hooks for m in network.modules())
 
 

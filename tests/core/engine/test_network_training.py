@@ -14,7 +14,7 @@ SMALL = {"run.ipc": 2, "run.inner_loops": 3, "run.network_steps": 2, "run.networ
 
 
 def weights(network):
-    return [p.detach().clone() for p in network.matching().parameters()]
+    return [p.detach().clone() for p in network.module().parameters()]
 
 
 def restated(run, batch_of, n, images, inner=0):
@@ -67,7 +67,7 @@ def test_batches_of_one_join_the_last_where_norms_need_more(make_job):
     run, synthetic, _ = make_job(options).start()
     sizes = []
     network = Network(run, 0)
-    network.matching().register_forward_pre_hook(lambda module, given: sizes.append(len(given[0])))
+    network.module().register_forward_pre_hook(lambda module, given: sizes.append(len(given[0])))
     network.train(synthetic, 0)
     assert sizes == [5, 5]
 
@@ -135,7 +135,7 @@ def shown(run, synthetic):
         return run.criterion(logits, given)
 
     network = Network(dataclasses.replace(run, criterion=criterion), 0)
-    network.matching().register_forward_pre_hook(lambda module, given: images.append(given[0].detach()))
+    network.module().register_forward_pre_hook(lambda module, given: images.append(given[0].detach()))
     network.train(synthetic, 0)
     return images, labels
 
@@ -155,7 +155,7 @@ def test_an_augmentation_of_the_networks_training_alone(make_job):
     _, hard = shown(dataclasses.replace(run, network_augmentation=run.augmentation), synthetic)
     assert all(batch.dtype == torch.int64 for batch in hard)
     assert all(not torch.isin(batch, run.real.batch(torch.arange(26)).images).all() for batch in images)
-    step = Step(run, synthetic, outer=0, inner=0, network=Network(run, 0).matching)
+    step = Step(run, synthetic, outer=0, inner=0, network=Network(run, 0).module)
     assert torch.equal(step.augment(step.real(0), 0).images, step.real(0).images)
     s = job.condense()
     assert s.provenance.config["run.network_aug"] == ["idc", "cutmix=1", "flip=0"]

@@ -11,7 +11,7 @@ SIX = {"data": "blobs-of:9,8,9,7,9,9", "run.ipc": 2}
 
 def make_step(job, network=None):
     run, synthetic, _ = job.start()
-    return Step(run, synthetic, outer=0, inner=0, network=network or Network(run, 0).matching), synthetic
+    return Step(run, synthetic, outer=0, inner=0, network=network or Network(run, 0).module), synthetic
 
 
 @pytest.mark.parametrize("norm", ["instance", "batch"])

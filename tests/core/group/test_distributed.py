@@ -31,7 +31,7 @@ from dcc_core.group.group import ALONE, Alone
 from dcc_core.jobs.measurements import work_on_all_images
 from dcc_core.runs.checkpoint import load_checkpoint
 from dcc_core.runs.run import execute
-from dcc_core.runs.run_folder import CHECKPOINT, CONDENSING, Elsewhere, RunFolder, open_folder
+from dcc_core.runs.run_folder import CHECKPOINT, CONDENSING, NullFolder, RunFolder, open_folder
 from dcc_core.testing import in_processes, job_of, learned
 from dcc_core.testing.base import TINY
 from dcc_core.testing.processes import CAN_FORK
@@ -308,7 +308,7 @@ def test_an_error_that_nobody_foresaw_on_one_process_ends_all(tmp_path, monkeypa
 
     def work(group):
         job = job_of(TINY)
-        folder = RunFolder(tmp_path / "out") if group.first else Elsewhere(tmp_path / "out", unfinished=False)
+        folder = RunFolder(tmp_path / "out") if group.first else NullFolder(tmp_path / "out", unfinished=False)
         with pytest.raises(DccError) as error:
             execute(job.config, job.registry, folder, Display(quiet=True), group=group)
         return str(error.value)
@@ -332,7 +332,7 @@ def test_an_address_that_does_not_answer_is_named(monkeypatch):
         port = taken.getsockname()[1]
     for name, value in {"WORLD_SIZE": "2", "RANK": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(distributed, "MEETING", timedelta(seconds=1))
+    monkeypatch.setattr(distributed, "START_TIMEOUT", timedelta(seconds=1))
     with (
         pytest.raises(DccError, match=rf"cannot be reached at 127\.0\.0\.1:{port} within 1 s"),
         distributed.join_processes(),

@@ -186,7 +186,7 @@ def test_the_end_is_told_when_a_run_fails(watched, tmp_path, monkeypatch):
     def broken(*_, **__):
         raise RuntimeError("no scores")
 
-    monkeypatch.setattr("dcc_core.runs.run.Scoring.of", broken)
+    monkeypatch.setattr("dcc_core.runs.run.Scoring.score_set", broken)
     with pytest.raises(DccError, match="no scores"):
         carry_out(watched, tmp_path / "a", **{"run.log": "told", "run.outer_loops": 1})
     assert TOLD[-1] == ("end", None)

@@ -419,7 +419,7 @@ def test_a_selection_goes_on(tmp_path, monkeypatch):
     assert "resume with: dcc select --resume" in result.stderr
     result = CliRunner().invoke(run, ["--resume", str(tmp_path / "out")])
     assert result.exit_code == 2
-    assert "holds an unfinished run of the other kind" in result.stderr
+    assert "holds an unfinished run of dcc select; resume it with that command" in result.stderr
     result = CliRunner().invoke(cli, ["select", "--resume", str(tmp_path / "out")])
     assert result.exit_code == 0, result.stderr
     for name in ("set.safetensors", "set-1.safetensors"):

@@ -222,7 +222,7 @@ def test_reports_metrics_and_observers_have_the_parts(make_job):
     observed = Registry([listener], [Origin("listener")])
     for one in sets:
         scoring = Scoring(job, observed, Display(quiet=True), rows.append, clock)
-        for subject, many in scoring.of(one).items():
+        for subject, many in scoring.score_set(one).items():
             scores.setdefault(subject, []).extend(many)
     seconds = clock.so_far()
     assert list(seconds) == ["score", "full data", "baseline"]
@@ -263,7 +263,7 @@ def test_reports_metrics_and_observers_have_the_parts(make_job):
 def test_a_set_without_spread_has_no_interval(make_job):
     """One network on one set; an accuracy that was given has a mean alone."""
     job, s = made(make_job, {"score.protocol": "lrs", "score.nets": 1, "score.full_accuracy": 0.5})
-    scores = Scoring(job, job.registry, Display(quiet=True), lambda row: None, Stopwatch()).of(s)
+    scores = Scoring(job, job.registry, Display(quiet=True), lambda row: None, Stopwatch()).score_set(s)
     report = make_report(job, "x", scores, {})
     assert report["accuracy"]["lrs"]["parts"]["full"] == {"mean": 0.5, "given": True}
     assert report["accuracy"]["lrs"]["ci95"] is None

@@ -135,12 +135,12 @@ def test_the_rate_of_every_epoch(name):
 
 
 def test_a_shortened_protocol_lowers_its_rate_at_the_same_share():
-    idc, dc = PROTOCOLS["idc"].shortened(100), PROTOCOLS["dc"].shortened(20)
+    idc, dc = PROTOCOLS["idc"].with_epochs(100), PROTOCOLS["dc"].with_epochs(20)
     assert (idc.epochs, idc.decays) == (100, (66, 83))
     assert (dc.epochs, dc.decays) == (20, (10,))
-    assert PROTOCOLS["dsa"].shortened(None) is PROTOCOLS["dsa"]
+    assert PROTOCOLS["dsa"].with_epochs(None) is PROTOCOLS["dsa"]
     rates = []
-    once = scorer_of(PROTOCOLS["idc"].shortened(2))  # epochs 1.33 and 1.67: both after the second
+    once = scorer_of(PROTOCOLS["idc"].with_epochs(2))  # epochs 1.33 and 1.67: both after the second
     once._train(linear(None), lambda optimiser, number: rates.append(optimiser) or 0)
     assert once.protocol.decays == (1, 1)
     assert rates[0].param_groups[0]["lr"] == pytest.approx(0.01 * 0.2 * 0.2)
@@ -244,18 +244,18 @@ def convnet(norm):
 
 def test_the_dc_protocol_jitters_mnist_and_batch_norm_convnets(make_job):
     dc, plain = PROTOCOLS["dc"], make_job().data
-    assert dc.suited(plain, convnet("instance"), "convnet") == dc
-    assert dc.suited(plain, convnet("batch"), "resnet18") == dc
+    assert dc.adapt(plain, convnet("instance"), "convnet") == dc
+    assert dc.adapt(plain, convnet("batch"), "resnet18") == dc
     for data, norm, strategy in [
         (mnist(make_job), "instance", ("crop", "scale", "rotate")),
         (plain, "batch", ("crop", "noise")),
         (mnist(make_job), "batch", ("crop", "noise")),
     ]:
-        suited = dc.suited(data, convnet(norm), "convnet")
+        suited = dc.adapt(data, convnet(norm), "convnet")
         assert (suited.epochs, suited.decays, suited.augmentation) == (1001, (501,), "jitter")
         assert suited.options == {"strategy": strategy}
     dsa = PROTOCOLS["dsa"]
-    assert dsa.suited(mnist(make_job), convnet("batch"), "convnet") == dsa
+    assert dsa.adapt(mnist(make_job), convnet("batch"), "convnet") == dsa
 
 
 def test_the_dsa_protocol_augments_as_the_run_does(make_job):
@@ -275,7 +275,7 @@ def test_the_idc_protocol_mixes_where_the_run_does_not(make_job):
     assert scorer.augmentation == IDC(cutmix=0.5, beta=1.0)
     quick = replace(scorer, protocol=replace(scorer.protocol, epochs=3))
     assert quick.score(job.decode(s), 1).images_seen == 9
-    adapted = scorer.protocol.augmenting(
+    adapted = scorer.protocol.resolve_augmentation(
         job.registry, with_trait(job.data, "mirror-changes-class"), "none", job.augmentation
     )
     assert adapted == IDC(flip=0.0)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dcc_core import DccError
-from dcc_core.compute.memory import forget_peak, peak_memory
+from dcc_core.compute.memory import peak_memory, reset_peak
 from dcc_core.scoring.in_processes import run_in_processes, worker_count
 
 CPU = torch.device("cpu")
@@ -55,7 +55,7 @@ def test_networks_train_as_they_do_alone():
 def test_what_workers_take_counts_as_memory():
     """Two workers of which each comes to hold 100 MB of its own, half of it pages that were there before."""
     there = torch.ones(12_500_000)
-    forget_peak()
+    reset_peak()
     before = peak_memory(CPU)
 
     def work(i):
@@ -64,7 +64,7 @@ def test_what_workers_take_counts_as_memory():
 
     list(run_in_processes(work, 2, CPU))
     assert 200_000_000 <= peak_memory(CPU) - before < 350_000_000
-    forget_peak()
+    reset_peak()
     assert peak_memory(CPU) - before < 50_000_000
 
 

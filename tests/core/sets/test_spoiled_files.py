@@ -180,7 +180,7 @@ def _quick():
         patch.setattr(Registry, "installed", classmethod(lambda cls: own))
         for name, protocol in list(PROTOCOLS.items()):
             patch.setitem(PROTOCOLS, name, replace(protocol, epochs=1))
-        patch.setattr("dcc_core.scoring.protocols.Protocol.suited", lambda self, *about: self)
+        patch.setattr("dcc_core.scoring.protocols.Protocol.adapt", lambda self, *about: self)
         yield
 
 
