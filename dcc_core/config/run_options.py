@@ -84,7 +84,11 @@ class RunOptions:
         "compile networks where they are differentiated once; auto: on a GPU, where there are enough passes",
     ] = "off"
     checkpoint: Annotated[str, "time between checkpoints, e.g. 5m; 0s: one after every step"] = "5m"
-    snapshots: Annotated[int, "moments at which the first set's images are kept, for dcc report; 0: none", Ge(0)] = 12
+    snapshots: Annotated[
+        tuple[Annotated[int, Ge(0)], ...],
+        "moments at which the first set's images are kept, for dcc report: how many, or a list of outer loops to keep "
+        "them after, e.g. 10,30,100; 0: none",
+    ] = (12,)
     log: Annotated[tuple[str, ...], "observers of the run, with options, e.g. csv,tensorboard,every=10"] = ()
     download: Annotated[bool, "fetch data sets that are not below data_root"] = True
     data_root: Annotated[Path | None, "folder for data sets; none: the user's cache folder"] = None
@@ -107,7 +111,10 @@ class ScoreOptions:
     ] = "test"
     nets: Annotated[int, "networks trained from scratch on each set", Ge(1)] = 20
     curve: Annotated[
-        int, "networks that score the first set at each of run.snapshots, for a curve of its accuracy; 0: none", Ge(0)
+        int,
+        "networks that score the first set at each of run.snapshots, for a curve of its accuracy, on the validation "
+        "part if there is one; 0: none",
+        Ge(0),
     ] = 0
     baseline: Annotated[bool, "score random real images beside the set, by the same protocol"] = True
     full_accuracy: Annotated[

@@ -81,7 +81,7 @@ class Job:
         own = config.network_aug is config.aug
         self.network_augmentation = self.augmentation if own else self._adapt(config.network_aug, "run.network_aug")
         self._check_ipc()
-        self._test_part()
+        self._test_part(config.score.part)
         self._compiler = Compiler(config.run.compile)
         self._memory = memory_left(config.run, self.data, self.device)
         self._trials: dict[str, Trial] = {}
@@ -221,8 +221,8 @@ class Job:
         """A picture of the stored images, or of the decoded ones if none are stored (PNG)."""
         return draw_grid(*images_to_show(s, self.registry), s.class_names)
 
-    def scorer(self, s: CondensedSet | None, network: str = "", training: str = "") -> Scorer:
-        """How to score a set, or all real images if there is none, on the data's test images.
+    def scorer(self, s: CondensedSet | None, network: str = "", training: str = "", part: str = "") -> Scorer:
+        """How to score a set, or all real images if there is none, on the images of a part: `score.part` by default.
 
         network: one of `Config.networks`; by default the run's own. training: by default the configured protocol's.
         """
@@ -232,7 +232,7 @@ class Job:
         architecture = self.config.networks[network] if network else self.config.arch
         protocol = PROTOCOLS[training or measurements(self.config.score.protocol or "dc")["condensed"].training]
         protocol = protocol.adapt(self.data, self._trial_network(architecture), label.partition(",")[0])
-        test = self._test_part()
+        test = self._test_part(part or self.config.score.part)
         normalisation = self.real.normalisation if s is None else normalisation_of(s, self.device, self.dtype)
         random = Randomness(self.config.run.seed, ("full",)) if s is None else self.random(s.provenance.set)
         return Scorer(
@@ -282,8 +282,8 @@ class Job:
         """The random numbers of one synthetic set."""
         return Randomness(self.config.run.seed, ("set", set_index))
 
-    def _test_part(self) -> ImageSet:
-        if self.config.score.part == "test":
+    def _test_part(self, part: str) -> ImageSet:
+        if part == "test":
             return self.data.test
         if self.data.validation is None:
             raise DccError("score.part: there is no validation part; set one apart with -o data.validation=0.1")

@@ -36,7 +36,8 @@ def work_for_curve(job: Job, s: CondensedSet) -> Work:
     """Training of the first network on a set during condensation, for its accuracy curve."""
     network = next(iter(job.config.networks))
     training = measurements(job.config.score.protocol or "dc")["condensed"].training
-    return Work(scorer=job.scorer(s, network, training), data=job.decode(s), nets=job.config.score.curve)
+    part = "validation" if job.data.validation else ""
+    return Work(scorer=job.scorer(s, network, training, part), data=job.decode(s), nets=job.config.score.curve)
 
 
 class Measurer:

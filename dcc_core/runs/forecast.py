@@ -24,7 +24,7 @@ from dcc_core.jobs import Config, Job, Measurer, Work, work_for_curve
 from dcc_core.plugins import Registry
 from dcc_core.runs.progress import Progress
 from dcc_core.runs.set_scoring import CURVE, PHASES
-from dcc_core.runs.snapshots import make_pictures
+from dcc_core.runs.snapshots import make_pictures, snapshot_steps
 from dcc_core.scoring import Stack, measure_accuracy, measurements, run_in_processes, worker_count
 from dcc_core.sets import CondensedSet
 
@@ -96,7 +96,7 @@ class Probe:
         self._training = timed(train, compiles=network.compiles) if trains else 0.0
         s = job.freeze(self._synthetic, 0)
         self._scoring = _scoring_seconds(job, s)
-        moments = job.config.run.snapshots
+        moments = len(snapshot_steps(job.config.run.snapshots, self._run.outer_loops, self._run.inner_loops))
         if job.config.score.curve and moments:
             self._scoring[CURVE] = moments * _score_seconds(work_for_curve(job, s), job.device)
         self._snapshots = moments * make_pictures(s, job.registry, 0).images.numel() if moments else 0

@@ -58,11 +58,12 @@ def make_pictures(s: CondensedSet, registry: Registry, step: int) -> Pictures:
     return Pictures(step, s.class_names, pixels, owners[rows].cpu(), tuple(counts.tolist()))
 
 
-def snapshot_steps(count: int, steps: int) -> frozenset[int]:
-    """`count` step numbers, evenly from 0 to `steps`; a single one is `steps`."""
-    if count == 1:
-        return frozenset({steps})
-    return frozenset(round(i * steps / (count - 1)) for i in range(count))
+def snapshot_steps(moments: tuple[int, ...], outer_loops: int, inner_loops: int) -> frozenset[int]:
+    """The steps of `run.snapshots`: so many, evenly from 0 to the last, or those after some outer loops."""
+    if len(moments) > 1:
+        return frozenset(outer * inner_loops for outer in moments if outer <= outer_loops)
+    count, steps = sum(moments), outer_loops * inner_loops
+    return frozenset(round(i * steps / (count - 1)) for i in range(count)) if count > 1 else frozenset([steps][:count])
 
 
 class Snapshots:
@@ -74,13 +75,13 @@ class Snapshots:
     def __init__(
         self, folder: Folder, job: Job, start: Start, set_index: int, score: Callable[[int, CondensedSet], None]
     ) -> None:
-        count = job.config.run.snapshots if set_index == 0 else 0
-        self._moments = snapshot_steps(count, start.run.outer_loops * start.run.inner_loops)
+        moments = job.config.run.snapshots if set_index == 0 else ()
+        self._steps = snapshot_steps(moments, start.run.outer_loops, start.run.inner_loops)
         self._folder, self._job, self._synthetic, self._score = folder, job, start.synthetic, score
 
     def after(self, step: int) -> None:
         """Write a snapshot if one is due after `step` steps."""
-        if step in self._moments:
+        if step in self._steps:
             s = self._job.freeze(self._synthetic, 0, finished=False)
             pictures = make_pictures(s, self._job.registry, step)
             self._folder.write(f"{SNAPSHOTS}/{step:08}.safetensors", to_bytes(pictures))

@@ -59,7 +59,7 @@ OPTIONS = {
     "data.per_class": ["1", "2", "0"],
     "data.validation": ["0.5", "0.01", "1"],
     "score.part": ["validation", "test"],
-    "run.snapshots": ["0", "1", "-1"],
+    "run.snapshots": ["0", "1", "-1", "1,2", "1,-2", "1,x"],
     "score.curve": ["0", "2", "-1"],
     "score.baseline": ["no", "maybe"],
     "": ["loss", "=", "no.such=1", "run.seeed=1"],

@@ -17,12 +17,16 @@ STEPS = 12
 
 
 def test_moments_lie_evenly_from_the_first_step_to_the_last():
-    assert snapshot_steps(4, 12) == {0, 4, 8, 12}
-    assert snapshot_steps(12, 1000) >= {0, 1000}
-    assert len(snapshot_steps(12, 1000)) == 12
-    assert snapshot_steps(1, 12) == {12}
-    assert snapshot_steps(0, 12) == set()
-    assert snapshot_steps(12, 2) == {0, 1, 2}
+    assert snapshot_steps((4,), 4, 3) == {0, 4, 8, 12}
+    assert snapshot_steps((12,), 100, 10) >= {0, 1000}
+    assert len(snapshot_steps((12,), 100, 10)) == 12
+    assert snapshot_steps((1,), 4, 3) == {12}
+    assert snapshot_steps((0,), 4, 3) == snapshot_steps((), 4, 3) == set()
+    assert snapshot_steps((12,), 2, 1) == {0, 1, 2}
+
+
+def test_moments_may_be_a_list_of_outer_loops():
+    assert snapshot_steps((0, 1, 4, 10), 4, 3) == {0, 3, 12}
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +36,7 @@ def whole(tmp_path_factory):
 
 def test_a_run_keeps_its_first_set_on_the_way(whole):
     kept = list(read_snapshots(whole))
-    assert [p.step for p in kept] == sorted(snapshot_steps(12, STEPS))
+    assert [p.step for p in kept] == sorted(snapshot_steps((12,), STEPS, 1))
     final = load_set(whole / "set.safetensors")
     assert torch.equal(kept[-1].images, (final.images.clamp(0, 1) * 255).round().to(torch.uint8))
     assert kept[0].images.shape == (12, 3, 8, 8)
@@ -53,6 +57,13 @@ def test_snapshots_and_curves_leave_the_set_file_as_it_is(whole, tmp_path):
     assert [row.step for row in record.curve] == [0, 6, 12]
     assert record.curve[-1].accuracies == tuple(first.provenance.scores[0]["accuracies"][:1])
     assert "curve" in json.loads((curved / "report.json").read_text())["seconds"]
+
+
+def test_a_curve_is_scored_on_the_validation_part_where_there_is_one(tmp_path):
+    apart = {"data.validation": 0.5, "run.snapshots": "0,1", "score.curve": 1, "run.sets": 1}
+    curve = read_run(made(tmp_path / "apart", apart), registry_of()).curve
+    other = read_run(made(tmp_path / "same", {**apart, "score.part": "validation"}), registry_of())
+    assert [row.accuracies for row in curve] == [row.accuracies for row in other.curve]
 
 
 @pytest.mark.parametrize("every", ["0s", "1h"])
