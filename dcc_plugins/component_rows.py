@@ -36,7 +36,7 @@ AUGMENTATIONS = [
     Component(name="none", target="dcc_plugins.augmentation:NoAugmentation", summary="no augmentation"),
     Component(
         name="dsa",
-        target="dcc_plugins.augmentation:DSA",
+        target="dcc_plugins.dsa:DSA",
         summary="differentiable Siamese augmentation: colour, crop, cutout, flip, scale, rotate",
     ),
     Component(

@@ -14,7 +14,7 @@ from scipy.special import betaincinv
 from torch import Tensor
 
 from dcc_core import Augmentation, DccError
-from dcc_plugins.augmentation import DSA
+from dcc_plugins.dsa import DSA
 
 Shape = tuple[int, int, int]
 Params = Mapping[str, Tensor]

@@ -16,6 +16,10 @@ from .criterion import (
 )
 from .device import (
     find_device as find_device,
+    send as send,
+)
+from .group_norm import (
+    group_norm as group_norm,
 )
 from .memory import (
     COPIES as COPIES,

@@ -13,6 +13,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from dcc_core.compute.memory import IMAGES_AT_ONCE
 from dcc_core.config import format_size
 from dcc_core.errors import DccError
 
@@ -28,6 +29,14 @@ GPU_SHARE = 1 / 8
 SECOND_ORDER = 4
 """Memory that matching takes for an image, in units of what its forward pass keeps: the pass, its gradient, the
 gradient of that, and temporary tensors."""
+
+FLOAT_BYTES = 4
+GROUPED_PIXELS = 20 * 32 * 32
+"""Most pixels, over all images, of a pass over several groups on a CPU."""
+GROUPED_NUMBERS = 2**24
+"""Most gradient entries, over all groups, of such a pass."""
+MIN_GROUPS = 5
+"""Fewest groups for which one pass is faster than one pass per group."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +74,11 @@ WEIGHTS = 8
 """Copies of a network's weights at a time: itself, its momentum, gradients of both sides and their derivatives."""
 
 
+def gpu_memory(device: torch.device) -> int:
+    """Bytes of a GPU's memory; 0 for a CPU."""
+    return torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else 0
+
+
 class Chunks:
     """The number of images in a pass of one network: `images`, and the `most` that fit if that is known.
 
@@ -85,9 +99,9 @@ class Chunks:
         spare: int = 0,
         shared: bool = False,
     ) -> None:
-        if device.type == "cuda":
-            bound = int(torch.cuda.get_device_properties(device).total_memory * GPU_SHARE)
-            fast = again = bound // (SECOND_ORDER * footprint.total)
+        self._bytes_on_gpu = int(gpu_memory(device) * GPU_SHARE)
+        if self._bytes_on_gpu:
+            fast = again = self._bytes_on_gpu // (SECOND_ORDER * footprint.total)
         else:
             fast, again = CACHE_BYTES // footprint.largest, CACHE_BYTES // (SECOND_ORDER * footprint.largest)
         self.images = max(1, fast) if given is None else given
@@ -105,9 +119,27 @@ class Chunks:
             self.images = min(self.images, self.most)
 
     @property
+    def loaded(self) -> int:
+        """The number of real images that are normalised and augmented at once."""
+        return max(IMAGES_AT_ONCE, self.images)
+
+    @property
     def second_order(self) -> int:
         """The number of images in a pass whose gradient is differentiated again."""
         return min(self.images, self._again)
+
+    def groups(self, images: int, pixels: int, weights: int) -> int:
+        """How many groups of images go through a pass that gives every group's gradient of a number of weights.
+
+        1 if that is not faster than one pass for each group.
+        """
+        if self._bytes_on_gpu:
+            most = min(self.second_order, self._bytes_on_gpu // (SECOND_ORDER * FLOAT_BYTES * weights)) // images
+        else:
+            most = min(GROUPED_PIXELS // (images * pixels), GROUPED_NUMBERS // weights)
+        if self.most is not None:
+            most = min(most, self.most // images)
+        return most if most >= MIN_GROUPS else 1
 
     def split(self, *tensors: Tensor, second_order: bool = False) -> Iterator[tuple[Tensor, ...]]:
         """Chunks of tensors (B, ...), side by side. second_order: for passes whose gradient is differentiated again."""

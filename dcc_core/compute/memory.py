@@ -13,7 +13,7 @@ PROGRAM_BYTES = 850_000_000
 WORKER_BYTES = 40_000_000
 """Bytes that a worker process has of its own beside what its network takes."""
 IMAGES_AT_ONCE = 256
-"""Real images that are normalised and augmented in one call; bounds memory for many classes."""
+"""Real images that are normalised and augmented in one call where a pass takes fewer."""
 COPIES = 4
 """Copies of such images that exist at a time."""
 

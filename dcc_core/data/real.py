@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from dcc_core.compute import send
 from dcc_core.data.batch import Batch
 from dcc_core.data.images import RealData
 from dcc_core.errors import DccError
@@ -63,10 +65,17 @@ class RealImages:
 
     def draw(self, label: int, n: int, generator: torch.Generator) -> Batch:
         """`n` images of a class without replacement; all of them if the class is smaller."""
-        own = self.by_class[label]
-        return self.batch(own[torch.randperm(len(own), generator=generator)[:n]])
+        return self.draw_classes([label], n, [generator])
+
+    def draw_classes(self, labels: Sequence[int], n: int, generators: Iterable[torch.Generator]) -> Batch:
+        """`draw` for several classes, class by class, in one transfer."""
+        chosen = [
+            own.numpy()[torch.randperm(len(own), generator=g)[:n].numpy()]
+            for own, g in zip((self.by_class[label] for label in labels), generators, strict=True)
+        ]
+        return self.batch(torch.from_numpy(np.concatenate(chosen)))
 
     def batch(self, indices: Tensor) -> Batch:
         """The images at these indices (CPU, int64), normalised, with hard labels."""
-        indices = indices.to(self.images.device)
+        indices = send(indices, self.images.device)
         return Batch(self.normalisation.from_bytes(self.images[indices]), self.labels[indices])

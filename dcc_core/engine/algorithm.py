@@ -108,12 +108,12 @@ def update(step: Step, loss: MatchingLoss, state: State) -> float:
 
 
 class _Terms(NamedTuple):
-    """A step's terms summed by kind, each term, whether all are finite, and a checksum; all on the device."""
+    """A step's terms summed by kind, each term, the largest gradient, and a checksum; all on the device."""
 
     parts: Tensor
     totals: Tensor
     values: list[Tensor]
-    finite: Tensor
+    largest_gradient: Tensor
     checksum: Tensor
 
 
@@ -154,8 +154,7 @@ def _differentiate(step: Step, loss: MatchingLoss, state: State) -> _Terms:
         raise
     step.synchronise_network()
     step.synthetic.add_gradients(group)
-    finite = torch.isfinite(parts + totals) & step.synthetic.gradients_are_finite()
-    return _Terms(parts, totals, values, finite, step.checksum_of_state())
+    return _Terms(parts, totals, values, step.synthetic.largest_gradient(), step.checksum_of_state())
 
 
 def _apply_gradients(step: Step, terms: _Terms) -> float:
@@ -163,10 +162,10 @@ def _apply_gradients(step: Step, terms: _Terms) -> float:
 
     Raises NotFiniteError if a number before or after the update is not finite; the stored tensors are then invalid.
     """
-    finite = terms.finite & step.synthetic.update()
-    numbers = torch.stack([terms.parts, terms.totals, finite.double(), terms.checksum])
-    parts, totals, finite, checksums = step.run.group.stack(numbers).T.tolist()
-    if not all(finite):
+    largest = torch.maximum(terms.largest_gradient, step.synthetic.update())
+    numbers = torch.stack([terms.parts, terms.totals, largest, terms.checksum])
+    parts, totals, sizes, checksums = step.run.group.stack(numbers).T.tolist()
+    if not all(map(math.isfinite, [*parts, *totals, *sizes])):
         messages = step.run.group.gather(_describe_not_finite(step, terms.values))
         raise NotFiniteError("; ".join(dict.fromkeys(filter(None, messages))) or "the sum over processes is not finite")
     _check_processes_agree(totals, checksums)

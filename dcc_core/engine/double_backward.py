@@ -13,13 +13,14 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
+from dcc_core.compute import group_norm
 from dcc_core.errors import DccError
 
 
 class PlainOperations(TorchFunctionMode):
-    """While active, operations whose usual form has no second derivative run in one that has.
+    """While active, operations whose usual form has no second derivative, or a slow one, run in a form that has.
 
-    used: the names of those that were asked for.
+    used: the names of those without a second derivative that were asked for.
     """
 
     def __init__(self) -> None:
@@ -44,7 +45,7 @@ class PlainOperations(TorchFunctionMode):
     ) -> Any:
         if func in ATTENTION or func in PLAIN:
             self.used.add(func.__name__)
-        return PLAIN.get(func, func)(*args, **(kwargs or {}))
+        return (PLAIN | FASTER).get(func, func)(*args, **(kwargs or {}))
 
 
 def _hardsigmoid(x: Tensor, inplace: bool = False) -> Tensor:
@@ -54,6 +55,7 @@ def _hardsigmoid(x: Tensor, inplace: bool = False) -> Tensor:
 ATTENTION = (F.scaled_dot_product_attention, F.multi_head_attention_forward)
 """Functions that run in their plain form within `PlainOperations`."""
 PLAIN: dict[Callable[..., Any], Callable[..., Any]] = {F.hardsigmoid: _hardsigmoid}
+FASTER: dict[Callable[..., Any], Callable[..., Any]] = {F.group_norm: group_norm}
 
 
 def missing_derivative(error: RuntimeError) -> DccError | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -13,13 +14,6 @@ from dcc_core.compute import Chunks, Criterion
 from dcc_core.engine.double_backward import PlainOperations, refuse_hidden_errors
 from dcc_core.engine.grouped_gradients import gradients_by_group
 from dcc_core.errors import DccError
-
-GROUPED_PIXELS = 20 * 32 * 32
-"""Most pixels, over all images, in one pass over several groups."""
-GROUPED_NUMBERS = 2**24
-"""Most gradient entries, over all groups of a pass."""
-MIN_GROUPS = 5
-"""Fewest groups for which one pass is faster than one pass per group."""
 
 
 class WeightGradient:
@@ -51,11 +45,8 @@ class WeightGradient:
 
     def value(self, images: Tensor, labels: Tensor, weights: Tensor) -> list[Tensor]:
         """The gradient as a constant, in micro-batches. images (B, C, H, W), weights (B,)."""
-        total = [torch.zeros_like(p) for p in self.parameters]
-        for x, y, w in self.chunks.split(images, labels, weights):
-            for sum_, gradient in zip(total, self._differentiate(x, y, w, graph=False), strict=True):
-                sum_ += gradient
-        return total
+        chunks = self.chunks.split(images, labels, weights)
+        return add_up(self._differentiate(x, y, w, graph=False) for x, y, w in chunks)
 
     def differentiable(self, images: Tensor, labels: Tensor, weights: Tensor) -> list[Tensor]:
         """The gradient as a differentiable function of the images and of soft labels.
@@ -70,17 +61,13 @@ class WeightGradient:
         """How many groups of `images` images of shape (C, H, W) one pass takes; 1 if grouping is not faster."""
         if not self._by_layer:
             return 1
-        most = GROUPED_PIXELS // (images * shape[-1] * shape[-2])
-        if self.chunks.most is not None:
-            most = min(most, self.chunks.most // images)
-        most = min(most, GROUPED_NUMBERS // sum(p.numel() for p in self.parameters))
-        return most if most >= MIN_GROUPS else 1
+        return self.chunks.groups(images, shape[-1] * shape[-2], sum(p.numel() for p in self.parameters))
 
     def by_group(self, images: Tensor, labels: Tensor, weights: Tensor, groups: int) -> list[Tensor]:
         """`differentiable` for each of `groups` groups of equally many images: tensors (groups, *weight shape)."""
         if groups == 1:
             return [g.unsqueeze(0) for g in self.differentiable(images, labels, weights)]
-        with torch.enable_grad():
+        with torch.enable_grad(), PlainOperations():
             found = gradients_by_group(
                 self._network, lambda z: (self._criterion(z, labels) * weights).sum(), images, groups, graph=True
             )
@@ -92,7 +79,7 @@ class WeightGradient:
 
     def _differentiate(self, images: Tensor, labels: Tensor, weights: Tensor, *, graph: bool) -> list[Tensor]:
         with torch.enable_grad():
-            with PlainOperations() if self._plain else contextlib.nullcontext():
+            with PlainOperations() if graph or self._plain else contextlib.nullcontext():
                 logits = self._network(images)
             loss = (self._criterion(logits, labels) * weights).sum()
             gradient = torch.autograd.grad(
@@ -101,6 +88,15 @@ class WeightGradient:
         if graph and self._check_graph:
             refuse_hidden_errors(gradient)
         return list(gradient)
+
+
+def add_up(gradients: Iterable[list[Tensor]]) -> list[Tensor]:
+    """The sum of gradients that are constants, each a list over weights."""
+    first, *others = itertools.islice(gradients := iter(gradients), 2)
+    total = list(torch._foreach_add(first, others[0])) if others else first
+    for gradient in gradients:
+        torch._foreach_add_(total, gradient)
+    return total
 
 
 class _RecomputeInBackward(torch.autograd.Function):

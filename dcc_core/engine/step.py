@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import copy
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dcc_core.compute import IMAGES_AT_ONCE
+from dcc_core.compute import send
 from dcc_core.data import Batch
 from dcc_core.engine.augmentation import apply_draws
 from dcc_core.engine.batch_statistics import batch_norm_layers, move_statistics
-from dcc_core.engine.gradients import WeightGradient
+from dcc_core.engine.gradients import WeightGradient, add_up
 from dcc_core.engine.run_context import RunContext
 from dcc_core.engine.synthetic import Change, Synthetic
 from dcc_core.errors import breaches_of
@@ -75,8 +77,8 @@ class Step:
         n = self.run.norm_batch
         if n and batch_norm_layers(network):
             generators = [self._random.generator("batch-norm", k) for k in range(self.num_classes)]
-            images = [self.run.real.draw(k, n, generator).images for k, generator in enumerate(generators)]
-            move_statistics(network, torch.cat(images), self.run.norm_momentum)
+            batch = self.run.real.draw_classes(range(self.num_classes), n, generators)
+            move_statistics(network, batch.images, self.run.norm_momentum)
         return network.eval()
 
     def generator(self, *purpose: str | int) -> torch.Generator:
@@ -127,7 +129,7 @@ class Step:
         a loss that needs several independent ones.
         """
         if isinstance(owners, int):
-            owners = torch.full((len(batch.images),), owners)
+            owners = torch.from_numpy(np.full(len(batch.images), owners))
         if draw not in self._draws:
             generator = self._random.generator("augment", draw)
             params = self.run.augmentation.draw(self.num_classes, self.run.data.shape, generator)
@@ -162,7 +164,7 @@ class Step:
         Yielded in groups of classes that share no graph.
         """
         for labels in self._equal_classes(self.classes if classes is None else classes):
-            real = [self._gradient.value(*_with_equal_weights(self.augment(self.real(k), k))) for k in labels]
+            real = [self._mean_gradient(self.augment(batch, k)) for k, batch in self._real_batches(labels)]
             owners = self.synthetic.owners_of(labels)
             batch = self.augment(self.synthetic.batch(*labels), owners)
             weights = self._image_weights(torch.ones(self.num_classes), owners)
@@ -171,6 +173,10 @@ class Step:
                 real=[torch.stack(of_weight) for of_weight in zip(*real, strict=True)],
                 synthetic=self._gradient.by_group(batch.images, batch.labels, weights, len(labels)),
             )
+
+    def _mean_gradient(self, batch: Batch) -> list[Tensor]:
+        """The gradient of the mean loss of images, a constant."""
+        return self._gradient.value(batch.images, batch.labels, self._equal_weights(len(batch)))
 
     def _equal_classes(self, classes: Sequence[int]) -> Iterator[list[int]]:
         """Groups of classes with equally many synthetic images, as many classes as fit in one pass."""
@@ -186,13 +192,19 @@ class Step:
         weights: (num_classes,) constants, default all ones. Siamese augmentation is applied.
         """
         w = torch.ones(self.num_classes) if weights is None else weights.detach().cpu()
-        real = [torch.zeros_like(p) for p in self._gradient.parameters]
-        for batch, owners in self._real_groups():
-            part = self._gradient.value(batch.images, batch.labels, self._image_weights(w, owners))
-            for sum_, gradient in zip(real, part, strict=True):
-                sum_ += gradient
+        real = self._summed_real(w)
         self.run.group.add(real)
         return SummedGradients(real=real, synthetic=self.all_sum(self._summed_synthetic(w)))
+
+    def _summed_real(self, weights: Tensor) -> list[Tensor]:
+        """The real part of `summed_gradients`, for this process's classes."""
+        parts: list[list[Tensor]] = []
+        for labels, batch, sizes in self._load_real(self.classes):
+            owners = torch.from_numpy(np.repeat(labels, sizes))
+            batch = self.augment(batch, owners)
+            part = self._gradient.value(batch.images, batch.labels, self._image_weights(weights, owners))
+            parts = [add_up([*parts, part])]
+        return parts[0] if parts else [torch.zeros_like(p) for p in self._gradient.parameters]
 
     def _summed_synthetic(self, weights: Tensor) -> list[Tensor]:
         """The synthetic part of `summed_gradients`, for this process's classes."""
@@ -223,27 +235,33 @@ class Step:
             check_graph=self.outer == self.inner == 0,
         )
 
-    def _real_groups(self) -> Iterator[tuple[Batch, Tensor]]:
-        """Augmented real batches of this process's classes, several classes at a time, with owners."""
-        group: list[Batch] = []
-        owners: list[int] = []
-        for position, label in enumerate(self.classes):
-            batch = self.real(label)
-            group.append(batch)
-            owners += [label] * len(batch.images)
-            if len(owners) >= IMAGES_AT_ONCE or position == len(self.classes) - 1:
-                whole = Batch(torch.cat([b.images for b in group]), torch.cat([b.labels for b in group]))
-                index = torch.tensor(owners)
-                yield self.augment(whole, index), index
-                group, owners = [], []
+    def _load_real(self, labels: Sequence[int]) -> Iterator[tuple[list[int], Batch, list[int]]]:
+        """Real images of classes, as many classes at a time as are loaded at once: labels, images, number of each."""
+        n = self.run.real_batch
+        at_once = max(1, self.run.chunks.loaded // n)
+        for first in range(0, len(labels), at_once):
+            own = list(labels[first : first + at_once])
+            if self._change:
+                batches = [self.real(k) for k in own]
+                yield own, Batch.concatenate(batches), [len(b) for b in batches]
+            else:
+                generators = (self._random.generator("real", k) for k in own)
+                sizes = [min(n, len(self.run.real.by_class[k])) for k in own]
+                yield own, self.run.real.draw_classes(own, n, generators), sizes
+
+    def _real_batches(self, labels: Sequence[int]) -> Iterator[tuple[int, Batch]]:
+        """Labels with the real images of their class, from `_load_real`."""
+        for own, whole, sizes in self._load_real(labels):
+            yield from zip(own, whole.split(sizes), strict=True)
 
     def _image_weights(self, weights: Tensor, owners: Tensor) -> Tensor:
         """Weights per image (B,): each class contributes `weights[class]` times its mean."""
-        counts = torch.bincount(owners, minlength=self.num_classes)
-        return (weights.double() / counts.clamp(min=1))[owners].to(self.run.device, self.run.dtype)
+        counts = np.bincount(owners.numpy(), minlength=self.num_classes).clip(min=1)
+        values = (weights.double().numpy() / counts)[owners.numpy()]
+        return send(torch.from_numpy(values), self.run.device, self.run.dtype)
 
-
-def _with_equal_weights(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """Images, labels and equal weights that sum to one."""
-    images, n = batch.images, len(batch.images)
-    return images, batch.labels, torch.full((n,), 1 / n, device=images.device, dtype=images.dtype)
+    @cached_property
+    def _equal_weights(self) -> Callable[[int], Tensor]:
+        """Equal weights of n images (n,) that sum to one."""
+        like = {"device": self.run.device, "dtype": self.run.dtype}
+        return functools.cache(lambda n: torch.full((n,), 1 / n, **like))

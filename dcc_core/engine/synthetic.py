@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -117,10 +118,10 @@ class Synthetic:
     def update(self) -> Tensor:
         """One step of SGD with momentum on the accumulated gradients.
 
-        Returns a boolean tensor on the device: whether the result is finite. If not, the stored tensors are invalid.
+        Returns the largest number, a scalar on the device. If it is not finite, the stored tensors are invalid.
         """
         self._optimiser.step()
-        return torch.stack([torch.isfinite(t).all() for t in self.tensors().values()]).all()
+        return _largest(self.tensors().values())
 
     def where_moved_too_far(self) -> str:
         """Message that names the first tensor that is not finite after an update, and its classes."""
@@ -131,10 +132,9 @@ class Synthetic:
         """Sum the accumulated gradients over processes."""
         group.add([t.grad for t in self.tensors().values() if t.grad is not None])
 
-    def gradients_are_finite(self) -> Tensor:
-        """Whether all accumulated gradients are finite: a boolean tensor on the device."""
-        found = [torch.isfinite(t.grad).all() for t in self.tensors().values() if t.grad is not None]
-        return torch.stack(found).all()
+    def largest_gradient(self) -> Tensor:
+        """The largest number in the accumulated gradients, a scalar on the device; not finite if one of them is not."""
+        return _largest(self.gradients().values())
 
     def where_not_finite(self) -> str:
         """Names the tensors whose gradients are not finite, and their classes; empty if all are finite."""
@@ -191,6 +191,11 @@ class Synthetic:
 
     def _class_views(self, name: str, tensor: Tensor) -> tuple[Tensor, ...]:
         return (tensor,) if name.startswith(SHARED) else tensor.split(self.counts)
+
+
+def _largest(tensors: Iterable[Tensor]) -> Tensor:
+    """The largest absolute value, float64; not finite if any number is not."""
+    return torch.stack([torch.linalg.vector_norm(t, math.inf).double() for t in tensors]).amax()
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

@@ -1,4 +1,4 @@
-"""Average pooling that is fast on a CPU and twice differentiable."""
+"""Average pooling that is fast and twice differentiable."""
 
 from __future__ import annotations
 
@@ -16,18 +16,23 @@ class AveragePool(nn.Module):
     """The mean of every 2×2 pixels, twice differentiable.
 
     On a CPU by sums of every second row and column, several times as fast as torch's pooling, whose kernel for this
-    layout is scalar; by `unbind`, whose derivative writes every number once.
+    layout is scalar; by `unbind`, whose derivative writes every number once. Elsewhere by torch's pooling, with a
+    derivative that writes every number once, in place of a kernel that gathers.
     """
 
     def forward(self, maps: Tensor) -> Tensor:
-        if maps.device.type != "cpu":
-            return F.avg_pool2d(maps, 2)
         height, width = 2 * (maps.shape[-2] // 2), 2 * (maps.shape[-1] // 2)
         if not height or not width:
             raise ValueError(f"maps of {tuple(maps.shape[-2:])} cannot be halved")
         if (height, width) != tuple(maps.shape[-2:]):
             maps = maps[..., :height, :width]
-        return _mean(maps) if maps.numel() < IN_PARTS else _Mean.apply(maps)  # pyright: ignore[reportReturnType]
+        small = on_cpu(maps) and maps.numel() < IN_PARTS
+        return _mean(maps) if small else _Mean.apply(maps)  # pyright: ignore[reportReturnType]
+
+
+def on_cpu(maps: Tensor) -> bool:
+    """Whether maps are pooled in the form for CPUs."""
+    return maps.device.type == "cpu"
 
 
 def _mean(maps: Tensor) -> Tensor:
@@ -43,7 +48,7 @@ class _Mean(torch.autograd.Function):
 
     @staticmethod
     def forward(maps: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return _mean(maps)
+        return _mean(maps) if on_cpu(maps) else F.avg_pool2d(maps, 2)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -61,8 +66,12 @@ class _Spread(torch.autograd.Function):
 
     @staticmethod
     def forward(gradient: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        height, width = gradient.shape[-2:]
+        if not on_cpu(gradient):
+            copies = gradient[..., :, None, :, None].expand(*gradient.shape[:-1], 2, width, 2)
+            return (copies * 0.25).reshape(*gradient.shape[:-2], 2 * height, 2 * width)
         quarter = gradient * 0.25
-        spread = quarter.new_empty((*quarter.shape[:-2], 2 * quarter.shape[-2], 2 * quarter.shape[-1]))
+        spread = quarter.new_empty((*quarter.shape[:-2], 2 * height, 2 * width))
         for row in (0, 1):
             for column in (0, 1):
                 spread[..., row::2, column::2] = quarter

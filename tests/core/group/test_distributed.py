@@ -101,11 +101,11 @@ def test_networks_that_a_process_trains_otherwise_have_drifted(monkeypatch):
 
 
 def test_real_images_drawn_by_process_are_another_run(monkeypatch):
-    def real(self, label, n=None, original=Step.real):
+    def load(self, labels, original=Step._load_real):
         self._random = Randomness(self._random.seed, ("process", self.run.group.rank, *self._random.address[-4:]))
-        return original(self, label, n)
+        return original(self, labels)
 
-    monkeypatch.setattr(Step, "real", real)
+    monkeypatch.setattr(Step, "_load_real", load)
     assert apart(LOSSES["class-wise"], 2) > 1e-3
 
 

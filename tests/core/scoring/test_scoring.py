@@ -16,7 +16,7 @@ from dcc_core.plugins.registry import Origin
 from dcc_core.runs.summary import summary
 from dcc_core.scoring.protocols import PROTOCOLS
 from dcc_core.scoring.scorer import Scorer, measure_accuracy
-from dcc_plugins.augmentation import DSA
+from dcc_plugins.dsa import DSA
 from dcc_plugins.idc import IDC
 from dcc_plugins.networks.convnet import ConvNet
 
