@@ -42,7 +42,7 @@ def _mean(maps: Tensor) -> Tensor:
 
 
 class _Mean(torch.autograd.Function):
-    """`_mean`, whose own derivative interleaves columns number by number."""
+    """`_mean`, whose own derivative repeats columns, then rows."""
 
     generate_vmap_rule = True
 
@@ -66,16 +66,12 @@ class _Spread(torch.autograd.Function):
 
     @staticmethod
     def forward(gradient: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        height, width = gradient.shape[-2:]
-        if not on_cpu(gradient):
-            copies = gradient[..., :, None, :, None].expand(*gradient.shape[:-1], 2, width, 2)
-            return (copies * 0.25).reshape(*gradient.shape[:-2], 2 * height, 2 * width)
-        quarter = gradient * 0.25
-        spread = quarter.new_empty((*quarter.shape[:-2], 2 * height, 2 * width))
-        for row in (0, 1):
-            for column in (0, 1):
-                spread[..., row::2, column::2] = quarter
-        return spread
+        *first, height, width = gradient.shape
+        if on_cpu(gradient):
+            rows = (gradient * 0.25).repeat_interleave(2, dim=-1)
+            return rows.unsqueeze(-2).expand(*first, height, 2, 2 * width).reshape(*first, 2 * height, 2 * width)
+        copies = gradient[..., :, None, :, None].expand(*first, height, 2, width, 2)
+        return (copies * 0.25).reshape(*first, 2 * height, 2 * width)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:

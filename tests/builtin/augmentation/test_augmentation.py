@@ -340,3 +340,48 @@ def test_idc_keeps_type_and_gradients_of_grey_images(dtype):
     (gradient,) = torch.autograd.grad(out.square().sum(), x)
     assert torch.isfinite(gradient).all()
     assert gradient.abs().sum() > 0
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 9, 14)])
+@pytest.mark.parametrize("operation", [o for o in OPERATIONS if o != "cutout"])
+def test_dsa_operations_equal_kornias(operation, shape):
+    """Cutout has no counterpart there: it is cut at the border."""
+    from kornia import enhance
+    from kornia.geometry import transform
+
+    def of_kornia(x, p):
+        match operation:
+            case "color":
+                x = x + p["brightness"].view(-1, 1, 1, 1)
+                for axes, factor in (((1,), p["saturation"]), ((1, 2, 3), p["contrast"])):
+                    mean = x.mean(dim=axes, keepdim=True)
+                    x = enhance.adjust_contrast(x - mean, factor, clip_output=False) + mean
+                return x
+            case "crop":
+                return transform.translate(x, p["shift"], align_corners=False)
+            case "flip":
+                return torch.where(p["flip"].view(-1, 1, 1, 1), transform.hflip(x), x)
+            case "scale":
+                return transform.scale(x, 1 / p["scale"], align_corners=False)
+            case "rotate":
+                return transform.rotate(x, p["rotate"], align_corners=False)
+        raise AssertionError(operation)
+
+    dsa, x = DSA(strategy=(operation,)), images(6, shape=shape).requires_grad_()
+    params = drawn(dsa, shape=shape)
+    found, expected = apply(dsa, x, params), of_kornia(x, params)
+    assert (found - x).abs().max() > 0.1
+    assert torch.allclose(found, expected, rtol=0, atol=1e-12)
+    slope = torch.linspace(-1, 2, found.numel(), dtype=found.dtype).view(found.shape)
+    derivatives = [torch.autograd.grad((y * slope).sum(), x)[0] for y in (found, expected)]
+    assert torch.allclose(*derivatives, rtol=0, atol=1e-12)
+
+
+def test_dsa_applies_to_each_image_the_operation_of_its_draw():
+    """Images of all operations together are the same as one by one."""
+    dsa, x = DSA(), images(40)
+    params, index = drawn(dsa, n=20), torch.randint(20, (40,), generator=torch.Generator().manual_seed(3))
+    assert len(set(params["operation"].tolist())) == 6
+    together = apply(dsa, x, params, index)
+    alone = torch.cat([apply(dsa, x[i : i + 1], params, index[i : i + 1]) for i in range(40)])
+    assert torch.allclose(together, alone, rtol=0, atol=1e-12)
