@@ -33,7 +33,7 @@ def convnet(channels: int, classes: int, side: int, width: int, depth: int) -> n
 
 def distance(real: list[Tensor], synthetic: list[Tensor]) -> Tensor:
     """Over weights, the sum over output units of 1 - cosine."""
-    total = torch.zeros(())
+    total = torch.zeros((), device=real[0].device)
     for r, s in zip(real, synthetic, strict=True):
         if r.ndim > 1:
             r, s = r.reshape(r.shape[0], -1), s.reshape(s.shape[0], -1)
@@ -51,9 +51,9 @@ def class_gradients(
     own = synthetic[label * ipc : (label + 1) * ipc]
     if augment:
         real, own = augment(real, label), augment(own, label)
-    loss = F.cross_entropy(network(real), torch.full((len(real),), label))
+    loss = F.cross_entropy(network(real), torch.full((len(real),), label, device=real.device))
     real_gradient = [g.detach().clone() for g in torch.autograd.grad(loss, parameters)]
-    loss = F.cross_entropy(network(own), torch.full((len(own),), label))
+    loss = F.cross_entropy(network(own), torch.full((len(own),), label, device=own.device))
     return real_gradient, list(torch.autograd.grad(loss, parameters, create_graph=True))
 
 
@@ -87,7 +87,7 @@ def class_wise_step(
     augment: Augment | None = None,
 ) -> float:
     """One image update of the class-wise loss: the distances of all classes, then one backward pass."""
-    loss = torch.zeros(())
+    loss = torch.zeros((), device=synthetic.device)
     for label in range(len(synthetic) // ipc):
         loss = loss + distance(*class_gradients(network, images_of, synthetic, ipc, label, augment))
     optimiser.zero_grad()

@@ -74,7 +74,7 @@ def field_network(job: Job) -> torch.nn.Module:
 def matching(job: Job, *, class_wise: bool) -> tuple[Way, Way]:
     """One image update both ways, on one network."""
     run, synthetic, state = job.start()
-    network, plain = job.build(run.random.generator("network")), field_network(job)
+    network, plain = job.build(run.random.generator("network")), field_network(job).to(run.device)
     images = synthetic.stored["images"].detach().clone().requires_grad_()
     optimiser = torch.optim.SGD([images], lr=0.1, momentum=0.5)
     own = run.real.by_class

@@ -14,6 +14,7 @@ __getattr__ = forward(
     __name__,
     {name: f"dcc_plugins.studies:{name}" for name in ("Bench", "Findings", "Study")}
     | {name: f"dcc_plugins.exchange:{name}" for name in ("Exported", "Exporting", "Format", "Importing")}
-    | {name: f"dcc_plugins.exchange:{name}" for name in ("convert", "read_npz", "read_tensor", "read_torch")},
+    | {name: f"dcc_plugins.exchange:{name}" for name in ("convert", "read_npz", "read_tensor", "read_torch")}
+    | {"Warmup": "dcc_plugins.warmup:Warmup"},
     __getattr__,
 )

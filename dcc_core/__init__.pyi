@@ -1,4 +1,4 @@
-from .compute import Randomness as Randomness, seeded as seeded
+from .compute import Randomness as Randomness, seeded as seeded, send as send
 from .data import (
     Batch as Batch,
     DataSource as DataSource,
@@ -24,7 +24,6 @@ from .engine import (
     SummedGradients as SummedGradients,
     Synthetic as Synthetic,
     Total as Total,
-    Warmup as Warmup,
 )
 from .errors import DccError as DccError
 from .plugins import (

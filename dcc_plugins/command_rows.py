@@ -127,6 +127,11 @@ TABLES = [
 
 COMMANDS = [
     Component(
+        name="show",
+        target="dcc_plugins.commands.show:show",
+        summary="Show what a component is, and its options",
+    ),
+    Component(
         name="select",
         target="dcc_plugins.commands.select:select",
         summary="Select a coreset of real images and score it",

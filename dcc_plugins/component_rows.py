@@ -22,7 +22,7 @@ LOSSES = [
     ),
     Component(
         name="warmup",
-        target="dcc_core.engine.warmup:Warmup",
+        target="dcc_plugins.warmup:Warmup",
         summary="one loss in the first inner loops of the first outer loops, another loss otherwise",
     ),
     Component(

@@ -18,8 +18,7 @@ from annotated_types import Ge, Le
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dcc_core import Augmentation, DccError
-from dcc_core.compute import send
+from dcc_core import Augmentation, DccError, send
 from dcc_plugins.warping import Numbers, shift, stretch, turn, warp
 
 Shape = tuple[int, int, int]

@@ -10,8 +10,9 @@ from typing import Annotated, Literal, final
 import torch
 from annotated_types import Ge
 
-from dcc_core import DccError, MatchingLoss, Part, RunContext, State, Step, Synthetic, Total, Warmup
+from dcc_core import DccError, MatchingLoss, Part, RunContext, State, Step, Synthetic, Total
 from dcc_plugins.distances import DISTANCES, DistanceName
+from dcc_plugins.warmup import Warmup
 
 PAPERS_RATE = 0.1
 PAPERS_LOOPS = 1000

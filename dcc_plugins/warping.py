@@ -21,8 +21,24 @@ def warp(images: Tensor, matrices: Tensor) -> Tensor:
     height, width = images.shape[-2:]
     x, y = _coordinates(height, width, images.device, images.dtype)
     places = torch.addcmul(torch.addcmul(matrices[:, :, 2:], matrices[:, :, :1], x), matrices[:, :, 1:2], y)
+    if images.is_cuda and images.requires_grad and torch.are_deterministic_algorithms_enabled():
+        return sample(images, places)
     grid = places.view(-1, 2, height, width).permute(0, 2, 3, 1)
     return F.grid_sample(images, grid, align_corners=False)
+
+
+def sample(images: Tensor, places: Tensor) -> Tensor:
+    """`grid_sample` by gathering, whose derivative on a GPU can be deterministic. places: (B, 2, H * W), x and y."""
+    height, width = images.shape[-2:]
+    pixels, result = images.flatten(2), torch.zeros_like(images).flatten(2)
+    x, y = (((places[:, i] + 1) * side - 1) / 2 for i, side in enumerate((width, height)))
+    left, top = x.floor(), y.floor()
+    for column, by_x in ((left, left + 1 - x), (left + 1, x - left)):
+        for row, by_y in ((top, top + 1 - y), (top + 1, y - top)):
+            inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+            index = torch.where(inside, row * width + column, 0).long().unsqueeze(1).expand_as(pixels)
+            result = result + pixels.gather(2, index) * (inside * by_x * by_y).unsqueeze(1)
+    return result.view_as(images)
 
 
 def shift(pixels: Numbers, height: int, width: int) -> Numbers:

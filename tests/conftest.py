@@ -23,6 +23,17 @@ from dcc_plugins.exchange.conversion import convert
 BROWSER_FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-component-update", "--disable-sync"]
 
 
+def pytest_addoption(parser):
+    parser.addoption("--device", default="cpu", help="where jobs, steps and the kit run, e.g. cuda")
+
+
+def pytest_configure(config):
+    """On a CPU, a GPU is hidden from this process and from those that it starts: every machine runs the same tests."""
+    os.environ["DCC_TEST_DEVICE"] = config.getoption("--device")
+    if config.getoption("--device") == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
 @pytest.fixture(scope="session")
 def registry() -> Registry:
     """The built-in components and the toys."""
@@ -35,7 +46,7 @@ def configure(registry):
 
     def build(options=None, **flags) -> Config:
         settings = Settings()
-        settings.add({"data": "blobs"}, "test data", Rank.FILE)
+        settings.add({"data": "blobs", "run.device": os.environ["DCC_TEST_DEVICE"]}, "test data", Rank.FILE)
         settings.add({**(options or {}), **flags}, "test", Rank.OPTION)
         return resolve(registry, settings)
 

@@ -5,6 +5,7 @@ from .app import (
 )
 from .display import (
     Display as Display,
+    print_rows as print_rows,
     print_table as print_table,
     printable as printable,
     terminal as terminal,

@@ -15,11 +15,10 @@ from .criterion import (
     cross_entropy as cross_entropy,
 )
 from .device import (
+    can_fork as can_fork,
     find_device as find_device,
     send as send,
-)
-from .group_norm import (
-    group_norm as group_norm,
+    widest as widest,
 )
 from .memory import (
     COPIES as COPIES,
@@ -32,6 +31,9 @@ from .memory import (
     record_worker_memory as record_worker_memory,
     reset_peak as reset_peak,
     reset_process_peak as reset_process_peak,
+)
+from .normalisation import (
+    group_norm as group_norm,
 )
 from .precision import (
     DTYPES as DTYPES,

@@ -13,7 +13,6 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from dcc_core.compute.memory import IMAGES_AT_ONCE
 from dcc_core.config import format_size
 from dcc_core.errors import DccError
 
@@ -30,7 +29,6 @@ SECOND_ORDER = 4
 """Memory that matching takes for an image, in units of what its forward pass keeps: the pass, its gradient, the
 gradient of that, and temporary tensors."""
 
-FLOAT_BYTES = 4
 GROUPED_PIXELS = 20 * 32 * 32
 """Most pixels, over all images, of a pass over several groups on a CPU."""
 GROUPED_NUMBERS = 2**24
@@ -119,11 +117,6 @@ class Chunks:
             self.images = min(self.images, self.most)
 
     @property
-    def loaded(self) -> int:
-        """The number of real images that are normalised and augmented at once."""
-        return max(IMAGES_AT_ONCE, self.images)
-
-    @property
     def second_order(self) -> int:
         """The number of images in a pass whose gradient is differentiated again."""
         return min(self.images, self._again)
@@ -134,7 +127,7 @@ class Chunks:
         1 if that is not faster than one pass for each group.
         """
         if self._bytes_on_gpu:
-            most = min(self.second_order, self._bytes_on_gpu // (SECOND_ORDER * FLOAT_BYTES * weights)) // images
+            most = min(self.second_order, self._bytes_on_gpu // (SECOND_ORDER * 4 * weights)) // images
         else:
             most = min(GROUPED_PIXELS // (images * pixels), GROUPED_NUMBERS // weights)
         if self.most is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 from torch import Tensor, nn
 
@@ -35,15 +37,24 @@ def in_precision(network: nn.Module, run: RunOptions, device: torch.device) -> n
     """A network on a device, as `run.precision` and `run.layout` say.
 
     Weights with their channels last make convolutions give maps that lie so. On a GPU, a `run.tf32` other than torch's
-    own holds from then on, for the whole process.
+    own, and `run.deterministic`, hold from then on, for the whole process.
     """
-    if device.type == "cuda" and run.tf32 != "torch":
-        use_tf32(run.tf32)
+    if device.type == "cuda":
+        use_deterministic_kernels(run.deterministic)
+        if run.tf32 != "torch":
+            use_tf32(run.tf32)
     network = network.to(device, DTYPES[run.precision])
     low = run.precision == "bfloat16"
     if run.layout == "channels-last" or (run.layout == "auto" and low and device.type == "cuda"):
         network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     return Autocast(network) if low else network
+
+
+def use_deterministic_kernels(wanted: bool) -> None:
+    """Set whether this process's GPUs run kernels without atomic sums; where torch has none, it warns once."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS is first used
+    torch.use_deterministic_algorithms(wanted, warn_only=True)
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = wanted, False
 
 
 def use_tf32(where: str) -> None:

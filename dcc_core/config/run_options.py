@@ -63,7 +63,7 @@ class RunOptions:
     init: Annotated[
         str, "initial images: real (as `selection` picks them), a selection by name, noise, or the path of a set file"
     ] = "real"
-    device: Annotated[str, "auto, cpu, cuda, or cuda:N"] = "auto"
+    device: Annotated[str, "auto, cpu, cuda, cuda:N, or mps"] = "auto"
     precision: Annotated[
         Literal["float32", "float64", "bfloat16"],
         "floating-point type of images and networks; bfloat16: of the networks' maps only, by torch's autocast",
@@ -77,6 +77,7 @@ class RunOptions:
         "what a GPU computes in TF32, a rougher float32; all: matrix products too; torch: as torch is set, which is "
         "convolutions unless you said otherwise",
     ] = "torch"
+    deterministic: Annotated[bool, "GPU kernels that give the same bytes every time, where torch has them"] = True
     memory: Annotated[str | None, "memory to keep to, e.g. 8G, of the computer or of the GPU where one is used"] = None
     micro_batch: Annotated[int | None, "images in one pass through a network; none: by shapes and device", Ge(1)] = None
     compile: Annotated[

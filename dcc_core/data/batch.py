@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -35,12 +34,3 @@ class Batch:
         """The images at these indices (int64, on any device), with their labels."""
         indices = send(indices, self.device)
         return Batch(self.images[indices], self.labels[indices])
-
-    def split(self, sizes: Sequence[int]) -> list[Batch]:
-        """Consecutive parts of these sizes, as views."""
-        return [Batch(x, y) for x, y in zip(self.images.split(sizes), self.labels.split(sizes), strict=True)]
-
-    @classmethod
-    def concatenate(cls, batches: Sequence[Batch]) -> Batch:
-        """The images of several batches, one after the other."""
-        return cls(torch.cat([b.images for b in batches]), torch.cat([b.labels for b in batches]))

@@ -70,6 +70,3 @@ from .step import (
 from .synthetic import (
     Synthetic as Synthetic,
 )
-from .warmup import (
-    Warmup as Warmup,
-)

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from dcc_core.compute import widest
 from dcc_core.data import Batch
 from dcc_core.engine.divergence import Guard, state_of
 from dcc_core.engine.double_backward import missing_derivative
@@ -124,7 +125,7 @@ def _differentiate(step: Step, loss: MatchingLoss, state: State) -> _Terms:
     """
     step.synthetic.zero_gradients()
     group = step.run.group
-    parts, totals = torch.zeros((2,), dtype=torch.float64, device=step.run.device)
+    parts, totals = torch.zeros((2,), dtype=widest(step.run.device), device=step.run.device)
     values: list[Tensor] = []
     try:
         with breaches_of(step.run.title_of_section("loss")):
@@ -163,7 +164,7 @@ def _apply_gradients(step: Step, terms: _Terms) -> float:
     Raises NotFiniteError if a number before or after the update is not finite; the stored tensors are then invalid.
     """
     largest = torch.maximum(terms.largest_gradient, step.synthetic.update())
-    numbers = torch.stack([terms.parts, terms.totals, largest, terms.checksum])
+    numbers = torch.stack([terms.parts, terms.totals, largest, terms.checksum.to(largest.dtype)])
     parts, totals, sizes, checksums = step.run.group.stack(numbers).T.tolist()
     if not all(map(math.isfinite, [*parts, *totals, *sizes])):
         messages = step.run.group.gather(_describe_not_finite(step, terms.values))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -92,11 +92,7 @@ class WeightGradient:
 
 def add_up(gradients: Iterable[list[Tensor]]) -> list[Tensor]:
     """The sum of gradients that are constants, each a list over weights."""
-    first, *others = itertools.islice(gradients := iter(gradients), 2)
-    total = list(torch._foreach_add(first, others[0])) if others else first
-    for gradient in gradients:
-        torch._foreach_add_(total, gradient)
-    return total
+    return functools.reduce(lambda total, gradient: list(torch._foreach_add(total, gradient)), gradients)
 
 
 class _RecomputeInBackward(torch.autograd.Function):

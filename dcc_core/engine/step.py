@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dcc_core.compute import send
+from dcc_core.compute import IMAGES_AT_ONCE, send
 from dcc_core.data import Batch
 from dcc_core.engine.augmentation import apply_draws
 from dcc_core.engine.batch_statistics import batch_norm_layers, move_statistics
@@ -132,8 +132,7 @@ class Step:
             owners = torch.from_numpy(np.full(len(batch.images), owners))
         if draw not in self._draws:
             generator = self._random.generator("augment", draw)
-            params = self.run.augmentation.draw(self.num_classes, self.run.data.shape, generator)
-            self._draws[draw] = dict(params)
+            self._draws[draw] = dict(self.run.augmentation.draw(self.num_classes, self.run.data.shape, generator))
         with breaches_of(self.run.title_of_section("aug")):
             return apply_draws(self.run.augmentation, batch, self._draws[draw], owners, self.num_classes)
 
@@ -164,7 +163,8 @@ class Step:
         Yielded in groups of classes that share no graph.
         """
         for labels in self._equal_classes(self.classes if classes is None else classes):
-            real = [self._mean_gradient(self.augment(batch, k)) for k, batch in self._real_batches(labels)]
+            batches = (self.augment(batch, k) for k, batch in self._real_batches(labels))
+            real = [self._gradient.value(b.images, b.labels, self._equal_weights(len(b))) for b in batches]
             owners = self.synthetic.owners_of(labels)
             batch = self.augment(self.synthetic.batch(*labels), owners)
             weights = self._image_weights(torch.ones(self.num_classes), owners)
@@ -173,10 +173,6 @@ class Step:
                 real=[torch.stack(of_weight) for of_weight in zip(*real, strict=True)],
                 synthetic=self._gradient.by_group(batch.images, batch.labels, weights, len(labels)),
             )
-
-    def _mean_gradient(self, batch: Batch) -> list[Tensor]:
-        """The gradient of the mean loss of images, a constant."""
-        return self._gradient.value(batch.images, batch.labels, self._equal_weights(len(batch)))
 
     def _equal_classes(self, classes: Sequence[int]) -> Iterator[list[int]]:
         """Groups of classes with equally many synthetic images, as many classes as fit in one pass."""
@@ -238,12 +234,13 @@ class Step:
     def _load_real(self, labels: Sequence[int]) -> Iterator[tuple[list[int], Batch, list[int]]]:
         """Real images of classes, as many classes at a time as are loaded at once: labels, images, number of each."""
         n = self.run.real_batch
-        at_once = max(1, self.run.chunks.loaded // n)
+        at_once = max(1, max(IMAGES_AT_ONCE, self.run.chunks.images) // n)
         for first in range(0, len(labels), at_once):
             own = list(labels[first : first + at_once])
             if self._change:
                 batches = [self.real(k) for k in own]
-                yield own, Batch.concatenate(batches), [len(b) for b in batches]
+                whole = Batch(torch.cat([b.images for b in batches]), torch.cat([b.labels for b in batches]))
+                yield own, whole, list(map(len, batches))
             else:
                 generators = (self._random.generator("real", k) for k in own)
                 sizes = [min(n, len(self.run.real.by_class[k])) for k in own]
@@ -252,7 +249,7 @@ class Step:
     def _real_batches(self, labels: Sequence[int]) -> Iterator[tuple[int, Batch]]:
         """Labels with the real images of their class, from `_load_real`."""
         for own, whole, sizes in self._load_real(labels):
-            yield from zip(own, whole.split(sizes), strict=True)
+            yield from zip(own, map(Batch, whole.images.split(sizes), whole.labels.split(sizes)), strict=True)
 
     def _image_weights(self, weights: Tensor, owners: Tensor) -> Tensor:
         """Weights per image (B,): each class contributes `weights[class]` times its mean."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from dcc_core.compute import widest
 from dcc_core.data import Batch
 from dcc_core.engine.contracts import as_batch
 from dcc_core.engine.parametrisation import SHARED, Parametrisation
@@ -194,8 +195,8 @@ class Synthetic:
 
 
 def _largest(tensors: Iterable[Tensor]) -> Tensor:
-    """The largest absolute value, float64; not finite if any number is not."""
-    return torch.stack([torch.linalg.vector_norm(t, math.inf).double() for t in tensors]).amax()
+    """The largest absolute value; not finite if any number is not."""
+    return torch.stack([torch.linalg.vector_norm(t, math.inf).to(widest(t.device)) for t in tensors]).amax()
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

@@ -117,7 +117,7 @@ class Alone(Group):
         return list(tensors)
 
     def checksum(self, tensors: Sequence[Tensor]) -> Tensor:
-        return tensors[0].new_zeros(()).double()
+        return tensors[0].new_zeros(())
 
 
 ALONE = Alone()

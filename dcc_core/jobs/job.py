@@ -70,7 +70,7 @@ class Job:
         self.config = config
         self.registry = registry
         self.group = group
-        self.device = find_device(config.run.device, group)
+        self.device = find_device(config.run.device, group, precision=config.run.precision)
         self.dtype = DTYPES[config.run.precision]
         root = config.run.data_root or Path(platformdirs.user_cache_dir("dcc"))
         with group.leader_first():

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import signal
-import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
@@ -17,7 +16,7 @@ from typing import TypeVar
 
 import torch
 
-from dcc_core.compute import own_peak, process_memory, record_worker_memory, reset_process_peak
+from dcc_core.compute import can_fork, own_peak, process_memory, record_worker_memory, reset_process_peak
 from dcc_core.errors import DccError, as_dcc_error
 from dcc_core.group import is_launched
 
@@ -27,12 +26,12 @@ T = TypeVar("T")
 def worker_count(count: int, device: torch.device) -> int:
     """How many of `count` pieces of work are done at once: one per thread of torch's, if that uses most of them.
 
-    1 on other devices than a CPU, and if a process cannot be forked safely: its copy would hold on to the
-    connections of one of several.
+    1 on other devices than a CPU, and if a process cannot be forked safely: where there is a GPU (see `can_fork`), and
+    where its copy would hold on to the connections of one of several.
     """
     threads = torch.get_num_threads()
     alone = not (multiprocessing.current_process().daemon or is_launched())
-    forks = sys.platform == "linux" and device.type == "cpu" and alone
+    forks = can_fork() and device.type == "cpu" and alone
     return min(count, threads) if forks and 2 * count >= threads else 1
 
 

@@ -7,7 +7,8 @@ One line opts in; pytest finds the tests that the class inherits:
     class TestMine(LossConformance):
         component, options = "mine", {"distance": "cosine"}
 
-Each failure begins with the component and the rule that it breaks. Everything runs on a CPU, on tiny data.
+Each failure begins with the component and the rule that it breaks. Everything runs on tiny data, on a CPU unless
+the environment names another device, e.g. DCC_TEST_DEVICE=cuda.
 
 For what a component promises beyond these rules: `job_of` gives a run, `Moment.of` a loss at one of its steps,
 `in_processes` and `learned` runs on several processes, and the module `toys` small components to put beside one's own.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -19,7 +20,7 @@ TINY: dict[str, object] = {
     "arch.depth": 1,
     "arch.width": 4,
     "arch.norm": "batch",
-    "run.device": "cpu",
+    "run.device": os.environ.get("DCC_TEST_DEVICE", "cpu"),
     "run.precision": "float64",
     "run.download": False,
     "run.init": "noise",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import sys
 import tempfile
 import traceback
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 from torch import distributed
 
+from dcc_core.compute import can_fork
 from dcc_core.engine import optimise
 from dcc_core.group import Group, Processes
 from dcc_core.jobs import Job
@@ -25,7 +25,7 @@ T = TypeVar("T")
 PATIENCE = timedelta(seconds=30)
 """How long a process waits for the others, who may have stopped calling."""
 
-CAN_FORK = sys.platform == "linux" and distributed.is_available()
+CAN_FORK = can_fork() and distributed.is_available()
 """Whether `in_processes` works here."""
 
 

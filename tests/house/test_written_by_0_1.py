@@ -1,5 +1,6 @@
 """What version 0.1 wrote, before the core was cut into rooms, is read, resumed and shown by this version."""
 
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -17,12 +18,6 @@ def invoke(command, *words):
     result = CliRunner().invoke(command, [str(word) for word in words])
     assert result.exit_code == 0, result.output
     return result.stdout
-
-
-def read_losses(folder):
-    """The objective of every step of a run."""
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [row["loss"] for row in rows if "loss" in row]
 
 
 @pytest.fixture
@@ -55,20 +50,13 @@ def test_a_run_folder_is_shown(folder, tmp_path):
 
 
 @pytest.mark.slow
-def test_an_unfinished_run_goes_on_with_the_same_steps(folder):
-    """To rounding, which depends on torch and on the kind of machine, and which further steps magnify."""
+def test_an_unfinished_run_resumes(folder):
+    """From its 71 steps of 400 on. DSA's draws are others since then, so the steps are not those of 0.1."""
     out = folder / "unfinished"
-    before = len(read_losses(out))
+    assert len((out / "metrics.jsonl").read_text().splitlines()) == 71
     invoke(run, "--resume", out, "--resume-anyway", "--quiet")
-    expected = [8.8951340, 9.5374479, 15.2344885, 10.3895884, 9.2326164]
-    assert read_losses(out)[before : before + 5] == pytest.approx(expected, rel=1e-3)
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [(row["outer"], row["inner"]) for row in rows if "loss" in row] == list(
+        itertools.product(range(40), range(10))
+    )
     assert load_set(out / "set.safetensors").images.shape == (3, 1, 8, 8)
-
-
-@pytest.mark.slow
-def test_the_default_job_begins_with_the_same_steps(tmp_path):
-    """To rounding, as above; the run is that of the README."""
-    words = "--loss collective --aug dsa --eval-nets 1 --protocol dc --quiet --out"
-    invoke(run, *words.split(), tmp_path / "run")
-    found, expected = read_losses(tmp_path / "run"), read_losses(WRITTEN / "finished")
-    assert found[:5] == pytest.approx(expected[:5], rel=1e-4)

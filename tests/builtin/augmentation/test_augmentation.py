@@ -9,6 +9,7 @@ from dcc_core import DccError
 from dcc_plugins.augmentation import Jitter, NoAugmentation
 from dcc_plugins.dsa import DSA
 from dcc_plugins.idc import IDC
+from dcc_plugins.warping import _coordinates, sample
 
 SHAPE = (3, 8, 8)
 OPERATIONS = ("color", "crop", "cutout", "flip", "scale", "rotate")
@@ -385,3 +386,19 @@ def test_dsa_applies_to_each_image_the_operation_of_its_draw():
     together = apply(dsa, x, params, index)
     alone = torch.cat([apply(dsa, x[i : i + 1], params, index[i : i + 1]) for i in range(40)])
     assert torch.allclose(together, alone, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (2, 5, 9)])
+def test_sampling_by_gathering_equals_torchs(shape):
+    """So a GPU's derivative can be deterministic. Places lie beyond the border too, and on pixels."""
+    x = images(4, shape=shape).requires_grad_()
+    places = torch.empty(4, 2, shape[1] * shape[2], dtype=torch.float64).uniform_(
+        -1.5, 1.5, generator=torch.Generator().manual_seed(0)
+    )
+    places[0] = torch.stack(_coordinates(*shape[1:], x.device, x.dtype))
+    grid = places.view(4, 2, *shape[1:]).permute(0, 2, 3, 1)
+    found, expected = sample(x, places), torch.nn.functional.grid_sample(x, grid, align_corners=False)
+    assert torch.allclose(found, expected, rtol=0, atol=1e-12)
+    slope = torch.linspace(-1, 2, found.numel(), dtype=found.dtype).view(found.shape)
+    derivatives = [torch.autograd.grad((y * slope).sum(), x)[0] for y in (found, expected)]
+    assert torch.allclose(*derivatives, rtol=0, atol=1e-12)

@@ -100,4 +100,4 @@ def test_an_unknown_command_says_what_there_is(install):
     result = invoke("ecko")
     assert result.exit_code == 2
     assert "no command named 'ecko'. Did you mean 'echo'?" in result.stderr
-    assert "available: run, plugins, show, echo" in result.stderr
+    assert "available: run, plugins, echo" in result.stderr

@@ -48,6 +48,7 @@ OPTIONS = {
     "run.compile": ["auto", "off", "always"],
     "run.layout": ["channels-last", "auto", "channels-first", "nhwc"],
     "run.tf32": ["all", "off", "some"],
+    "run.deterministic": ["no", "maybe"],
     "run.checkpoint": ["0s", "1d", "never"],
     "arch.norm": ["batch", "group", "none"],
     "arch.width": ["1", "4", "0"],

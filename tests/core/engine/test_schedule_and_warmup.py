@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from dcc_core import DccError, MatchingLoss, Part, Schedule, State, Warmup
+from dcc_core import DccError, MatchingLoss, Part, Schedule, State
 from dcc_core.engine.matching_loss import published_schedule
 from dcc_plugins.losses import Collective
+from dcc_plugins.warmup import Warmup
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,4 @@
-"""Group norm, and so instance norm, with a second derivative in few operations on whole maps.
-
-torch writes out the second derivative of its fused kernel in some sixty of them.
-"""
+"""Group norm, and so instance norm, whose second derivative takes few operations on maps; torch's takes sixty."""
 
 from __future__ import annotations
 
@@ -19,8 +16,8 @@ def group_norm(
 
     It is torch's own for maps with their channels last, in another type than the weight, and without numbers.
     """
-    alike = weight is None or bias is None or maps.dtype == weight.dtype == bias.dtype
-    if not (maps.numel() and maps.is_contiguous() and alike and (weight is None) == (bias is None)):
+    affine = {None if t is None else t.dtype for t in (weight, bias)}
+    if not maps.numel() or not maps.is_contiguous() or affine not in ({None}, {maps.dtype}):
         return F.group_norm(maps, num_groups, weight, bias, eps)
     size = (maps.shape[0], maps.shape[1], maps[0, 0].numel(), num_groups)
     return _GroupNorm.apply(maps, weight, bias, size, eps)  # pyright: ignore[reportReturnType]
@@ -56,7 +53,7 @@ class _Derivative(torch.autograd.Function):
         """Sums of g, v (the cotangent of dL/dx) and x̂, with a factor for each channel (n, groups, channels, 1)."""
         gradient, maps, weight, rstd = ctx.saved_tensors
         n, channels, pixels, groups = ctx.size
-        shape = (n, groups, channels // groups, pixels)
+        shape, row = (n, groups, channels // groups, pixels), (1, groups, -1, 1)
 
         def average(of_channel: Tensor) -> Tensor:
             return of_channel if groups == channels else of_channel.mean(dim=-2, keepdim=True)
@@ -69,26 +66,18 @@ class _Derivative(torch.autograd.Function):
         of_v, of_g, gx, gv = means[:2], means[2:4], means[3], means[4]
         a, b = average(of_v)
         rest = gv.addcmul(a, of_g[0], value=-1).addcmul_(b, gx, value=-1)
-        result_g = v.addcmul(x, b, value=-1).sub_(a).mul_(rstd)
-        ux, times_g, s = average(gx), b, average(rest)
-        if weight is not None:
-            scale = _row(weight, groups)
-            result_g.mul_(scale)
-            ux, times_g, s = average(scale * gx), scale * b, average(scale * rest)
+        scale = 1.0 if weight is None else weight.view(row)
+        result_g = v.addcmul(x, b, value=-1).sub_(a).mul_(rstd * scale)
+        ux, times_g, s = average(scale * gx), scale * b, average(scale * rest)
         if for_weight is not None:
-            result_g.addcmul_(x, _row(for_weight, groups))
-            times_g = times_g - _row(for_weight, groups) / rstd
+            result_g.addcmul_(x, for_weight.view(row))
+            times_g = times_g - for_weight.view(row) / rstd
         if for_bias is not None:
-            result_g.add_(_row(for_bias, groups))
+            result_g.add_(for_bias.view(row))
         mean, mean_x = average((ux * of_v).addcmul_(times_g, of_g))
         result_x = (ux * v).addcmul_(g, times_g).sub_(mean).addcmul_(x, mean_x - s, value=-1).mul_(-rstd.square())
         of_weight = None if weight is None else (rest * rstd).sum(dim=0).view(weight.shape) * pixels
         return result_g.reshape(gradient.shape), result_x.reshape(maps.shape), of_weight, None, None, None, None
-
-
-def _row(of_channel: Tensor, groups: int) -> Tensor:
-    """One number a channel, to multiply maps (n, groups, channels, pixels) by."""
-    return of_channel.view(1, groups, -1, 1)
 
 
 def _products(a: Tensor, b: Tensor) -> Tensor:

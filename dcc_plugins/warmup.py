@@ -9,10 +9,7 @@ from typing import Annotated, final
 from annotated_types import Ge
 from torch import Tensor
 
-from dcc_core.engine.matching_loss import MatchingLoss, Part, Schedule, State, Total
-from dcc_core.engine.run_context import RunContext
-from dcc_core.engine.step import Step
-from dcc_core.engine.synthetic import Synthetic
+from dcc_core import MatchingLoss, Part, RunContext, Schedule, State, Step, Synthetic, Total
 
 
 @dataclass(frozen=True)
