@@ -196,7 +196,7 @@ def measure_parity(session: Session) -> None:
     """The relative error of the images' gradient, beside the same in float64 on the CPU."""
     small = {"run.real_batch": 4, "run.ipc": 2, "data.classes": (0, 1, 2)}
     cases = itertools.product(ARCHITECTURES, LOSSES, AUGMENTATIONS)
-    for arch, loss, aug in itertools.islice(cases, 4 if session.tiny else None):
+    for arch, loss, aug in itertools.islice(cases, 2 if session.tiny else None):
         if session.left < 0:
             return
         options = {**small, "arch": arch, "loss": loss, "aug": aug}
@@ -224,7 +224,18 @@ def condense_side_by_side(session: Session, data_root: Path | None) -> None:
     """The paper's settings for ipc 1, a process for each method, until the time is over."""
     data = ["--data", "digits", "--outer-loops", "1"] if session.tiny else ["--data", "cifar10", "--recipe", "official"]
     size = (
-        ["--eval-nets", "1", "-o", "score.baseline=no", "-o", "arch.width=4"]
+        [
+            "--eval-nets",
+            "1",
+            "--protocol",
+            "dc",
+            "-o",
+            "score.baseline=no",
+            "-o",
+            "arch.width=4",
+            "-o",
+            "data.per_class=20",
+        ]
         if session.tiny
         else ["-o", "run.sets=1", "--eval-nets", "20"]
     )
