@@ -21,7 +21,7 @@ FILE = click.Path(path_type=Path)
 @click.option("--check", is_flag=True, help="exit code 1 if there are findings")
 @click.option("--json", "as_json", is_flag=True, help="print JSON, the last line of stdout")
 def inspect(file: Path, grid: Path | None, preview: bool, check: bool, as_json: bool) -> None:
-    """Print the content of a set file and what is wrong with it.
+    """Print the content of a set file and what is wrong with it, or how a folder of images is understood.
 
     Findings change the exit code only with --check. A file that cannot be read gives exit code 2.
     """
@@ -32,6 +32,9 @@ def inspect(file: Path, grid: Path | None, preview: bool, check: bool, as_json: 
     from dcc_plugins.commands.inspection_tables import build_tables
 
     registry = Registry.installed()
+    if file.is_dir():
+        click.echo(registry.find("data", f"folder:{file}").load()(path=file).describe())
+        return
     found = inspect_set(file, registry)
     if grid:
         write_atomically(grid, found.grid(registry))
