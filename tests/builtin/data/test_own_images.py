@@ -271,13 +271,33 @@ def test_npz_without_a_test_part_is_split(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"x_train": X * 2.0}, r"x_train of .* spans 0 to 238; floating-point images must lie in 0..1"),
+        (
+            {"x_train": X / 15},
+            r"spans 0 to 7.9.*: bytes of dark images, or not; say -o data.range=0..255 or 0..1",
+        ),
+        (
+            {"x_train": X / 64 - 1},
+            r"spans -1 to 0.8.*: -1..1, or normalised by some mean; -o data.range=-1..1",
+        ),
+        ({"x_train": X.astype(np.uint16) * 90}, r"spans 0 to 10710: 16 bits, or fewer; say -o data.range=0..65535"),
+        (
+            {"x_train": X.astype(np.int64) // 118},
+            r"spans 0 to 1: bytes of dark images, or not; say -o data.range",
+        ),
         ({"x_train": np.full(X.shape, np.nan)}, "spans nan"),
-        ({"x_train": X.astype(np.int32)}, "is int32; expected uint8"),
+        ({"x_train": X.astype(complex)}, "is complex128 .* expected finite numbers"),
         ({"x_train": X[..., :2]}, r"has shape \(2, 4, 5, 2\); expected \(N, H, W\)"),
         ({"x_train": np.zeros((2, 3, 5, 3), np.uint8)}, r"has shape \(2, 3, 5, 3\)"),
         ({"y_train": np.array([0, -1])}, "expected 2 whole numbers from 0"),
-        ({"y_train": np.array([0.0, 1.0])}, "y_train of .* is float64"),
+        ({"y_train": np.array([0.0, 1.5])}, "y_train of .* is float64"),
+        (
+            {"y_train": np.array([[0, 1], [1, 1]])},
+            r"is int64 \(2, 2\); expected 2 whole numbers from 0, texts, or",
+        ),
+        (
+            {"images_train": X},
+            r"'x_train' and 'images_train' of .* may both be the train images; say which",
+        ),
         ({"y_train": np.array([0])}, r"y_train of .* is int64 \(1,\); expected 2"),
         ({"class_names": np.array(["a"])}, "expected at least 2 different texts"),
         ({"class_names": np.array([b"a", b"b"])}, "expected at least 2 different texts"),
@@ -300,10 +320,10 @@ def test_npz_files_that_cannot_be_read(tmp_path):
         with pytest.raises(DccError, match="cannot be read"):
             load(Npz(path=path))
     np.savez(path, x_train=X)
-    with pytest.raises(DccError, match="lacks y_train; it has x_train"):
+    with pytest.raises(DccError, match="lacks train labels; of its keys, x_train can be told by name"):
         load(Npz(path=path))
     np.savez(path, x_train=X, y_train=Y, x_test=X)
-    with pytest.raises(DccError, match="lacks y_test"):
+    with pytest.raises(DccError, match="lacks test labels"):
         load(Npz(path=path))
     np.savez(path, x_train=np.array([{}], dtype=object), y_train=Y)
     with pytest.raises(DccError, match="cannot be read: ValueError: Object arrays cannot be loaded"):
@@ -326,3 +346,56 @@ def test_a_picture_starts_no_other_program(tmp_path, monkeypatch):
         monkeypatch.setattr(f"subprocess.{name}", lambda *_, **__: pytest.fail("something was started"))
     with pytest.raises(DccError, match=r"1 of 6 images cannot be read, '.*a/0.png' first: UnidentifiedImageError"):
         load(ImageFolder(path=tmp_path))
+
+
+LAYOUTS = {
+    "keras": {"x_train": X, "y_train": Y[:, None], "x_test": X, "y_test": Y[:, None]},
+    "medmnist": {
+        f"{part}_{what}": v for part in ("train", "val", "test") for what, v in (("images", X), ("labels", Y[:, None]))
+    },
+    "scikit-learn": {"X_train": X, "Y_train": Y, "X_test": X, "Y_test": Y},
+    "hugging face": {"train_image": X, "train_label": Y, "validation_image": X, "validation_label": Y},
+    "one part": {"images": np.repeat(X, 5, axis=0), "labels": np.repeat(Y, 5)},
+    "data and targets": {"data": np.repeat(X, 5, axis=0), "targets": np.repeat(Y, 5)},
+    "one-hot": {"x_train": X, "y_train": np.eye(2)[Y], "x_test": X, "y_test": np.eye(2, dtype=np.uint8)[Y]},
+    "texts": {"x_train": X, "y_train": np.array(["ant", "bee"]), "x_test": X[:1], "y_test": np.array(["ant"])},
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_npz_layouts_of_other_tools(tmp_path, layout):
+    np.savez(tmp_path / "mine.npz", **LAYOUTS[layout])
+    data = load(Npz(path=tmp_path / "mine.npz"))
+    pixels = {tuple(image.flatten().tolist()) for image in data.train.images}
+    assert pixels == {tuple(x.transpose(2, 0, 1).ravel().tolist()) for x in X}
+    assert data.class_names == (("ant", "bee") if layout == "texts" else ("0", "1"))
+    assert (data.validation is not None) == (layout == "medmnist")
+
+
+@pytest.mark.parametrize(
+    ("x", "options"),
+    [
+        (X.astype(np.int64), {}),
+        (X.astype(np.float32), {}),
+        (X.astype(np.uint16) * 257, {"range": "0..65535"}),
+        (X / 127.5 - 1, {"range": "-1..1"}),
+        (X / 255, {"range": "0..1"}),
+        (X // 2 * 2, {"range": "0..255"}),
+    ],
+)
+def test_npz_numbers_by_their_range(tmp_path, x, options):
+    np.savez(tmp_path / "mine.npz", x_train=x, y_train=Y, x_test=x, y_test=Y)
+    found = load(Npz(path=tmp_path / "mine.npz", **options)).train.images
+    assert (found.int() - torch.from_numpy(X).permute(0, 3, 1, 2).int()).abs().max() <= 1
+
+
+def test_npz_keys_and_order_that_are_named(tmp_path):
+    square = np.arange(2 * 3 * 6 * 3, dtype=np.uint8).reshape(2, 3, 6, 3)
+    np.savez(tmp_path / "mine.npz", photos=square, kinds=Y, x_test=square, y_test=Y)
+    keys = ("train_images=photos", "train_labels=kinds", "test_images=x_test", "test_labels=y_test")
+    with pytest.raises(DccError, match=r"channels at either end; say which: -o data.order=channels-first or"):
+        load(Npz(path=tmp_path / "mine.npz", keys=keys))
+    for order, shape in (("channels-first", (3, 6, 3)), ("channels-last", (3, 3, 6))):
+        assert load(Npz(path=tmp_path / "mine.npz", keys=keys, order=order)).shape == shape
+    with pytest.raises(DccError, match=r"data.keys 'train_images=photo': expected e.g. train_images=KEY, with a key"):
+        load(Npz(path=tmp_path / "mine.npz", keys=("train_images=photo",)))
