@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 
 class DccError(Exception):
@@ -99,6 +100,13 @@ class Stopped(KeyboardInterrupt):
 
 class PluginWarning(UserWarning):
     """A plugin was left out, or two plugins claim one name. Fatal only if that name is asked for."""
+
+
+def check_regular(path: Path) -> Path:
+    """A path that is no pipe or device, from which reading would wait. Raises OSError; ValueError for a NUL in it."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError("it is a pipe or a device; expected a regular file")
+    return path
 
 
 def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:

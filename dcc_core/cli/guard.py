@@ -23,6 +23,11 @@ class GuardedCommand(click.Command):
 
 def guard(work: Callable[[], Any]) -> Any:
     """Do some work; a DccError or Ctrl-C becomes one message, and ends Python with its exit code."""
+    for name in ("stdout", "stderr"):
+        if (stream := getattr(sys, name)) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - a closed output costs no result
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
@@ -33,6 +38,11 @@ def guard(work: Callable[[], Any]) -> Any:
         if not isinstance(error, SilentError):
             click.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)
+    except ValueError as error:
+        if "null byte" not in str(error):
+            raise
+        click.echo("Error: a path holds a NUL character, which no file has", err=True)
+        sys.exit(2)
     except KeyboardInterrupt as error:
         if is_speaker():
             click.echo(f"Interrupted{f': {error}' if str(error) else ''}", err=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 from rich.color import Color
@@ -11,6 +9,8 @@ from rich.columns import Columns
 from rich.console import Console, Group
 from rich.style import Style
 from rich.text import Text
+from torch import Tensor
+from torch.nn import functional as F
 
 from dcc_core.cli.display import printable
 from dcc_core.runs import Pictures
@@ -43,7 +43,7 @@ def explain_no_preview(console: Console) -> str:
 
 
 def _grid(pictures: Pictures, width: int) -> Group:
-    images = shrink_images(pictures.images.permute(0, 2, 3, 1).numpy(), SIDE)
+    images = shrink_images(pictures.images, SIDE).permute(0, 2, 3, 1).numpy()
     images = np.repeat(images, 3, axis=-1) if images.shape[-1] == 1 else images
     most = max(1, (width + 1) // (images.shape[2] + 1))
     owners = pictures.owners.numpy()
@@ -65,21 +65,12 @@ def _block(name: str, images: NDArray[np.uint8]) -> Text:
             text.append(" " if i else "")
             bottom = image[top + 1] if top + 1 < len(image) else [None] * image.shape[1]
             for upper, lower in zip(image[top], bottom, strict=True):
-                text.append(HALF, Style(color=_color(upper), bgcolor=None if lower is None else _color(lower)))
+                colors = [None if pixel is None else Color.from_rgb(*map(int, pixel)) for pixel in (upper, lower)]
+                text.append(HALF, Style(color=colors[0], bgcolor=colors[1]))
     return text
 
 
-def _color(pixel: Sequence[int] | NDArray[np.uint8]) -> Color:
-    red, green, blue = (int(value) for value in pixel)
-    return Color.from_rgb(red, green, blue)
-
-
-def shrink_images(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Images (N, H, W, C) with sides of at most `side` pixels: means of whole squares of pixels."""
-    factor = -(-max(images.shape[1:3]) // side)
-    if factor <= 1:
-        return images
-    n, height, width, channels = images.shape
-    cut = images[:, : height // factor * factor, : width // factor * factor]
-    blocks = cut.reshape(n, height // factor, factor, width // factor, factor, channels)
-    return blocks.mean(axis=(2, 4)).round().astype(np.uint8)
+def shrink_images(images: Tensor, side: int) -> Tensor:
+    """Images (N, C, H, W) uint8 with sides of at most `side` pixels: means of whole squares of pixels."""
+    factor = -(-max(images.shape[2:]) // side)
+    return F.avg_pool2d(images.float(), factor).round().byte() if factor > 1 else images

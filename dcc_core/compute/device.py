@@ -27,10 +27,7 @@ def widest(device: torch.device) -> torch.dtype:
 
 
 def can_fork() -> bool:
-    """Whether a copy of this process can compute derivatives: not where torch sees a GPU.
-
-    There it starts threads for derivatives, on the CPU too, which do not survive a fork.
-    """
+    """Whether a fork can compute derivatives: not where torch sees a GPU, and has threads for them, on the CPU too."""
     return sys.platform == "linux" and not torch.cuda.is_available()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
@@ -58,10 +59,11 @@ class _Derivative(torch.autograd.Function):
         def average(of_channel: Tensor) -> Tensor:
             return of_channel if groups == channels else of_channel.mean(dim=-2, keepdim=True)
 
+        inner = functools.partial(torch.einsum, "ngcp,ngcp->ngc")
         x = torch.native_group_norm(maps, None, None, *ctx.size, ctx.eps)[0].view(shape)
         g, rstd = gradient.view(shape), rstd.view(n, groups, 1, 1)
         v = torch.zeros_like(g) if for_maps is None else for_maps.reshape(shape)
-        sums = torch.stack([v.sum(3), _products(v, x), g.sum(3), _products(g, x), _products(g, v)])
+        sums = torch.stack([v.sum(3), inner(v, x), g.sum(3), inner(g, x), inner(g, v)])
         means = sums.unsqueeze(4).div_(pixels)
         of_v, of_g, gx, gv = means[:2], means[2:4], means[3], means[4]
         a, b = average(of_v)
@@ -78,8 +80,3 @@ class _Derivative(torch.autograd.Function):
         result_x = (ux * v).addcmul_(g, times_g).sub_(mean).addcmul_(x, mean_x - s, value=-1).mul_(-rstd.square())
         of_weight = None if weight is None else (rest * rstd).sum(dim=0).view(weight.shape) * pixels
         return result_g.reshape(gradient.shape), result_x.reshape(maps.shape), of_weight, None, None, None, None
-
-
-def _products(a: Tensor, b: Tensor) -> Tensor:
-    """Inner products over pixels: (n, groups, channels)."""
-    return torch.einsum("ngcp,ngcp->ngc", a, b)

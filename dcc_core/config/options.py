@@ -21,6 +21,7 @@ from typing import Any, Literal, Union
 from dcc_core.errors import did_you_mean
 
 REQUIRED = dataclasses.MISSING
+DIGITS = 18
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ def check_value(option: Option, value: object) -> Any:
     import pydantic
 
     read = _from_text(option.hint, value) if isinstance(value, str) else value
+    if int in _alternatives(option.hint) and str(read).lstrip("-").isdecimal() and len(str(read)) > DIGITS:
+        raise ValueError(_explain(option, f"{str(read)[:DIGITS]}..."))
     if isinstance(read, int | float) and any(typing.get_origin(t) is tuple for t in _alternatives(option.hint)):
         read = (read,)
     if isinstance(read, bool) and bool not in _alternatives(option.hint):

@@ -112,10 +112,7 @@ class ScoreOptions:
     ] = "test"
     nets: Annotated[int, "networks trained from scratch on each set", Ge(1)] = 20
     curve: Annotated[
-        int,
-        "networks that score the first set at each of run.snapshots, for a curve of its accuracy, on the validation "
-        "part if there is one; 0: none",
-        Ge(0),
+        int, "networks that score the first set at each of run.snapshots, on the validation part if any; 0: none", Ge(0)
     ] = 0
     baseline: Annotated[bool, "score random real images beside the set, by the same protocol"] = True
     full_accuracy: Annotated[

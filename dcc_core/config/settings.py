@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dcc_core.config.options import flatten, plain
-from dcc_core.errors import DccError, OptionError
+from dcc_core.errors import DccError, OptionError, check_regular
 from dcc_core.plugins import Registry
 
 
@@ -61,11 +61,10 @@ class Settings:
     def add_file(self, path: Path) -> None:
         """Add a TOML file. Raises DccError when it is missing or not TOML."""
         try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise DccError(f"--config '{path}' cannot be read: {error}") from error
-        except tomllib.TOMLDecodeError as error:
-            raise DccError(f"--config '{path}' is not TOML: {error}") from error
+            table = tomllib.loads(check_regular(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            what = "is not TOML" if isinstance(error, tomllib.TOMLDecodeError) else "cannot be read"
+            raise DccError(f"--config '{path}' {what}: {error}") from error
         self.add(table, f"config {path}", Rank.FILE)
 
     def add_recipe(self, registry: Registry) -> None:

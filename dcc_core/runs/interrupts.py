@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM during a run: they stop it at once, or between two steps while images are updated."""
+"""Ctrl-C, SIGTERM and SIGHUP during a run: they stop it at once, or between two steps while images are updated."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from types import FrameType
 from dcc_core.errors import Stopped
 from dcc_core.group import ALONE, Group, is_speaker
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 WAITING = b"\nstopping after this step, with a checkpoint; once more to stop at once\n"
 
 

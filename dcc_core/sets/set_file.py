@@ -9,7 +9,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 
-from dcc_core.errors import DccError
+from dcc_core.errors import DccError, check_regular
 from dcc_core.sets.condensed_set import FORMAT, METADATA_KEY, WHITENED, CondensedSet, Provenance
 
 
@@ -20,10 +20,10 @@ def load_set(path: str | Path) -> CondensedSet:
     """
     path = Path(path)
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(check_regular(path), framework="pt") as file:
             metadata = file.metadata() or {}
             stored = {name: file.get_tensor(name).clone() for name in sorted(file.keys())}
-    except (OSError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise DccError(f"set file '{path}' cannot be read: {error}") from error
     if METADATA_KEY not in metadata:
         raise DccError(f"'{path}' is a safetensors file but not a condensed set: it has no metadata '{METADATA_KEY}'")

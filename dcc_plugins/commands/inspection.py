@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from dcc_core.config import KIND_OF_KEY
-from dcc_core.errors import DccError
+from dcc_core.errors import DccError, check_regular
 from dcc_core.plugins import Registry
 from dcc_core.sets import METADATA_KEY, WHITENED, draw_grid, load_set, stretch, training_images
 
@@ -95,7 +95,7 @@ class Inspection:
 def inspect_set(path: Path, registry: Registry) -> Inspection:
     """Read and check a set file. Raises DccError if safetensors cannot read it."""
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(check_regular(path), framework="pt") as file:
             metadata = file.metadata() or {}
             stored = {name: file.get_tensor(name) for name in sorted(file.keys())}
     except (OSError, SafetensorError) as error:

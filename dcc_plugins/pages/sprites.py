@@ -70,7 +70,7 @@ def draw_sprites(pictures: Sequence[Pictures], room: int) -> Sprites:
     """
     last = pictures[-1]
     same_shape = [p for p in pictures if p.images.shape == last.images.shape and p.class_names == last.class_names]
-    frames = [shrink_images(p.images.permute(0, 2, 3, 1).numpy(), MAX_SIDE) for p in same_shape]
+    frames = [shrink_images(p.images, MAX_SIDE).permute(0, 2, 3, 1).numpy() for p in same_shape]
     owners = last.owners.numpy()
     rows = [np.flatnonzero(owners == k) for k in range(len(last.class_names))]
     max_bytes = room * 3 // 4  # base64 needs 4 bytes for 3
