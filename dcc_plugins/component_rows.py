@@ -151,6 +151,12 @@ DATASETS = [
         family=True,
     ),
     Component(
+        name="csv:PATH",
+        target="dcc_plugins.data.csv_table:CsvTable",
+        summary="your own images: a CSV file of paths and labels",
+        family=True,
+    ),
+    Component(
         name="npz:PATH",
         target="dcc_plugins.data.npz:Npz",
         summary="your own images: arrays x_train, y_train, x_test, y_test",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from dcc_core.plugins import Registry
 from dcc_plugins.continual.options import ContinualOptions
 from dcc_plugins.continual.specs import NO_AUGMENTATION, NOTHING, MemorySpec, StageSpec
 from dcc_plugins.continual.stages import Prepared, split_classes, unify_stages
+
+log = logging.getLogger("dcc")
 
 IGNORED_OPTIONS = ("run.network_aug", "score.arch")
 """Options of the user that the learner ignores: `continual.aug` sets the first instead."""
@@ -45,8 +49,8 @@ class Plan:
         self.stages = [part for spec in stages for part in self._split(spec, progress)]
         loaded = [self._load(spec, progress) for spec in self.stages]
         self._data = unify_stages(loaded, [s.label for s in self.stages], options)
+        self._agree_on_network([data.shape[1:] for data in loaded])
         configs = [self._learner_config(stage) for stage in self.stages]
-        self._check_networks(configs)
         self.learner = [self._make_job(config, k) for k, config in enumerate(configs)]
         self.seed = configs[0].run.seed
         self.ipc = configs[0].run.ipc
@@ -103,13 +107,18 @@ class Plan:
         title = config.titles["data"]
         return load_data(config.data, title, root=root, download=config.run.download, progress=progress)
 
-    def _check_networks(self, configs: list[Config]) -> None:
-        """Raise DccError if data sources suggest different architecture options: one network learns all stages."""
-        first, *others = ({k: v for k, v in c.table().items() if k.partition(".")[0] == "arch"} for c in configs)
-        for stage, other in zip(self.stages[1:], others, strict=True):
-            for key in first.keys() | other.keys():
-                if first.get(key) != other.get(key):
-                    raise DccError(
-                        f"{key}: one network learns all stages; '{self.stages[0].label}' suggests {first.get(key)}, "
-                        f"'{stage.label}' {other.get(key)}. Choose one: -o {key}={other.get(key)}"
-                    )
+    def _agree_on_network(self, sizes: list[tuple[int, int]]) -> None:
+        """Take the architecture options that the stage with the largest images suggests: one network learns all.
+
+        sizes: height and width of each stage's images as they are loaded.
+        """
+        configs = [self._learner_config(stage) for stage in self.stages]
+        tables = [{k: v for k, v in c.table().items() if k.partition(".")[0] == "arch"} for c in configs]
+        differing = {key for table in tables for key in table if any(other.get(key) != table[key] for other in tables)}
+        if differing:
+            suggests = [any(table.get(key) is not None for key in differing) for table in tables]
+            best = max(range(len(tables)), key=lambda k: (math.prod(sizes[k]), suggests[k]))
+            chosen = {key: tables[best].get(key) for key in sorted(differing)}
+            self._given.add(chosen, f"the largest images, of '{self.stages[best].label}'", Rank.FILE)
+            words = ", ".join(f"{key}={value}" for key, value in chosen.items())
+            log.info(f"one network learns all stages: {words}, as for '{self.stages[best].label}'")

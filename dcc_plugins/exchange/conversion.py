@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,16 +74,24 @@ def convert(
         if class_names:
             known = replace(known, class_names=tuple(class_names))
         s = import_set(format_, title, source, known)
-        with place_atomically(target, overwrite=overwrite) as place:
+        with _place(target, overwrite) as place:
             s.save(place)
         return Conversion(s, s.provenance.notes)
     if sources.has_data or class_names:
         raise DccError("convert: --data and --class-names are only for reading; a set file has class names")
     s = load_set(source)
     context = Exporting(format=name, registry=registry, statistics=statistics)
-    with place_atomically(target, overwrite=overwrite) as place:
+    with _place(target, overwrite) as place:
         export_set(format_, title, s, place, context)
     return Conversion(s, tuple(context.notes))
+
+
+@contextlib.contextmanager
+def _place(target: Path, overwrite: bool) -> Iterator[Path]:
+    """A place to write to in the target's stead, whose folder is made if it is not there."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with place_atomically(target, overwrite=overwrite) as place:
+        yield place
 
 
 def _other_format(source_format: str, target_format: str) -> str:

@@ -227,7 +227,7 @@ def test_damage_is_named(tmp_path):
 def test_a_bomb_is_broken(tmp_path, monkeypatch):
     classes(tmp_path)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    with pytest.raises(DccError, match=r"none of the images in .* can be read"):
+    with pytest.raises(DccError, match=r"none of the images can be read"):
         load(tmp_path)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from pathlib import Path
 
 import field_files
 import numpy as np
@@ -231,8 +232,6 @@ def test_folders_are_replaced_only_by_what_has_all_their_files(tmp_path, make_jo
     with pytest.raises(DccError, match="pictures' is a folder, and what is to be written a file; remove it"):
         write("vico", overwrite=True)
     assert (folder / "holiday.jpg").read_text() == "precious"
-    with pytest.raises(DccError, match=r"cannot write '.*missing/x': No such file or directory"):
-        convert(tmp_path / "s.safetensors", tmp_path / "missing" / "x", target_format="png", registry=registry)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["pictures", "s.safetensors"]
 
 
@@ -242,3 +241,14 @@ def test_notes_are_shown(tmp_path, make_job):
     assert done.exit_code == 0, done.stderr
     assert "note: values are rounded to 8 bits" in done.stdout
     assert f"wrote {tmp_path / 'p'}: 6 stored images of 3 classes" in done.stdout
+
+
+def test_the_folder_of_the_new_file_is_made(tmp_path):
+    """As other commands do; of a source that is not there nothing is left."""
+    target = tmp_path / "not" / "there" / "set.pt"
+    source = Path(__file__).parents[2] / "written_by_0_1" / "finished" / "set.safetensors"
+    with pytest.raises(DccError, match="cannot be read"):
+        convert(tmp_path / "missing.safetensors", target, target_format="vico")
+    assert not target.parent.exists()
+    convert(source, target, target_format="vico")
+    assert target.exists()

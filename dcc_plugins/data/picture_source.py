@@ -1,0 +1,140 @@
+"""What sources of picture files share: their options, and how files become tensors."""
+
+from __future__ import annotations
+
+import logging
+import os
+from abc import ABC
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from annotated_types import Ge
+
+from dcc_core import DataSource, DccError, ImageSet, RealData
+from dcc_plugins.data.pictures import Fit, Header, Resample, read_header, read_picture
+from dcc_plugins.data.splits import split
+
+log = logging.getLogger("dcc")
+
+LARGE = 128 * 128
+"""Pixels above which decoding takes long enough for several threads to pay."""
+Parts = Mapping[str, Sequence[tuple[Path, str]]]
+"""For `train`, `test` and `validation`, files with the name of their class."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureSource(DataSource, ABC):
+    """Options of sources that read picture files. Images are upright by their EXIF orientation."""
+
+    size: Annotated[
+        tuple[Annotated[int, Ge(1)], ...] | None,
+        "height,width (or one side) that images are resized to; none: as they are, if all agree",
+    ] = None
+    fit: Annotated[Fit, "other proportions: squash them, crop the longer side, or pad the shorter one in black"] = (
+        "squash"
+    )
+    resample: Annotated[Resample, "filter of resizing"] = "bilinear"
+    channels: Annotated[Literal[1, 3] | None, "1 grey, 3 colour; none: grey if all images are"] = None
+    broken: Annotated[Literal["fail", "skip"], "what to do about images that cannot be read"] = "fail"
+
+    def __post_init__(self) -> None:
+        if self.size is not None and len(self.size) not in (1, 2):
+            raise ValueError(f"size {','.join(map(str, self.size))}: expected one side, or height,width")
+
+    def read_parts(self, name: str, parts: Parts, class_names: Sequence[str]) -> tuple[RealData, dict[Path, str]]:
+        """The data of some files, and why others cannot be read; without a test part a fifth of each class is one.
+
+        Raises DccError if images cannot be read, unless `broken` leaves them out, or differ in size.
+        """
+        label = {name: k for k, name in enumerate(class_names)}
+        files = [path for own in parts.values() for path, _ in own]
+        images, faults = self._read(files)
+        self._report(faults, len(files))
+        sets: dict[str, ImageSet] = {}
+        first = 0
+        for part, own in parts.items():
+            kept = [(first + i, name) for i, (path, name) in enumerate(own) if path not in faults]
+            chosen = images[[i for i, _ in kept]] if faults else images[first : first + len(own)]
+            pixels = torch.from_numpy(chosen).permute(0, 3, 1, 2).contiguous()
+            sets[part] = ImageSet(pixels, torch.tensor([label[name] for _, name in kept], dtype=torch.int64))
+            first += len(own)
+        if not len(sets["test"].labels):
+            whole = sets["train"]
+            chosen = split(whole.labels, self.split_seed)
+            if not len(chosen[1]):
+                raise DccError(
+                    f"'{name}' has one image of each class, none to test with; give more, or a test part"
+                )
+            sets["train"], sets["test"] = (ImageSet(whole.images[i], whole.labels[i]) for i in chosen)
+        validation = sets["validation"] if len(sets["validation"].labels) else None
+        own = {"train": sets["train"], "test": sets["test"], "validation": validation}
+        return RealData(name=name, class_names=tuple(class_names), **own), faults
+
+    def describe_parts(self, parts: Parts, class_names: Sequence[str]) -> list[str]:
+        """Classes, parts and sizes, in lines."""
+        lines = [f"{len(class_names)} classes: {', '.join(class_names[:20])}"]
+        for part, own in parts.items():
+            if counts := Counter(name for _, name in own).values():
+                lines.append(f"{part}: {len(own)} images, {min(counts)} to {max(counts)} of a class")
+        if not parts["test"]:
+            lines.append("test: a fifth of each class, set apart by split_seed")
+        headers = [read_header(path) for own in parts.values() for path, _ in own]
+        read = [header for header in headers if isinstance(header, Header)]
+        sizes = Counter(f"{height}×{width}" for height, width in (header.size for header in read))
+        more = f", and {len(sizes) - 5} other sizes" if len(sizes) > 5 else ""
+        lines.append("height×width: " + ", ".join(f"{size} ({n})" for size, n in sizes.most_common(5)) + more)
+        for count, what in (
+            (sum(header.turned for header in read), "turned upright by their EXIF orientation"),
+            (sum(header.animated for header in read), "animations, of which the first frame is taken"),
+            (len(headers) - len(read), "that cannot be read"),
+        ):
+            lines += [f"{count} {what}"] if count else []
+        return lines
+
+    def _read(self, files: list[Path]) -> tuple[np.ndarray, dict[Path, str]]:
+        """Pixels (N, H, W, C), and why some files cannot be read."""
+        cores = os.cpu_count() or 1
+        with ThreadPoolExecutor(cores) as pool:
+            headers = [h for h in pool.map(read_header, files) if isinstance(h, Header)]
+        size, channels = self._shape(headers)
+        images = np.zeros((len(files), *size, channels), np.uint8)
+        large = max(height * width for (height, width), *_ in headers) > LARGE
+        read = partial(read_picture, fit=self.fit, resample=self.resample)
+        with ThreadPoolExecutor(cores if large else 1) as pool:
+            faults = dict(zip(files, pool.map(read, files, images), strict=True))
+        return images, {path: fault for path, fault in faults.items() if fault}
+
+    def _report(self, faults: dict[Path, str], count: int) -> None:
+        """Images that cannot be read: an error, or a line of the log."""
+        if not faults:
+            return
+        path, fault = next(iter(faults.items()))
+        if self.broken == "fail":
+            raise DccError(
+                f"{len(faults)} of {count} images cannot be read, '{path}' first: {fault}; "
+                "-o data.broken=skip leaves them out"
+            )
+        log.info(f"left out {len(faults)} images that cannot be read, '{path}' first")
+
+    def _shape(self, headers: list[Header]) -> tuple[tuple[int, int], int]:
+        """Height and width, and channels, of the tensors to make."""
+        if not headers:
+            raise DccError("none of the images can be read")
+        channels = self.channels or (1 if all(h.grey for h in headers) else 3)
+        if self.size is not None:
+            return (self.size[0], self.size[-1]), channels
+        sizes = Counter(h.size for h in headers)
+        if len(sizes) > 1:
+            (a, n), (b, m) = sizes.most_common(2)
+            raise DccError(
+                f"images differ in size ({n} of {a[0]}×{a[1]}, {m} of {b[0]}×{b[1]}, ...); "
+                "name one: -o data.size=32, or height,width; -o data.fit=crop or pad keeps proportions"
+            )
+        return next(iter(sizes)), channels
