@@ -183,6 +183,11 @@ COMMANDS = [
         options="dcc_plugins.continual.options:ContinualOptions",
     ),
     Component(
+        name="cache",
+        target="dcc_plugins.commands.cache:cache",
+        summary="Show or remove decoded pictures that runs keep",
+    ),
+    Component(
         name="tune",
         target="dcc_plugins.commands.tune:tune",
         summary="Find the fastest number of images per pass on this machine",

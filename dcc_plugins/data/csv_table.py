@@ -58,7 +58,7 @@ class CsvTable(PictureSource):
         parts, names, notes = self._understand()
         for note in notes:
             log.info(f"csv: {note}")
-        data, _ = self.read_parts(f"csv:{Path(self.path).stem}", parts, names)
+        data, _ = self.read_parts(f"csv:{Path(self.path).stem}", parts, names, root)
         return data
 
     def describe(self) -> str:

@@ -33,11 +33,13 @@ class ImageFolder(PictureSource):
     path: Annotated[Path, "the folder, or a zip or tar file of it"]
 
     def load(self, *, root: Path, download: bool, progress: bool) -> RealData:
-        with unpacked(Path(self.path).expanduser()) as folder:
+        path = Path(self.path).expanduser()
+        with unpacked(path) as folder:
             tree = understand(folder)
             for note in tree.notes:
                 log.info(f"folder: {note}")
-            data, faults = self.read_parts(f"folder:{self.path.resolve().name}", tree.parts, tree.class_names)
+            name = f"folder:{path.resolve().name}"
+            data, faults = self.read_parts(name, tree.parts, tree.class_names, root if folder == path else None)
             check_losses(tree, faults)
         return data
 

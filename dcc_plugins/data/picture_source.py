@@ -6,7 +6,7 @@ import logging
 import os
 from abc import ABC
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +18,7 @@ import torch
 from annotated_types import Ge
 
 from dcc_core import DataSource, DccError, ImageSet, RealData
+from dcc_plugins.data.picture_cache import through_cache
 from dcc_plugins.data.pictures import Fit, Header, Resample, read_header, read_picture
 from dcc_plugins.data.splits import split
 
@@ -25,6 +26,8 @@ log = logging.getLogger("dcc")
 
 LARGE = 128 * 128
 """Pixels above which decoding takes long enough for several threads to pay."""
+MANY = 10_000
+"""Files from which on they pay for smaller ones."""
 Parts = Mapping[str, Sequence[tuple[Path, str]]]
 """For `train`, `test` and `validation`, files with the name of their class."""
 
@@ -48,34 +51,36 @@ class PictureSource(DataSource, ABC):
         if self.size is not None and len(self.size) not in (1, 2):
             raise ValueError(f"size {','.join(map(str, self.size))}: expected one side, or height,width")
 
-    def read_parts(self, name: str, parts: Parts, class_names: Sequence[str]) -> tuple[RealData, dict[Path, str]]:
+    def read_parts(
+        self, name: str, parts: Parts, class_names: Sequence[str], root: Path | None
+    ) -> tuple[RealData, dict[Path, str]]:
         """The data of some files, and why others cannot be read; without a test part a fifth of each class is one.
 
-        Raises DccError if images cannot be read, unless `broken` leaves them out, or differ in size.
+        root: the folder for data sets, in which pixels are kept for the next run. Raises DccError if images cannot be
+        read, unless `broken` leaves them out, or differ in size.
         """
         label = {name: k for k, name in enumerate(class_names)}
+        parts = dict(parts)
+        if not parts["test"]:
+            whole = parts["train"]
+            chosen = split(torch.tensor([label[name] for _, name in whole]), self.split_seed)
+            parts["train"], parts["test"] = ([whole[i] for i in part.tolist()] for part in chosen)
+            if not parts["test"]:
+                raise DccError(f"'{name}' has one image of each class, none to test with; give more, or a test part")
         files = [path for own in parts.values() for path, _ in own]
-        images, faults = self._read(files)
+        options = (self.size, self.fit, self.resample, self.channels)
+        images, places = through_cache(root, files, options, lambda make: self._read(files, make))
+        faults = {files[place]: why for place, why in places.items()}
         self._report(faults, len(files))
-        sets: dict[str, ImageSet] = {}
+        sets: dict[str, ImageSet | None] = {}
         first = 0
         for part, own in parts.items():
             kept = [(first + i, name) for i, (path, name) in enumerate(own) if path not in faults]
-            chosen = images[[i for i, _ in kept]] if faults else images[first : first + len(own)]
-            pixels = torch.from_numpy(chosen).permute(0, 3, 1, 2).contiguous()
-            sets[part] = ImageSet(pixels, torch.tensor([label[name] for _, name in kept], dtype=torch.int64))
+            pixels = images[[i for i, _ in kept]] if faults else images[first : first + len(own)]
+            labels = torch.tensor([label[name] for _, name in kept], dtype=torch.int64)
+            sets[part] = ImageSet(torch.from_numpy(np.ascontiguousarray(pixels)), labels) if own else None
             first += len(own)
-        if not len(sets["test"].labels):
-            whole = sets["train"]
-            chosen = split(whole.labels, self.split_seed)
-            if not len(chosen[1]):
-                raise DccError(
-                    f"'{name}' has one image of each class, none to test with; give more, or a test part"
-                )
-            sets["train"], sets["test"] = (ImageSet(whole.images[i], whole.labels[i]) for i in chosen)
-        validation = sets["validation"] if len(sets["validation"].labels) else None
-        own = {"train": sets["train"], "test": sets["test"], "validation": validation}
-        return RealData(name=name, class_names=tuple(class_names), **own), faults
+        return RealData(name=name, class_names=tuple(class_names), **sets), faults  # pyright: ignore[reportArgumentType]
 
     def describe_parts(self, parts: Parts, class_names: Sequence[str]) -> list[str]:
         """Classes, parts and sizes, in lines."""
@@ -98,18 +103,21 @@ class PictureSource(DataSource, ABC):
             lines += [f"{count} {what}"] if count else []
         return lines
 
-    def _read(self, files: list[Path]) -> tuple[np.ndarray, dict[Path, str]]:
-        """Pixels (N, H, W, C), and why some files cannot be read."""
+    def _read(
+        self, files: Sequence[Path], make: Callable[[tuple[int, ...]], np.ndarray]
+    ) -> tuple[np.ndarray, dict[int, str]]:
+        """Pixels (N, C, H, W) in an array that `make` gives, and why some files cannot be read, by their place."""
         cores = os.cpu_count() or 1
         with ThreadPoolExecutor(cores) as pool:
             headers = [h for h in pool.map(read_header, files) if isinstance(h, Header)]
         size, channels = self._shape(headers)
-        images = np.zeros((len(files), *size, channels), np.uint8)
-        large = max(height * width for (height, width), *_ in headers) > LARGE
+        images = make((len(files), channels, *size))
+        large = max(height * width for (height, width), *_ in headers) > LARGE or len(files) > MANY
         read = partial(read_picture, fit=self.fit, resample=self.resample)
+        views = (image.transpose(1, 2, 0) for image in images)
         with ThreadPoolExecutor(cores if large else 1) as pool:
-            faults = dict(zip(files, pool.map(read, files, images), strict=True))
-        return images, {path: fault for path, fault in faults.items() if fault}
+            faults = {i: why for i, why in enumerate(pool.map(read, files, views)) if why}
+        return images, faults
 
     def _report(self, faults: dict[Path, str], count: int) -> None:
         """Images that cannot be read: an error, or a line of the log."""

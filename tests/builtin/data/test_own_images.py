@@ -148,7 +148,8 @@ def test_broken_images_are_named_or_left_out(photos, content):
 def test_no_readable_image_at_all(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "0.png").write_bytes(b"x")
+        for i in range(2):
+            (tmp_path / name / f"{i}.png").write_bytes(b"x")
     with pytest.raises(DccError, match=r"none of the images can be read"):
         folder(tmp_path, broken="skip")
 

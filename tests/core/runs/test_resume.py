@@ -443,20 +443,22 @@ def test_what_cannot_be_resumed(tmp_path, monkeypatch, words, message):
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_a_signal_in_a_step_waits_for_its_end_and_a_second_does_not():
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_in_a_step_waits_for_its_end_and_a_second_does_not(name):
+    number = getattr(signal, name)
     interrupts, seen = Interrupts(), []
     with interrupts.install():
         with pytest.raises(Stopped) as stopped, interrupts.hold():
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
             seen.append("the step ends")
-        assert (seen, stopped.value.signal) == (["the step ends"], signal.SIGTERM)
+        assert (seen, stopped.value.signal) == (["the step ends"], number)
         interrupts = Interrupts()
     with interrupts.install(), pytest.raises(Stopped), interrupts.hold():
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
         seen.append("never")
     assert seen == ["the step ends"]
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(number) == signal.SIG_DFL
 
 
 def test_a_signal_that_comes_while_processes_agree_is_of_the_next_step():
