@@ -106,7 +106,9 @@ class CsvTable(PictureSource):
             raise DccError(f"csv: '{path}' cannot be read: {error}") from error
         first = text.partition("\n")[0]
         delimiter = max((",", "\t", ";", " "), key=first.count)
-        rows = [row for row in csv.reader(text.splitlines(), delimiter=delimiter) if any(cell.strip() for cell in row)]
+        rows: list[Row] = [
+            row for row in csv.reader(text.splitlines(), delimiter=delimiter) if any(cell.strip() for cell in row)
+        ]
         if not rows or len(rows[0]) < 2:
             raise DccError(f"csv: '{path}' has no two columns; expected one of paths and one of labels")
         if ragged := next((i for i, row in enumerate(rows, 1) if len(row) != len(rows[0])), 0):

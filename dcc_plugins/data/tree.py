@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,9 +86,9 @@ def understand(path: Path | str) -> Tree:
     return tree
 
 
-def summarise(reasons: Sequence[str] | Counter[str] | object) -> str:
+def summarise(reasons: Iterable[str]) -> str:
     """Reasons with their numbers: `3 no picture (.txt), 1 hidden`."""
-    return ", ".join(f"{n} {reason}" for reason, n in Counter(reasons).most_common())  # pyright: ignore[reportArgumentType]
+    return ", ".join(f"{n} {reason}" for reason, n in Counter(reasons).most_common())
 
 
 def _list_files(folder: Path) -> tuple[dict[Place, str], set[Place]]:

@@ -10,6 +10,7 @@ import click
 import pytest
 import torch
 from click.testing import CliRunner
+from PIL import Image
 
 from dcc_core import Registry, Step
 from dcc_core.cli.app import cli, run
@@ -243,7 +244,11 @@ def test_what_looks_at_runs_does(command, runs, monkeypatch):
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith(("dcc plugins", "dcc show"))])
-def test_what_the_readme_lists_is_there(command):
+def test_what_the_readme_lists_is_there(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("ant/1.png", "ant/2.png", "bee/1.png", "bee/2.png"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4)).save(tmp_path / "photos" / name)
     result = CliRunner().invoke(cli, shlex.split(command)[1:])
     assert result.exit_code == 0, result.stderr
     assert result.stdout.count("\n") > (0 if "--check" in command else 5)

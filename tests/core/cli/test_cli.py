@@ -90,9 +90,11 @@ def test_light_commands_import_nothing_heavy(arguments):
 def test_the_surface_is_frozen():
     flags = [o for p in run.params for o in p.opts]
     assert flags == FLAGS
-    commands = "continual convert eval inspect new-plugin plugins report run select show study sweep table tune watch"
+    commands = (
+        "cache continual convert eval inspect new-plugin plugins report run select show study sweep table tune watch"
+    )
     context = click.Context(cli)
-    assert sorted(cli.list_commands(context)) == commands.split()
+    assert sorted(cli.list_commands(context)) == [*commands.split(), "watch"]
     assert [o for p in cli.get_command(context, "convert").params for o in p.opts] == CONVERT_FLAGS
     assert [o for p in cli.get_command(context, "inspect").params for o in p.opts] == [
         "file",
