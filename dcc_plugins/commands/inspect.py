@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from dcc_core.cli import with_preview
-from dcc_core.errors import IncompleteError
+from dcc_core.errors import DccError, IncompleteError
 from dcc_core.plugins import Registry
 
 FILE = click.Path(path_type=Path)
@@ -33,6 +33,8 @@ def inspect(file: Path, grid: Path | None, preview: bool, check: bool, as_json: 
 
     registry = Registry.installed()
     if file.is_dir():
+        if sets := sorted(file.glob("**/*.safetensors")):
+            raise DccError(f"'{file}' is a folder of runs; name a set file, e.g. {sets[0]}")
         click.echo(registry.find("data", f"folder:{file}").load()(path=file).describe())
         return
     found = inspect_set(file, registry)

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from hypothesis import given, settings, strategies as st
 from PIL import Image, ImageOps
 
 from dcc_core import DccError
+from dcc_core.cli.app import cli
 from dcc_plugins.data.folder import ImageFolder
 from dcc_plugins.data.pictures import read_header
 from dcc_plugins.data.tree import understand
@@ -240,10 +242,6 @@ def test_a_hostile_class_name_is_about_the_folder(tmp_path):
 
 
 def test_show_and_inspect_explain_a_folder_before_anything_runs(tmp_path):
-    from click.testing import CliRunner
-
-    from dcc_core.cli.app import cli
-
     classes(tmp_path)
     classes(tmp_path / "__MACOSX")
     for words in (["show", "data", f"folder:{tmp_path}"], ["inspect", str(tmp_path)]):
