@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, final
@@ -10,6 +12,8 @@ from annotated_types import Ge
 from torch import Tensor
 
 from dcc_core import MatchingLoss, Part, RunContext, Schedule, State, Step, Synthetic, Total
+
+log = logging.getLogger("dcc")
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,11 @@ class Warmup(MatchingLoss):
         return self.then.image_rate(ipc, outer_loops)
 
     def setup(self, run: RunContext, synthetic: Synthetic) -> PairState:
+        if self._outer(run.outer_loops) >= run.outer_loops and self.inner >= run.inner_loops:
+            _warn(
+                f"the warm-up lasts for all {run.outer_loops} outer loops: the loss after it has none. "
+                "Give fewer, e.g. -o loss.warmup_outer=none for a quarter of them"
+            )
         return PairState(self.first.setup(run, synthetic), self.then.setup(run, synthetic))
 
     def phase(self, step: Step) -> str:
@@ -60,5 +69,13 @@ class Warmup(MatchingLoss):
         return self.then.terms(step, state.then)
 
     def _warming(self, step: Step) -> bool:
-        outer = step.run.outer_loops // 4 if self.outer is None else self.outer
-        return step.outer < outer and step.inner < self.inner
+        return step.outer < self._outer(step.run.outer_loops) and step.inner < self.inner
+
+    def _outer(self, outer_loops: int) -> int:
+        return outer_loops // 4 if self.outer is None else self.outer
+
+
+@functools.cache
+def _warn(message: str) -> None:
+    """Log a warning once."""
+    log.warning(message)

@@ -8,6 +8,7 @@ import torch
 
 from dcc_core import DccError, MatchingLoss, Part, Schedule, State
 from dcc_core.engine.matching_loss import published_schedule
+from dcc_core.engine.step import Step
 from dcc_plugins.losses import Collective
 from dcc_plugins.warmup import Warmup
 
@@ -56,7 +57,7 @@ def at(outer, inner, outer_loops=1000, inner_loops=20):
 
 
 def which(loss, step):
-    state = loss.setup(None, None)
+    state = loss.setup(step.run, None)
     return [t.value for t in loss.terms(step, state)]
 
 
@@ -85,7 +86,10 @@ def test_warmup_lasts_a_quarter_of_the_outer_loops_by_default():
 def test_warmup_delegates_schedule_and_keeps_both_states():
     loss = Warmup(first=Named(name="first"), then=Named(name="longer"))
     assert loss.schedule(1) == Schedule(6, 0)
-    assert loss.setup(None, None).state_dict() == {"first.name": torch.tensor(5), "then.name": torch.tensor(6)}
+    assert loss.setup(SimpleNamespace(outer_loops=1000, inner_loops=10), None).state_dict() == {
+        "first.name": torch.tensor(5),
+        "then.name": torch.tensor(6),
+    }
 
 
 def phases(loss, **loops):
@@ -118,3 +122,22 @@ def test_simple_that_never_ends_is_refused():
     with pytest.raises(DccError, match=r"warmup_inner=10 with warmup=simple never leaves .* 10 inner loops"):
         Collective(warmup="simple", warmup_inner=10).setup(run, None)
     Collective(warmup="simple", warmup_inner=9).setup(run, None)
+
+
+@pytest.mark.parametrize(("outer", "warns"), [(4, True), (9, True), (3, False), (None, False)])
+def test_a_warm_up_that_leaves_the_second_loss_nothing_is_said(make_job, caplog, outer, warns):
+    from dcc_plugins.warmup import _warn
+
+    _warn.cache_clear()
+    with caplog.at_level("WARNING", "dcc"):
+        make_job({"loss": "collective", "loss.warmup_outer": outer, "run.outer_loops": 4, "run.inner_loops": 2}).start()
+    assert ("the warm-up lasts for all 4 outer loops: the loss after it has none" in caplog.text) == warns
+
+
+@pytest.mark.parametrize("recipe", ["official", "paper"])
+@pytest.mark.parametrize(("outer_loops", "warm"), [(1000, 250), (100, 25)])
+def test_a_recipes_warm_up_is_a_quarter_of_the_outer_loops(make_job, recipe, outer_loops, warm):
+    job = make_job({"recipe": recipe, "loss": "collective", "run.outer_loops": outer_loops, "run.real_batch": 2})
+    run, synthetic, _ = job.start()
+    steps = [Step(run, synthetic, outer=outer, inner=0, network=None) for outer in (warm - 1, warm)]
+    assert [job.config.loss.phase(step) for step in steps] == ["warm-up", ""]
