@@ -10,6 +10,8 @@ from torch.nn import functional as F
 
 IN_PARTS = 2**18
 """Numbers in the maps from which on a derivative written in four parts gains more than a function in Python costs."""
+IN_ROWS = 2**19
+"""Numbers in a gradient from which on whole rows are faster to repeat than every second number is to write."""
 
 
 class AveragePool(nn.Module):
@@ -42,7 +44,7 @@ def _mean(maps: Tensor) -> Tensor:
 
 
 class _Mean(torch.autograd.Function):
-    """`_mean`, whose own derivative repeats columns, then rows."""
+    """`_mean`, whose own derivative writes every number once or twice."""
 
     generate_vmap_rule = True
 
@@ -67,6 +69,12 @@ class _Spread(torch.autograd.Function):
     @staticmethod
     def forward(gradient: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         *first, height, width = gradient.shape
+        if on_cpu(gradient) and gradient.numel() < IN_ROWS:
+            quarter = gradient * 0.25
+            spread = quarter.new_empty((*first, 2 * height, 2 * width))
+            for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):
+                spread[..., row::2, column::2] = quarter
+            return spread
         if on_cpu(gradient):
             rows = (gradient * 0.25).repeat_interleave(2, dim=-1)
             return rows.unsqueeze(-2).expand(*first, height, 2, 2 * width).reshape(*first, 2 * height, 2 * width)

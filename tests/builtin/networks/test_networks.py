@@ -47,11 +47,21 @@ def test_instance_norm_is_affine_and_per_channel():
     assert out.mean(dim=(2, 3)).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize("in_parts", [0, 2**18])
+FORMS = {
+    "small": {},
+    "in parts": {"IN_PARTS": 0},
+    "in rows": {"IN_PARTS": 0, "IN_ROWS": 0},
+    "on a GPU": {"on_cpu": lambda maps: False},
+}
+"""What decides the form in which maps are pooled."""
+
+
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("size", [(8, 8), (7, 10), (2, 3)])
-def test_average_pooling_is_torchs(monkeypatch, size, in_parts):
+def test_average_pooling_is_torchs(monkeypatch, size, form):
     """Value, first and second derivatives, odd sides cut off as torch does; in a stack as well."""
-    monkeypatch.setattr(pooling, "IN_PARTS", in_parts)
+    for name, value in FORMS[form].items():
+        monkeypatch.setattr(pooling, name, value)
     generator = torch.Generator().manual_seed(0)
     maps = torch.randn(2, 3, *size, generator=generator, dtype=torch.float64, requires_grad=True)
     assert torch.allclose(AveragePool()(maps), nn.functional.avg_pool2d(maps, 2), atol=1e-14)
@@ -61,13 +71,14 @@ def test_average_pooling_is_torchs(monkeypatch, size, in_parts):
     assert torch.equal(stacked, torch.autograd.grad(AveragePool()(maps).square().sum(), maps)[0])
 
 
-def test_both_derivatives_of_pooling_have_the_same_bytes(monkeypatch):
+def test_all_derivatives_of_pooling_have_the_same_bytes(monkeypatch):
     maps = torch.randn(3, 4, 6, 8, requires_grad=True)
     gradients = []
-    for in_parts in (0, 2**18):
-        monkeypatch.setattr(pooling, "IN_PARTS", in_parts)
+    for form in ("small", "in parts", "in rows"):
+        for name, value in FORMS[form].items():
+            monkeypatch.setattr(pooling, name, value)
         gradients.append(torch.autograd.grad(AveragePool()(maps).sin().sum(), maps)[0])
-    assert torch.equal(*gradients)
+    assert torch.equal(gradients[0], gradients[1]) and torch.equal(gradients[1], gradients[2])
 
 
 def test_maps_that_cannot_be_halved_are_refused():
