@@ -185,7 +185,7 @@ COMMANDS = [
     Component(
         name="cache",
         target="dcc_plugins.commands.cache:cache",
-        summary="Show or remove decoded pictures that runs keep",
+        summary="Show or remove the files that runs keep for the next one",
     ),
     Component(
         name="tune",

@@ -32,9 +32,22 @@ log = logging.getLogger("dcc")
 DSAOperation = Literal["color", "crop", "cutout", "flip", "scale", "rotate"]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Strengths(Augmentation):
+    """How strong operations are at most, for DSA and for what builds on it."""
+
+    flip: Annotated[float, "probability of a flip", Ge(0), Le(1)] = 0.5
+    scale: Annotated[float, "largest factor, in x and y independently; the smallest is its inverse", Ge(1)] = 1.2
+    rotate: Annotated[float, "largest angle, in degrees", Ge(0), Le(180)] = 15.0
+    crop: Annotated[float, "largest shift, as a share of the side", Ge(0), Le(1)] = 0.125
+    brightness: Annotated[float, "width of the range of what is added", Ge(0)] = 1.0
+    saturation: Annotated[float, "largest factor around the channels' mean", Ge(0)] = 2.0
+    contrast: Annotated[float, "smallest factor around the image's mean; the largest is 1 more", Ge(0)] = 0.5
+
+
 @final
 @dataclass(frozen=True, kw_only=True)
-class DSA(Augmentation):
+class DSA(Strengths):
     """Differentiable Siamese augmentation: one operation out of `strategy` per draw, on normalised images.
 
     `flip` is left out where mirroring changes the class. Source: Zhao & Bilen 2021.
@@ -48,14 +61,7 @@ class DSA(Augmentation):
         "scale",
         "rotate",
     )
-    flip: Annotated[float, "probability of a flip", Ge(0), Le(1)] = 0.5
-    scale: Annotated[float, "largest factor, in x and y independently; the smallest is its inverse", Ge(1)] = 1.2
-    rotate: Annotated[float, "largest angle, in degrees", Ge(0), Le(180)] = 15.0
-    crop: Annotated[float, "largest shift, as a share of the side", Ge(0), Le(1)] = 0.125
     cutout: Annotated[float, "side of the blanked square, as a share of the image's", Ge(0), Le(1)] = 0.5
-    brightness: Annotated[float, "width of the range of what is added", Ge(0)] = 1.0
-    saturation: Annotated[float, "largest factor around the channels' mean", Ge(0)] = 2.0
-    contrast: Annotated[float, "smallest factor around the image's mean; the largest is 1 more", Ge(0)] = 0.5
 
     def __post_init__(self) -> None:
         if not self.strategy:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Annotated, Literal, final
 
 import torch
@@ -13,8 +13,8 @@ from annotated_types import Ge, Gt, Le
 from scipy.special import betaincinv
 from torch import Tensor
 
-from dcc_core import Augmentation, DccError
-from dcc_plugins.dsa import DSA
+from dcc_core import DccError
+from dcc_plugins.dsa import DSA, Strengths
 
 Shape = tuple[int, int, int]
 Params = Mapping[str, Tensor]
@@ -25,7 +25,7 @@ log = logging.getLogger("dcc")
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class IDC(Augmentation):
+class IDC(Strengths):
     """Flips and colour always, one operation out of `strategy` per draw, then CutMix; on normalised images.
 
     Strengths are DSA's. In a training batch the operation is the batch's, strengths are each image's. With probability
@@ -42,13 +42,6 @@ class IDC(Augmentation):
     )
     cutmix: Annotated[float, "probability that a batch is mixed", Ge(0), Le(1)] = 0.5
     beta: Annotated[float, "both parameters of the Beta distribution of the kept share of the area", Gt(0)] = 1.0
-    flip: Annotated[float, "probability of a flip", Ge(0), Le(1)] = 0.5
-    scale: Annotated[float, "largest factor, in x and y independently; the smallest is its inverse", Ge(1)] = 1.2
-    rotate: Annotated[float, "largest angle, in degrees", Ge(0), Le(180)] = 15.0
-    crop: Annotated[float, "largest shift, as a share of the side", Ge(0), Le(1)] = 0.125
-    brightness: Annotated[float, "width of the range of what is added", Ge(0)] = 1.0
-    saturation: Annotated[float, "largest factor around the channels' mean", Ge(0)] = 2.0
-    contrast: Annotated[float, "smallest factor around the image's mean; the largest is 1 more", Ge(0)] = 0.5
 
     def __post_init__(self) -> None:
         if not self.strategy:
@@ -88,16 +81,7 @@ class IDC(Augmentation):
     @property
     def _dsa(self) -> DSA:
         """The operations by themselves."""
-        return DSA(
-            strategy=self.strategy,
-            flip=self.flip,
-            scale=self.scale,
-            rotate=self.rotate,
-            crop=self.crop,
-            brightness=self.brightness,
-            saturation=self.saturation,
-            contrast=self.contrast,
-        )
+        return DSA(strategy=self.strategy, **{f.name: getattr(self, f.name) for f in fields(Strengths)})
 
     def _box(self, shape: Shape, generator: torch.Generator) -> Tensor:
         """Top, left, bottom and right (4,) of what comes from the partner; an empty box if a batch is not mixed.

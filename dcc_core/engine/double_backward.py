@@ -45,7 +45,7 @@ class PlainOperations(TorchFunctionMode):
     ) -> Any:
         if func in ATTENTION or func in PLAIN:
             self.used.add(func.__name__)
-        return (PLAIN | FASTER).get(func, func)(*args, **(kwargs or {}))
+        return FORMS.get(func, func)(*args, **(kwargs or {}))
 
 
 def _hardsigmoid(x: Tensor, inplace: bool = False) -> Tensor:
@@ -55,7 +55,7 @@ def _hardsigmoid(x: Tensor, inplace: bool = False) -> Tensor:
 ATTENTION = (F.scaled_dot_product_attention, F.multi_head_attention_forward)
 """Functions that run in their plain form within `PlainOperations`."""
 PLAIN: dict[Callable[..., Any], Callable[..., Any]] = {F.hardsigmoid: _hardsigmoid}
-FASTER: dict[Callable[..., Any], Callable[..., Any]] = {F.group_norm: group_norm}
+FORMS = {**PLAIN, F.group_norm: group_norm}
 
 
 def missing_derivative(error: RuntimeError) -> DccError | None:

@@ -162,9 +162,11 @@ class Step:
 
         Yielded in groups of classes that share no graph.
         """
+        how = {"device": self.run.device, "dtype": self.run.dtype}
+        equal_weights = functools.cache(lambda n: torch.full((n,), 1 / n, **how))
         for labels in self._equal_classes(self.classes if classes is None else classes):
             batches = (self.augment(batch, k) for k, batch in self._real_batches(labels))
-            real = [self._gradient.value(b.images, b.labels, self._equal_weights(len(b))) for b in batches]
+            real = [self._gradient.value(b.images, b.labels, equal_weights(len(b))) for b in batches]
             owners = self.synthetic.owners_of(labels)
             batch = self.augment(self.synthetic.batch(*labels), owners)
             weights = self._image_weights(torch.ones(self.num_classes), owners)
@@ -194,13 +196,16 @@ class Step:
 
     def _summed_real(self, weights: Tensor) -> list[Tensor]:
         """The real part of `summed_gradients`, for this process's classes."""
-        parts: list[list[Tensor]] = []
-        for labels, batch, sizes in self._load_real(self.classes):
-            owners = torch.from_numpy(np.repeat(labels, sizes))
-            batch = self.augment(batch, owners)
-            part = self._gradient.value(batch.images, batch.labels, self._image_weights(weights, owners))
-            parts = [add_up([*parts, part])]
-        return parts[0] if parts else [torch.zeros_like(p) for p in self._gradient.parameters]
+        if not self.classes:
+            return [torch.zeros_like(p) for p in self._gradient.parameters]
+
+        def parts() -> Iterator[list[Tensor]]:
+            for labels, batch, sizes in self._load_real(self.classes):
+                owners = torch.from_numpy(np.repeat(labels, sizes))
+                batch = self.augment(batch, owners)
+                yield self._gradient.value(batch.images, batch.labels, self._image_weights(weights, owners))
+
+        return add_up(parts())
 
     def _summed_synthetic(self, weights: Tensor) -> list[Tensor]:
         """The synthetic part of `summed_gradients`, for this process's classes."""
@@ -256,9 +261,3 @@ class Step:
         counts = np.bincount(owners.numpy(), minlength=self.num_classes).clip(min=1)
         values = (weights.double().numpy() / counts)[owners.numpy()]
         return send(torch.from_numpy(values), self.run.device, self.run.dtype)
-
-    @cached_property
-    def _equal_weights(self) -> Callable[[int], Tensor]:
-        """Equal weights of n images (n,) that sum to one."""
-        like = {"device": self.run.device, "dtype": self.run.dtype}
-        return functools.cache(lambda n: torch.full((n,), 1 / n, **like))

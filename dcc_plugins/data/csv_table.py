@@ -73,6 +73,8 @@ class CsvTable(PictureSource):
         image = self._find_image_column(header, rows, places)
         label = self._find_label_column(header, rows, image)
         split = next((i for i, name in enumerate(header) if name.casefold() in PARTS and i not in (image, label)), None)
+        first = [row[image] for row in rows[:LOOKED_AT]]
+        places.sort(key=lambda place: -sum(find_file(cell, [place]) is not None for cell in first))
         parts: dict[str, list[tuple[Path, str]]] = {"train": [], "test": [], "validation": []}
         missing: list[str] = []
         strange: Counter[str] = Counter()

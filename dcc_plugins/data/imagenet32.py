@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import hashlib
 import logging
 import os
 import re
@@ -21,6 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from dcc_core import DataSource, DccError, ImageSet, RealData
 from dcc_plugins.data.array_pickle import load_arrays
+from dcc_plugins.data.kept_files import FOLDER, key_of, written_whole
 from dcc_plugins.data.wordnet import CLASSES, wordnet
 
 log = logging.getLogger("dcc")
@@ -133,9 +132,8 @@ def _cut_classes(
     """The images of some classes, from the cache where the files are the same as then."""
     if root is None:
         return _choose_rows(files[0], rows, side), _choose_rows(files[1], rows, side)
-    stamps = [(str(p.relative_to(root)), p.stat().st_size, p.stat().st_mtime_ns) for part in files for p in part]
-    key = hashlib.sha256(repr((CACHE_FORMAT, stamps, rows, side)).encode()).hexdigest()[:24]
-    path = root / "dcc-cache" / f"imagenet{side}-{key}.safetensors"
+    key = key_of([path for part in files for path in part], CACHE_FORMAT, rows, side)
+    path = root / FOLDER / f"imagenet{side}-{key}.safetensors"
     try:
         kept = load_file(path)
         return ImageSet(kept["x_train"], kept["y_train"]), ImageSet(kept["x_test"], kept["y_test"])
@@ -143,16 +141,11 @@ def _cut_classes(
         pass
     train, test = _choose_rows(files[0], rows, side), _choose_rows(files[1], rows, side)
     tensors = {"x_train": train.images, "y_train": train.labels, "x_test": test.images, "y_test": test.labels}
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(exist_ok=True)
-        save_file(tensors, temporary)
-        temporary.replace(path)
+        with written_whole(path) as place:
+            save_file(tensors, place)
     except (OSError, SafetensorError) as error:
         log.info(f"imagenet32: the cut is not kept for the next start: {error}")
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
     return train, test
 
 

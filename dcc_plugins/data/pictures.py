@@ -65,11 +65,16 @@ def read_header(path: Path) -> Header | str:
     try:
         with Image.open(path, formats=formats()) as image:
             turn = image.getexif().get(ORIENTATION, 1)
-            size = (image.width, image.height) if turn in SIDEWAYS else (image.height, image.width)
             animated = bool(getattr(image, "is_animated", False)) and image.format != "MPO"
-            return Header(size, image.mode in GREY_MODES, turn not in (0, 1), animated)
+            return Header(upright_size(image), image.mode in GREY_MODES, turn not in (0, 1), animated)
     except UNREADABLE as error:
         return _reason(error)
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Height and width of a picture as it is shown, of its header alone."""
+    sideways = image.getexif().get(ORIENTATION) in SIDEWAYS
+    return (image.width, image.height) if sideways else (image.height, image.width)
 
 
 def read_picture(path: Path, out: np.ndarray, *, fit: Fit = "squash", resample: Resample = "bilinear") -> str:

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from dcc_core import CondensedSet, DccError, Provenance
+from dcc_plugins.data.pictures import upright_size
 from dcc_plugins.exchange import Exported, Importing
 
 KINDS = ("PNG", "JPEG", "WEBP", "BMP")
@@ -45,25 +46,24 @@ def pngs(found: Exported) -> list[bytes]:
 
 
 def unit_images(files: Sequence[bytes], names: Sequence[str]) -> Tensor:
-    """The contents of image files as float32 (N, C, H, W) in unit space, grey if all of them are.
+    """The contents of image files, upright by EXIF, as float32 (N, C, H, W) in unit space, grey if all of them are.
 
     names: of the files, for messages. Raises DccError for those that cannot be read, or differ in size.
     """
     heads = [_open_picture(file, name) for file, name in zip(files, names, strict=True)]
     grey = all(head.mode in GREY for head in heads)
-    (width, height), channels = heads[0].size, 1 if grey else 3
-    for head, name in zip(heads, names, strict=True):
-        if head.size != (width, height):
-            raise DccError(
-                f"images differ in size: '{names[0]}' is {width}×{height}, '{name}' {head.width}×{head.height}"
-            )
+    sizes = [upright_size(head) for head in heads]
+    (height, width), channels = sizes[0], 1 if grey else 3
+    for size, name in zip(sizes, names, strict=True):
+        if size != (height, width):
+            raise DccError(f"images differ in size: '{names[0]}' is {width}×{height}, '{name}' {size[1]}×{size[0]}")
     if len(files) * width * height * channels > MOST_VALUES:
         raise DccError(f"{len(files)} images of {width}×{height} are more than {MOST_VALUES:,} values")
     pixels = np.empty((len(files), height, width, channels), np.uint8)
     for out, file, name in zip(pixels, files, names, strict=True):
         try:
             with _open_picture(file, name) as image:
-                out[:] = np.asarray(image.convert("L" if grey else "RGB")).reshape(out.shape)
+                out[:] = np.asarray(ImageOps.exif_transpose(image).convert("L" if grey else "RGB")).reshape(out.shape)
         except (OSError, ValueError, SyntaxError) as error:
             raise DccError(f"image '{name}' is damaged: {type(error).__name__}: {error}") from error
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255

@@ -58,7 +58,7 @@ def test_the_second_run_decodes_nothing_and_sees_the_same(photos, decoded):
     for data in (first, second):
         assert torch.equal(data.train.images, plain.train.images) and torch.equal(data.test.images, plain.test.images)
         assert torch.equal(data.train.labels, plain.train.labels)
-    assert len(list((photos.parent / "root" / "pictures").glob("*.npy"))) == 1
+    assert len(list((photos.parent / "root" / "dcc-cache").glob("*.npy"))) == 1
 
 
 @pytest.mark.parametrize("change", ["size", "fit", "file", "new", "touched"])
@@ -91,7 +91,7 @@ def test_two_runs_at_once_both_get_there(photos):
         thread.join()
     assert len(found) == 3
     assert all(torch.equal(data.train.images, found[0].train.images) for data in found)
-    assert not list((photos.parent / "root" / "pictures").glob(".unfinished*"))
+    assert not list((photos.parent / "root" / "dcc-cache").glob(".unfinished*"))
 
 
 def test_a_place_that_cannot_be_written_to_costs_nothing(photos, caplog):
@@ -113,10 +113,10 @@ def test_the_command_says_and_removes(photos):
     load(photos)
     root = photos.parent / "root"
     for words, said in (
-        (["cache"], "1 sets of pictures, 0.0 MB, in"),
+        (["cache"], "2 files, 0.0 MB, in"),
         (["cache", "--clear"], "removed from"),
-        (["cache"], "0 sets"),
+        (["cache"], "0 files, 0.0 MB, in"),
     ):
         result = CliRunner().invoke(cli, [*words, "--data-root", str(root)])
         assert result.exit_code == 0 and said in result.stdout
-    assert not list((root / "pictures").iterdir())
+    assert not list((root / "dcc-cache").iterdir())

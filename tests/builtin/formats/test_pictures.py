@@ -1,5 +1,6 @@
 """Sets as folders of PNGs, and as Hugging Face's `datasets` has them."""
 
+import io
 import json
 
 import field_files
@@ -184,3 +185,17 @@ def test_without_pyarrow_the_message_says_what_to_install(monkeypatch, tmp_path,
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(DccError, match=r"format: needs the package pyarrow: pip install 'dataset-condensation\[hf\]'"):
         import_set(tmp_path, "hf")
+
+
+def test_imported_pictures_are_upright():
+    """As the folder source reads them; their size is that of the upright picture."""
+    from dcc_plugins.formats.pictures import unit_images
+
+    upright = np.arange(6 * 4 * 3, dtype=np.uint8).reshape(6, 4, 3)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned, plain = io.BytesIO(), io.BytesIO()
+    Image.fromarray(upright).transpose(Image.Transpose.ROTATE_90).save(turned, "PNG", exif=exif)
+    Image.fromarray(upright).save(plain, "PNG")
+    found = unit_images([turned.getvalue(), plain.getvalue()], ["turned", "plain"])
+    assert found.shape == (2, 3, 6, 4) and torch.equal(found[0], found[1])

@@ -1,10 +1,12 @@
 """Networks in bfloat16: close to float32, with everything but their maps in float32."""
 
+import os
+
 import pytest
 import torch
 from torch import nn
 
-from dcc_core.compute.precision import Autocast, in_precision, use_tf32
+from dcc_core.compute.precision import Autocast, in_precision, use_deterministic_kernels, use_tf32
 from dcc_core.config.run_options import RunOptions
 from dcc_core.engine.algorithm import update
 from dcc_core.engine.step import Step
@@ -103,6 +105,20 @@ def test_tf32(where, convolutions, products):
     use_tf32(where)
     assert torch.backends.cudnn.allow_tf32 == convolutions
     assert torch.get_float32_matmul_precision() == products
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_deterministic_kernels_are_asked_for_or_not(monkeypatch, wanted):
+    """Not here, where there are none: a kernel that has no deterministic form only warns."""
+    monkeypatch.setattr(os, "environ", {})
+    try:
+        use_deterministic_kernels(wanted)
+        assert torch.are_deterministic_algorithms_enabled() == torch.backends.cudnn.deterministic == wanted
+        assert torch.is_deterministic_algorithms_warn_only_enabled()
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    finally:
+        torch.use_deterministic_algorithms(False)
+        torch.backends.cudnn.deterministic = False
 
 
 @pytest.mark.usefixtures("torchs_own")
