@@ -51,8 +51,8 @@ def find_device(name: str, group: Group = ALONE, *, precision: str = "float32") 
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise DccError(f"run.device: '{name}' cannot be used: {reason} One of {CHOICES}") from error
+        reason = str(error).splitlines()[0].partition(". ")[0]
+        raise DccError(f"run.device: '{name}' cannot be used: {reason}. One of {CHOICES}") from error
     if device.type not in ("cpu", "cuda", "mps"):
         raise DccError(f"run.device: '{name}' is not one of {CHOICES}")
     return device

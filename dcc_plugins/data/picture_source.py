@@ -87,7 +87,9 @@ class PictureSource(DataSource, ABC):
         lines = [f"{len(class_names)} classes: {', '.join(class_names[:20])}"]
         for part, own in parts.items():
             if counts := Counter(name for _, name in own).values():
-                lines.append(f"{part}: {len(own)} images, {min(counts)} to {max(counts)} of a class")
+                few, many = min(counts), max(counts)
+                each = f"{few} of each class" if few == many else f"{few} to {many} of a class"
+                lines.append(f"{part}: {len(own)} images, {each}")
         if not parts["test"]:
             lines.append("test: a fifth of each class, set apart by split_seed")
         headers = [read_header(path) for own in parts.values() for path, _ in own]

@@ -74,7 +74,7 @@ def understand(path: Path | str) -> Tree:
     if empty:
         notes.append(f"no images in {_list(empty)}, left out as {'a class' if len(empty) == 1 else 'classes'}")
     if left_out:
-        notes.append(f"{len(left_out)} files left out: {summarise(left_out.values())}")
+        notes.append(f"left out: {summarise(left_out.values())}")
     named = {part: [(folder.joinpath(*place), name) for place, name in own] for part, own in parts.items()}
     tree = Tree(
         parts={part: sorted(own, key=lambda file: (file[1], file[0])) for part, own in named.items()},

@@ -158,7 +158,7 @@ def test_files_without_a_reader_are_counted_by_kind(tmp_path, caplog):
     put(tmp_path / "ant" / "notes.txt", b"words")
     with caplog.at_level("INFO", "dcc"):
         load(tmp_path)
-    for words in ("3 files left out", "1 no reader for .svg", "1 no reader for .cr2", "1 no picture (.txt)"):
+    for words in ("left out: ", "1 no reader for .svg", "1 no reader for .cr2", "1 no picture (.txt)"):
         assert words in caplog.text
 
 
@@ -249,9 +249,9 @@ def test_show_and_inspect_explain_a_folder_before_anything_runs(tmp_path):
         assert result.exit_code == 0, result.stderr
         for line in (
             "2 classes: ant, bee",
-            "train: 6 images, 3 to 3 of a class",
+            "train: 6 images, 3 of each class",
             "height×width: 6×4 (6)",
-            "6 files left out",
+            "left out: 6 in '__MACOSX'",
         ):
             assert line in result.stdout
 
