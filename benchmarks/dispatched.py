@@ -1,5 +1,7 @@
 """Operations that an image update and a network epoch dispatch, views left out: what a GPU has to launch.
 
+And how often an outer loop reads a number back from the device, for which the CPU waits until the GPU has caught up.
+
     python benchmarks/dispatched.py [--json]
 
 The counts are the same on every machine: passes are as large, and pooling is done, as on a GPU of 80 GiB. They do not
@@ -12,17 +14,19 @@ import argparse
 import contextlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from unittest import mock
 
 import click
 import torch
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from ways import job_of
 
 from dcc_core import Step
-from dcc_core.engine.algorithm import Network, update
+from dcc_core.engine import Network, optimise, update
 
 VIEWS = {
     "view",
@@ -104,11 +108,68 @@ def count_epoch(options: dict[str, Any]) -> Counter[str]:
     return count(lambda: network.train(synthetic, next(inner)))
 
 
+READS = {"item", "tolist", "numpy", "cpu", "__bool__", "__int__", "__float__", "__index__", "nonzero", "masked_select"}
+"""Functions whose result depends on numbers that the device must have computed by then."""
+MARK = "computed_on_the_device"
+
+
+class Reading(TorchFunctionMode):
+    """Counts reads of tensors that a GPU would hold: those that are marked, and all that is computed from them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads: Counter[str] = Counter()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if any(hasattr(value, MARK) for value in tree_leaves((args, kwargs))):
+            if (name := getattr(func, "__name__", "")) in READS:
+                self.reads[name] += 1
+            mark(tree_leaves(result))
+        return result
+
+
+def mark(values: Iterable[object]) -> None:
+    """Mark tensors as computed on the device."""
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            setattr(value, MARK, True)
+
+
+@as_on_a_gpu()
+def count_reads(options: dict[str, Any], *, looks: bool = False) -> Counter[str]:
+    """How often an outer loop of three updates, with network epochs between, reads from the device, by function.
+
+    looks: whether somebody looks at the set after every step.
+    """
+    job = job_of(
+        **{
+            "arch.width": 8,
+            "run.real_batch": 4,
+            "run.outer_loops": 1,
+            "run.inner_loops": 3,
+            "run.network_steps": 2,
+            **options,
+        }
+    )
+    run, synthetic, state = job.start()
+    objectives: list[float] = []
+    with Reading() as reading:
+        mark([job.real.images, *synthetic.stored.values(), *synthetic.leaves()])
+        optimise(
+            run, job.config.loss, synthetic, state, watch=lambda r: objectives.append(r.loss), looks=lambda o, i: looks
+        )
+    if len(objectives) != run.inner_loops:
+        raise AssertionError(f"{len(objectives)} of {run.inner_loops} objectives were reported")
+    return reading.reads
+
+
 def measure() -> dict[str, int]:
     """The number of operations, by piece of work."""
     counts = {name: count_update(options).total() for name, options in UPDATES.items()}
     counts["epoch"] = count_epoch({}).total()
     counts["epoch with DSA"] = count_epoch({"aug": "dsa"}).total()
+    counts["reads, an outer loop"] = count_reads(UPDATES["DSAC ipc 1"]).total()
     return counts
 
 
@@ -120,7 +181,7 @@ def main() -> None:
         click.echo(json.dumps(counts))
     else:
         for name, number in counts.items():
-            click.echo(f"{name:16}{number:6}")
+            click.echo(f"{name:22}{number:6}")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from dispatched import count
 from ways import job_of, matching
 
 from dcc_core import Step
-from dcc_core.engine.algorithm import Network, update
+from dcc_core.engine import Network, update
 from dcc_core.testing import learned
 
 METHODS = {

@@ -127,6 +127,11 @@ TABLES = [
 
 COMMANDS = [
     Component(
+        name="plugins",
+        target="dcc_plugins.commands.plugins:plugins",
+        summary="List all components, and the plugins that are broken",
+    ),
+    Component(
         name="show",
         target="dcc_plugins.commands.show:show",
         summary="Show what a component is, and its options",

@@ -23,7 +23,7 @@ from .flags import (
 from .guard import (
     GuardedCommand as GuardedCommand,
 )
-from .plugin_checks import (
+from .manifest_import import (
     import_alone as import_alone,
 )
 from .preview import (

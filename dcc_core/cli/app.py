@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from dcc_core.cli.guard import guard
-from dcc_core.cli.listing import plugins
 from dcc_core.cli.run_command import run
 from dcc_core.errors import DccError, SilentError, did_you_mean
 from dcc_core.group import is_launched, is_speaker
@@ -90,8 +89,7 @@ def cli() -> None:
     """Dataset condensation: a few synthetic images per class on which networks train nearly as well."""
 
 
-for command in (run, plugins):
-    cli.add_command(command)
+cli.add_command(run)
 
 
 def main() -> None:

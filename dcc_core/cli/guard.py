@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import warnings
@@ -30,7 +31,7 @@ def guard(work: Callable[[], Any]) -> Any:
             stream.reconfigure(errors="replace")
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = _show_warning
+            warnings.showwarning = functools.partial(_show_once, set())
             return work()
     except DccError as error:
         if os.environ.get("DCC_DEBUG") == "1":
@@ -49,8 +50,12 @@ def guard(work: Callable[[], Any]) -> Any:
         sys.exit(error.exit_code if isinstance(error, Stopped) else 130)
 
 
-def _show_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
-    if issubclass(category, PluginWarning):
-        click.echo(f"Warning: {message}", err=True)
-    else:
+def _show_once(
+    shown: set[str], message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any
+) -> None:
+    """Print a warning; one of a plugin only once, however often a command looks the plugins up."""
+    if not issubclass(category, PluginWarning):
         click.echo(warnings.formatwarning(message, category, filename, lineno), err=True, nl=False)
+    elif str(message) not in shown:
+        click.echo(f"Warning: {message}", err=True)
+    shown.add(str(message))

@@ -37,6 +37,7 @@ from .normalisation import (
 )
 from .precision import (
     DTYPES as DTYPES,
+    Autocast as Autocast,
     in_precision as in_precision,
 )
 from .random import (

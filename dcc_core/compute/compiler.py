@@ -30,7 +30,9 @@ class CompiledNetwork(nn.Module):
         super().__init__()
         self.network = network
         self._compiler = compiler
-        self._passes = [torch.compile(network, dynamic=False)]  # in a list, so that its weights are not named twice
+        mode = "reduce-overhead" if compiler.wanted == "graphs" else None  # torch's name for CUDA graphs
+        passes = torch.compile(network, dynamic=False, mode=mode)
+        self._passes = [passes]  # in a list, so that its weights are not named twice
 
     def forward(self, images: Tensor) -> Tensor:
         if self._compiler.failed:
@@ -39,6 +41,7 @@ class CompiledNetwork(nn.Module):
 
         (passes,) = self._passes
         try:
+            torch.compiler.cudagraph_mark_step_begin()  # what the last pass gave has been used
             return passes(images)
         except TorchDynamoException as error:
             self._compiler.fail(error)
@@ -47,19 +50,29 @@ class CompiledNetwork(nn.Module):
 
 @dataclass(eq=False)
 class Compiler:
-    """Compiles networks as `run.compile` says. failed: whether it has, so that networks stay as they are."""
+    """Compiles networks as `run.compile` says, and says once that it does.
 
-    wanted: Literal["auto", "on", "off"] = "off"
+    failed: whether it has, so that networks stay as they are.
+    """
+
+    wanted: Literal["auto", "on", "graphs", "off"] = "off"
     failed: bool = field(default=False, init=False)
+    said: bool = field(default=False, init=False)
 
     def __call__(self, network: nn.Module, device: torch.device, passes: int) -> nn.Module:
         """The network for a number of passes: compiled if asked for, or if it pays (`auto`: on a GPU).
 
         A worker process was forked and cannot start the compiler's own: there the network stays as it is.
         """
-        pays = self.wanted == "on" or (self.wanted == "auto" and device.type == "cuda" and passes >= MIN_PASSES)
+        pays = self.wanted in ("on", "graphs") or (
+            self.wanted == "auto" and device.type == "cuda" and passes >= MIN_PASSES
+        )
         if not pays or self.failed or multiprocessing.current_process().daemon:
             return network
+        if not self.said:
+            replayed = ", and replayed as CUDA graphs" if self.wanted == "graphs" and device.type == "cuda" else ""
+            log.info(f"run.compile: passes of networks are compiled{replayed}; image updates are not")
+            self.said = True
         return CompiledNetwork(network, self)
 
     def fail(self, error: Exception) -> None:

@@ -81,8 +81,9 @@ class RunOptions:
     memory: Annotated[str | None, "memory to keep to, e.g. 8G, of the computer or of the GPU where one is used"] = None
     micro_batch: Annotated[int | None, "images in one pass through a network; none: by shapes and device", Ge(1)] = None
     compile: Annotated[
-        Literal["auto", "on", "off"],
-        "compile networks where they are differentiated once; auto: on a GPU, where there are enough passes",
+        Literal["auto", "on", "graphs", "off"],
+        "compile networks where they are differentiated once; auto: on a GPU, where there are enough passes; graphs: "
+        "and replay them there as CUDA graphs",
     ] = "off"
     checkpoint: Annotated[str, "time between checkpoints, e.g. 5m; 0s: one after every step"] = "5m"
     snapshots: Annotated[

@@ -1,10 +1,8 @@
 from .algorithm import (
-    SECOND_BACKWARD as SECOND_BACKWARD,
     Network as Network,
     OnStep as OnStep,
     SaveState as SaveState,
     optimise as optimise,
-    update as update,
 )
 from .architecture import (
     Architecture as Architecture,
@@ -69,4 +67,8 @@ from .step import (
 )
 from .synthetic import (
     Synthetic as Synthetic,
+)
+from .update import (
+    SECOND_BACKWARD as SECOND_BACKWARD,
+    update as update,
 )

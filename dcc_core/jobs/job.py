@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -190,12 +191,13 @@ class Job:
         watch: OnStep | None = None,
         start: Start | None = None,
         *,
+        looks: Callable[[int, int], bool] | None = None,
         keep: SaveState | None = None,
         begin: ResumeState | None = None,
     ) -> CondensedSet:
         """Learn one synthetic set, from `start` if it is given, at the moment `begin` of an earlier process."""
         run, synthetic, state = start or self.start(set_index)
-        how = {"set_index": set_index, "watch": watch, "keep": keep, "begin": begin}
+        how = {"set_index": set_index, "watch": watch, "looks": looks, "keep": keep, "begin": begin}
         return self.freeze(synthetic, set_index, notes=optimise(run, self.config.loss, synthetic, state, **how))
 
     decoded, frozen = old_name("decoded", "decode"), old_name("frozen", "freeze")

@@ -111,6 +111,10 @@ class Registry:
         """The name of the module with each plugin's hooks, in the order of the plugins."""
         return {origin: _manifest_of(self._manager.get_plugin(name)) for name, origin in self._origins.items()}
 
+    def listens(self, hook: str) -> bool:
+        """Whether any plugin or observer has an observer hook."""
+        return any(True for _ in self._implementations(hook))
+
     def notify(self, hook: str, **arguments: object) -> None:
         """Call an observer hook of every plugin. One that raises is named once and not called again."""
         for name, function, argnames in self._implementations(hook):

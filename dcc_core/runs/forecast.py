@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import functools
+import logging
 import math
 import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 
-from dcc_core.compute import Randomness, peak_memory
+from dcc_core.compute import Autocast, Randomness, peak_memory
 from dcc_core.config import format_duration, format_size, parse_duration
 from dcc_core.data import Batch
 from dcc_core.engine import Network, Step, update
@@ -27,6 +28,8 @@ from dcc_core.runs.set_scoring import CURVE, PHASES
 from dcc_core.runs.snapshots import make_pictures, snapshot_steps
 from dcc_core.scoring import Stack, measure_accuracy, measurements, run_in_processes, worker_count
 from dcc_core.sets import CondensedSet
+
+log = logging.getLogger("dcc")
 
 LONG = 1.0
 """Seconds after which a piece of work is not repeated for a better measurement."""
@@ -91,6 +94,10 @@ class Probe:
         self._updates: dict[str, float] = {}
         for phase, (outer, inner) in self._first_steps().items():
             self._updates[phase] = timed(lambda o=outer, i=inner: update(self._step(o, i, network), loss, state))
+        if job.config.run.precision == "bfloat16":
+            plain = replace(self._run, build=lambda generator: cast(Autocast, self._run.build(generator)).network)
+            step = self._step(0, 0, Network(plain, 0))
+            _compare_precisions(self._updates[loss.phase(step)], timed(lambda: update(step, loss, state)))
         trains = self._run.network_steps > 0 and self._run.inner_loops > 1
         train = functools.partial(network.train, self._synthetic, 0)
         self._training = timed(train, compiles=network.compiles) if trains else 0.0
@@ -184,6 +191,12 @@ class _Timer:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         return time.perf_counter() - start
+
+
+def _compare_precisions(low: float, plain: float) -> None:
+    """Warn if an update takes as long in bfloat16 as in float32: on a GPU, small networks wait for its casts."""
+    if low >= plain:
+        log.warning(f"run.precision: bfloat16 does not pay here: an update takes {low:.3g} s, in float32 {plain:.3g} s")
 
 
 def _scoring_seconds(job: Job, s: CondensedSet) -> dict[str, float]:

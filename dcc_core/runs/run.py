@@ -283,9 +283,14 @@ class _Run:
                 snapshots.after(done)
                 self.observed.notify("dcc_step_finished", report=report)
 
+            def looks(o: int, i: int) -> bool:
+                """Not on a GPU, if nobody asks: its numbers come once an outer loop, and nothing waits for them."""
+                waits = self.job.device.type == "cpu" or self.group.size > 1
+                return waits or self.observed.listens("dcc_step_finished") or snapshots.due(o * inner + i + 1)
+
             begin = self.checkpoint.moment if index == self.checkpoint.made else None
             if begin is None or not begin.tensors:
                 snapshots.after(0)
             with self.interrupts.hold():
-                s = self.job.condense(index, watch, start, keep=self.checkpointer.step, begin=begin)
+                s = self.job.condense(index, watch, start, looks=looks, keep=self.checkpointer.step, begin=begin)
             return s.with_notes(*self.checkpoint.notes, *s.provenance.notes)

@@ -79,9 +79,13 @@ class Snapshots:
         self._steps = snapshot_steps(moments, start.run.outer_loops, start.run.inner_loops)
         self._folder, self._job, self._synthetic, self._score = folder, job, start.synthetic, score
 
+    def due(self, step: int) -> bool:
+        """Whether a snapshot is taken after `step` steps."""
+        return step in self._steps
+
     def after(self, step: int) -> None:
         """Write a snapshot if one is due after `step` steps."""
-        if step in self._steps:
+        if self.due(step):
             s = self._job.freeze(self._synthetic, 0, finished=False)
             pictures = make_pictures(s, self._job.registry, step)
             self._folder.write(f"{SNAPSHOTS}/{step:08}.safetensors", to_bytes(pictures))

@@ -14,3 +14,10 @@ def test_an_image_update_dispatches_no_more(method):
 def test_an_epoch_dispatches_no_more():
     assert dispatched.count_epoch({}).total() <= 50
     assert dispatched.count_epoch({"aug": "dsa"}).total() <= 60
+
+
+@pytest.mark.parametrize("method", ["DC ipc 1", "DSAC ipc 1"])
+def test_an_outer_loop_waits_once_for_the_device(method):
+    """What is read are the numbers of its three updates; somebody who looks after every step waits three times."""
+    assert dispatched.count_reads(dispatched.UPDATES[method]) == {"tolist": 1}
+    assert dispatched.count_reads(dispatched.UPDATES[method], looks=True) == {"tolist": 3}

@@ -53,8 +53,8 @@ def test_a_run_folder_is_shown(folder, tmp_path):
 def test_an_unfinished_run_resumes(folder):
     """From its 71 steps of 400 on, in the middle of an outer loop.
 
-    DSA's draws are others since then: the objectives are this version's, from the set and the network that 0.1 kept. They
-    agree to rounding, which further steps magnify.
+    DSA's draws are others since then: the objectives are this version's, from the set and the network that 0.1 kept.
+    They agree to rounding, which further steps magnify.
     """
     out = folder / "unfinished"
     assert len((out / "metrics.jsonl").read_text().splitlines()) == 71

@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from dcc_core import Registry
-from dcc_core.cli import plugin_checks as checking
 from dcc_core.cli.app import cli
-from dcc_core.cli.plugin_checks import import_alone
+from dcc_core.cli.manifest_import import import_alone
 from dcc_core.plugins.registry import Origin
+from dcc_plugins.commands import plugin_checks
 
 MANIFEST = """
 from dcc_core import Component, hookimpl
@@ -103,7 +103,7 @@ def test_a_clean_installation_is_exit_code_0(monkeypatch):
 
     registry = Registry([dcc_plugins.manifest], [Origin("builtin", "dcc", "0.1")])
     monkeypatch.setattr(Registry, "installed", lambda: registry)
-    monkeypatch.setattr(checking, "_fault_of", lambda row: "")
+    monkeypatch.setattr(plugin_checks, "_fault_of", lambda row: "")
     result = CliRunner().invoke(cli, ["plugins", "--check"])
     assert result.exit_code == 0, result.stderr
     assert "builtin" in result.stdout

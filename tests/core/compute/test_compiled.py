@@ -24,7 +24,7 @@ def both_ways():
     """Plain and compiled: images after two networks of two updates each, weights of scoring networks, what was said."""
     said, found = io.StringIO(), []
     logging.getLogger("dcc").addHandler(logging.StreamHandler(said))
-    for wanted in ("off", "on"):
+    for wanted in ("off", "on", "graphs"):
         job = job_of({**TINY, "data": "blobs", "run.precision": "float64", "run.compile": wanted}, toys)
         s = job.condense()
         scorer = job.scorer(s)
@@ -38,11 +38,12 @@ def both_ways():
 def test_training_between_updates_and_stacks_are_the_same_to_rounding():
     """In a process of its own, in float64: where a compiler's threads have been, no later test could fork."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        (plain, compiled), said = pool.submit(both_ways).result()
+        (plain, *both), said = pool.submit(both_ways).result()
     if "the compiler failed" in said:
         pytest.skip(said)
-    for one, other in zip(plain, compiled, strict=True):
-        assert abs(one - other).max() < 1e-10
+    for compiled in both:
+        for one, other in zip(plain, compiled, strict=True):
+            assert abs(one - other).max() < 1e-10
 
 
 def test_a_compiler_that_fails_is_told_once_and_done_without(make_job, monkeypatch, caplog):
@@ -84,6 +85,7 @@ def test_other_errors_stay_errors(monkeypatch):
         ("auto", CARD, MIN_PASSES - 1, False),
         ("auto", CARD, MIN_PASSES, True),
         ("on", CPU, 1, True),
+        ("graphs", CPU, 1, True),
         ("off", CARD, 10 * MIN_PASSES, False),
     ],
 )
@@ -92,6 +94,20 @@ def test_where_it_compiles(wanted, device, passes, compiled):
     found = Compiler(wanted)(network, device, passes)
     assert isinstance(found, CompiledNetwork) if compiled else found is network
     assert [id(p) for p in found.parameters()] == [id(p) for p in network.parameters()]
+
+
+def test_it_says_once_what_is_compiled_and_lets_torch_record_graphs(monkeypatch, caplog):
+    modes = []
+    monkeypatch.setattr(torch, "compile", lambda network, mode, **_: modes.append(mode))
+    with caplog.at_level(logging.INFO, logger="dcc"):
+        for compiler in (Compiler("on"), Compiler("graphs")):
+            for _ in range(2):
+                compiler(torch.nn.Linear(2, 2), CARD, 1)
+    assert modes == [None, None, "reduce-overhead", "reduce-overhead"]
+    assert [r.message for r in caplog.records] == [
+        "run.compile: passes of networks are compiled; image updates are not",
+        "run.compile: passes of networks are compiled, and replayed as CUDA graphs; image updates are not",
+    ]
 
 
 @pytest.mark.parametrize(("words", "said"), [("--compile", "on"), ("--no-compile", "off"), ("", "auto")])

@@ -65,7 +65,7 @@ def test_other_maps_are_torchs(maps):
 
 
 def test_matching_runs_it_instead_of_torchs(make_job, monkeypatch):
-    from dcc_core.engine.algorithm import Network, update
+    from dcc_core.engine import Network, update
     from dcc_core.engine.step import Step
 
     job = make_job({"loss": "collective-bare"})

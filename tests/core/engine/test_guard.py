@@ -121,6 +121,44 @@ def test_a_resumed_run_is_taken_back_like_an_undisturbed_one(make_job):
         assert torch.equal(again.synthetic.stored["images"], synthetic.stored["images"])
 
 
+@pytest.mark.parametrize("place", [(0, 1), (1, 2), (2, 0)])
+def test_steps_that_are_read_in_blocks_are_taken_back_alike(make_job, place):
+    """Nobody looks before an outer loop's end: the same retries, from the same state, and every good step reported."""
+    job = make_job({"run.outer_loops": 3, "run.inner_loops": 3, "run.network_steps": 0, "run.image_rate": 1.0})
+    found = []
+    for looks in (True, False):
+        run, synthetic, state = job.start()
+        seen = []
+        notes = optimise(
+            run,
+            Broken(where="loss", place=place, until=0.1),
+            synthetic,
+            state,
+            watch=lambda r, seen=seen: seen.append((r.outer, r.inner, r.loss)),
+            looks=lambda outer, inner, looks=looks: looks,
+        )
+        found.append((len(notes), [note.partition(": ")[2] for note in notes], seen, synthetic.stored["images"]))
+    assert found[0][:3] == found[1][:3]
+    assert found[0][0] == 2
+    assert torch.equal(found[0][3], found[1][3])
+
+
+def test_a_checkpoint_is_of_steps_that_were_read(started):
+    """The steps before it are checked and reported first, so that a run does not resume from invalid numbers."""
+    run, synthetic, state = started
+    seen, kept = [], []
+
+    def keep(capture, *, now=False):
+        kept.append((capture().outer, len(seen)))
+
+    def bad(outer, inner):
+        return False
+
+    with pytest.raises(DccError):
+        optimise(run, Broken(where="loss"), synthetic, state, watch=seen.append, looks=bad, keep=keep)
+    assert kept[:3] == [(0, 1), (0, 2), (1, 3)]
+
+
 def test_a_step_that_is_done_again_for_want_of_memory_begins_with_the_state_it_had(started):
     """A loss that has moved on before memory runs out does not move on twice."""
     run, synthetic, _ = started

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 
 from dcc_core import Component, DccError, MatchingLoss, Registry, hookimpl
-from dcc_core.cli import listing as listing
 from dcc_core.errors import PluginWarning
 from dcc_core.plugins import hookspecs as hookspecs
 from dcc_core.plugins.registry import Origin, find_kind
+from dcc_plugins.commands.plugins import _names
 
 
 def row(name="mine", target="toys:DistributionMatching", **more):
@@ -142,7 +142,7 @@ def test_members_that_do_not_load_are_fatal_only_where_they_are_listed():
     with pytest.raises(DccError, match=r"'net/<model>' of plugin a .* does not load from 'no_such_module:names'"):
         provided.members()
     with pytest.warns(PluginWarning, match="no_such_module:names"):
-        assert list(listing._names(provided, "net/*")) == ["net/<model>"]
+        assert list(_names(provided, "net/*")) == ["net/<model>"]
 
 
 @pytest.mark.parametrize(

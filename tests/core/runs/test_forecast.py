@@ -46,6 +46,29 @@ def test_a_forecast_adds_up(probe):
     assert forecast.peak > 10**8
 
 
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_bfloat16_that_does_not_pay_is_a_warning(make_job, monkeypatch, caplog, factor):
+    """An update is timed in bfloat16, then in float32."""
+    real, kinds = forecast.update, []
+
+    def update(step, loss, state):
+        kinds.append(type(step.network).__name__)
+        return real(step, loss, state)
+
+    def time_once(timer, work):
+        before = len(kinds)
+        work()
+        return 2.0 * factor if kinds[before:] == ["Autocast"] else 2.0
+
+    monkeypatch.setattr(forecast, "update", update)
+    monkeypatch.setattr(forecast._Timer, "_time_once", time_once)
+    options = {"run.outer_loops": 1, "run.inner_loops": 1, "score.nets": 1, "run.snapshots": 0}
+    Probe(make_job({**options, "run.precision": "bfloat16"}), load=0.0)
+    assert set(kinds) == {"Autocast", "Network"}
+    said = [r.message for r in caplog.records if "bfloat16" in r.message]
+    assert said == (["run.precision: bfloat16 does not pay here: an update takes 4 s, in float32 2 s"] * (factor > 1))
+
+
 def test_a_curve_and_what_is_kept_for_it_cost_once(make_job):
     """Whatever the number of sets: they are the first one's."""
     options = {"run.outer_loops": 2, "run.inner_loops": 2, "run.sets": 3, "score.nets": 1, "run.snapshots": 4}

@@ -10,19 +10,19 @@ from dataclasses import asdict
 
 import click
 
+from dcc_core.cli import print_rows
 from dcc_core.errors import DccError, IncompleteError, PluginWarning
 from dcc_core.plugins import Provided, Registry, find_kind
+from dcc_plugins.commands.plugin_checks import check_plugins
 
 
-@click.command(short_help="List all components, and the plugins that are broken")
+@click.command
 @click.option("--kind", help="only components of this kind")
 @click.option("--match", metavar="PATTERN", help="only these names, those of families too, e.g. 'timm/*vit*'")
 @click.option("--check", is_flag=True, help="import every component, and say what is wrong; exit code 1 if anything is")
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
 def plugins(kind: str | None, match: str | None, check: bool, as_json: bool) -> None:
     """List every component with its kind, provider and version, and the plugins that are broken."""
-    from dcc_core.cli.display import print_rows
-
     registry = Registry.installed()
     if check:
         if kind or match:
@@ -57,9 +57,6 @@ def plugins(kind: str | None, match: str | None, check: bool, as_json: bool) -> 
 
 def _check(registry: Registry, as_json: bool) -> None:
     """Print what is wrong with each plugin. Raises IncompleteError if anything is."""
-    from dcc_core.cli.display import print_rows
-    from dcc_core.cli.plugin_checks import check_plugins
-
     checked = check_plugins(registry)
     rows = [
         asdict(c.origin) | {"components": c.components, "seconds": c.seconds, "faults": list(c.faults)} for c in checked
