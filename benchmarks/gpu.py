@@ -29,7 +29,7 @@ from dispatched import count
 from ways import job_of, matching
 
 from dcc_core import Step
-from dcc_core.engine import Network, update
+from dcc_core.engine import Network, read_updates, start_update, update
 from dcc_core.testing import learned
 
 METHODS = {
@@ -106,10 +106,13 @@ def outer_loop(options: dict[str, Any]) -> Callable[[], object]:
     def work() -> None:
         outer = next(outers)
         network = Network(run, outer)
+        started = []
         for inner in range(run.inner_loops):
-            update(Step(run, synthetic, outer=outer, inner=inner, network=network.module), job.config.loss, state)
+            step = Step(run, synthetic, outer=outer, inner=inner, network=network.module)
+            started.append(start_update(step, job.config.loss, state))
             if inner < run.inner_loops - 1:
                 network.train(synthetic, inner)
+        _ = list(read_updates(started))
 
     return work
 

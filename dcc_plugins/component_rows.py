@@ -153,7 +153,13 @@ DATASETS = [
     Component(
         name="csv:PATH",
         target="dcc_plugins.data.csv_table:CsvTable",
-        summary="your own images: a CSV file of paths and labels",
+        summary="your own images: a table (CSV, JSON, Parquet, ...) of paths and labels",
+        family=True,
+    ),
+    Component(
+        name="shards:PATH",
+        target="dcc_plugins.data.shards:Shards",
+        summary="your own images: shards of WebDataset",
         family=True,
     ),
     Component(

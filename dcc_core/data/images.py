@@ -179,7 +179,10 @@ class DataSource(ABC):
 
 
 def channel_statistics(images: Tensor) -> Statistics:
-    """Mean and std per channel of uint8 images (N, C, H, W), scaled to 0..1, in a few images' memory."""
+    """Mean and std per channel of uint8 images (N, C, H, W), scaled to 0..1, in a few images' memory.
+
+    A channel that is the same everywhere has a std of 1: it is normalised to 0.
+    """
     total, squares = torch.zeros(2, images.shape[1], dtype=torch.float64)
     for chunk in images.split(max(1, CHUNK // images[0].numel())):
         unit = chunk.double() / 255
@@ -188,4 +191,4 @@ def channel_statistics(images: Tensor) -> Statistics:
     count = images.numel() / images.shape[1]
     mean = total / count
     std = (squares / count - mean.square()).clamp(min=0).sqrt()
-    return tuple(mean.tolist()), tuple(std.tolist())
+    return tuple(mean.tolist()), tuple(std.where(std > 0, 1).tolist())

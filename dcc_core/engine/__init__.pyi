@@ -70,5 +70,7 @@ from .synthetic import (
 )
 from .update import (
     SECOND_BACKWARD as SECOND_BACKWARD,
+    read_updates as read_updates,
+    start_update as start_update,
     update as update,
 )

@@ -1,18 +1,20 @@
-"""Your own images: a CSV file of their paths and labels."""
+"""Your own images: a table of their paths and labels."""
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, final
+from urllib.parse import parse_qs, urlsplit
 
 from dcc_core import DccError, RealData
-from dcc_plugins.data.picture_source import PictureSource
-from dcc_plugins.data.tree import PART_OF
+from dcc_plugins.data.picture_source import PictureSource, Understood
+from dcc_plugins.data.tables import Row, read_table
+from dcc_plugins.data.tree import PART_OF, in_order
 
 log = logging.getLogger("dcc")
 
@@ -36,38 +38,32 @@ FOLDERS = ("", "images", "train", "train_images", "img", "data")
 LOOKED_AT = 20
 """Rows that decide which column holds paths."""
 
-Row = Sequence[str]
-
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class CsvTable(PictureSource):
-    """Images by a CSV file (or one with tabs, semicolons or spaces) with a column of paths and one of labels.
+    """Images by a table with a column of paths and one of labels: CSV, JSON, or a data frame that pandas wrote.
 
-    Paths are relative to the file, or to a folder of images beside it, and may lack their endings. A column `split`, if
-    any, says which part a row belongs to. A header may be missing, as in ImageNet's validation labels.
+    Paths are relative to the file, or to a folder of images beside it, and may lack their endings, or have folders of a
+    labelling tool before their names. A column `split`, if any, says which part a row belongs to. Cells of CSV may be
+    separated by tabs, semicolons or spaces, and its header may be missing, as in ImageNet's validation labels.
     `dcc show data csv:PATH` says how it is understood.
     """
 
-    path: Annotated[Path, "the CSV file"]
+    path: Annotated[Path, "the file: .csv, .json, .jsonl, .parquet, .feather, .xlsx, or other endings for CSV"]
     images: Annotated[Path | None, "folder that paths are relative to; none: the file's, or one of images in it"] = None
     image_column: Annotated[str | None, "column of paths; none: the one whose values are files"] = None
     label_column: Annotated[str | None, "column of labels; none: label, class, category, ..., or the only other"] = None
 
     def load(self, *, root: Path, download: bool, progress: bool) -> RealData:
-        parts, names, notes = self._understand()
-        for note in notes:
-            log.info(f"csv: {note}")
-        data, _ = self.read_parts(f"csv:{Path(self.path).stem}", parts, names, root)
+        with self.understand() as found:
+            for note in found.notes:
+                log.info(f"csv: {note}")
+            data, _ = self.read_parts(f"csv:{Path(self.path).stem}", found.parts, found.class_names, root)
         return data
 
-    def describe(self) -> str:
-        """How the file is understood: its columns, classes, parts and sizes, and rows that are left out."""
-        parts, names, notes = self._understand()
-        return "\n".join([*self.describe_parts(parts, names), *notes])
-
-    def _understand(self) -> tuple[dict[str, list[tuple[Path, str]]], list[str], list[str]]:
-        """Files with their class by part, class names, and notes."""
+    @contextlib.contextmanager
+    def understand(self) -> Iterator[Understood]:
         header, rows = self._rows()
         places = self._places()
         image = self._find_image_column(header, rows, places)
@@ -90,34 +86,21 @@ class CsvTable(PictureSource):
             raise DccError(
                 f"csv: {len(missing)} of {len(rows)} images of '{self.path}' are not there, '{missing[0]}' first"
             )
-        names = sorted({name for _, name in parts["train"]}, key=_in_order)
+        names = sorted({name for _, name in parts["train"]}, key=in_order)
         if other := sorted({name for part in ("test", "validation") for _, name in parts[part]} - set(names)):
             raise DccError(f"csv: '{self.path}' has a class '{other[0]}' that the training images lack")
         notes = [f"column '{header[image]}' holds paths, '{header[label]}' labels"]
         notes += [f"column '{header[split]}' holds parts"] if split is not None else []
         notes += [f"{len(missing)} images are not there and left out, '{missing[0]}' first"] if missing else []
         notes += [f"{n} rows of part '{name}' are left out" for name, n in strange.items()]
-        return parts, names, notes
+        yield Understood(parts, names, notes)
 
     def _rows(self) -> tuple[Row, list[Row]]:
         """The names of the columns, and the rows."""
-        path = Path(self.path).expanduser()
-        try:
-            text = path.read_text(encoding="utf-8-sig")
-        except (OSError, ValueError) as error:
-            raise DccError(f"csv: '{path}' cannot be read: {error}") from error
-        first = text.partition("\n")[0]
-        delimiter = max((",", "\t", ";", " "), key=first.count)
-        rows: list[Row] = [
-            row for row in csv.reader(text.splitlines(), delimiter=delimiter) if any(cell.strip() for cell in row)
-        ]
-        if not rows or len(rows[0]) < 2:
-            raise DccError(f"csv: '{path}' has no two columns; expected one of paths and one of labels")
-        if ragged := next((i for i, row in enumerate(rows, 1) if len(row) != len(rows[0])), 0):
-            raise DccError(f"csv: row {ragged} of '{path}' has {len(rows[ragged - 1])} cells, the first {len(rows[0])}")
-        if any(find_file(cell, self._places()) for cell in rows[0]):
-            return [f"column {i}" for i in range(1, len(rows[0]) + 1)], rows
-        return [name.strip() for name in rows[0]], rows[1:]
+        header, rows = read_table(Path(self.path).expanduser())
+        if any(find_file(cell, self._places()) for cell in header):  # there is no header
+            return [f"column {i}" for i in range(1, len(header) + 1)], [header, *rows]
+        return [name.strip() for name in header], rows
 
     def _places(self) -> list[Path]:
         """Folders that paths may be relative to."""
@@ -156,15 +139,20 @@ class CsvTable(PictureSource):
         return header.index(name)
 
 
-def _in_order(name: str) -> tuple[bool, int, str]:
-    """Whole numbers by their size, then texts."""
-    return not name.isdecimal(), int(name) if name.isdecimal() else 0, name
-
-
 def find_file(cell: str, places: Sequence[Path]) -> Path | None:
-    """The file that a cell names, below one of some folders, with or without its ending."""
-    name = cell.strip()
-    if not name or "\0" in name:
+    """The file that a cell names, below one of some folders, with or without its ending.
+
+    A labelling tool's own folders before the name are left out: `/data/upload/3/a.jpg`, `/data/local-files/?d=x/a.jpg`.
+    """
+    if not cell.strip() or "\0" in cell:
         return None
-    candidates = (place / f"{name}{ending}" for place in places for ending in ENDINGS)
-    return next((path for path in candidates if path.is_file()), None)
+    return next((path for path in _candidates(cell.strip(), places) if path.is_file()), None)
+
+
+def _candidates(name: str, places: Sequence[Path]) -> Iterator[Path]:
+    yield from (place / f"{name}{ending}" for place in places for ending in ENDINGS)
+    if name.startswith("/data/"):
+        asked = parse_qs(urlsplit(name).query).get("d", [name])[0]
+        yield from (place / below for place in places for below in (asked, Path(asked).name))
+        uploaded = Path(asked).name.partition("-")[2]  # Label Studio puts a number before the name
+        yield from (place / uploaded for place in places if uploaded)

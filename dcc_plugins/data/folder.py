@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, final
 
 from dcc_core import DccError, RealData
-from dcc_plugins.data.picture_source import PictureSource
+from dcc_plugins.data.picture_source import PictureSource, Understood
 from dcc_plugins.data.tree import Tree, summarise, understand
 
 log = logging.getLogger("dcc")
@@ -43,11 +43,11 @@ class ImageFolder(PictureSource):
             check_losses(tree, faults)
         return data
 
-    def describe(self) -> str:
-        """How the folder is understood: classes, parts, sizes, what is turned, and what is left out."""
+    @contextlib.contextmanager
+    def understand(self) -> Iterator[Understood]:
         with unpacked(Path(self.path).expanduser()) as folder:
             tree = understand(folder)
-            return "\n".join([*self.describe_parts(tree.parts, tree.class_names), *tree.notes])
+            yield Understood(tree.parts, tree.class_names, tree.notes)
 
 
 @contextlib.contextmanager

@@ -4,32 +4,52 @@ from __future__ import annotations
 
 import logging
 import os
-from abc import ABC
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import torch
 from annotated_types import Ge
+from PIL import Image
 
 from dcc_core import DataSource, DccError, ImageSet, RealData
 from dcc_plugins.data.picture_cache import through_cache
-from dcc_plugins.data.pictures import Fit, Header, Resample, read_header, read_picture
+from dcc_plugins.data.pictures import Fit, Header, Resample, read_header, read_picture, read_upright
 from dcc_plugins.data.splits import split
 
 log = logging.getLogger("dcc")
 
 LARGE = 128 * 128
 """Pixels above which decoding takes long enough for several threads to pay."""
+THUMBNAIL = 160
+"""Longest side of an example, in pixels."""
 MANY = 10_000
 """Files from which on they pay for smaller ones."""
 Parts = Mapping[str, Sequence[tuple[Path, str]]]
 """For `train`, `test` and `validation`, files with the name of their class."""
+
+
+class Understood(NamedTuple):
+    """Files with their class by part (`train`, `test`, `validation`), class names, and what a user may want to know."""
+
+    parts: Parts
+    class_names: Sequence[str]
+    notes: Sequence[str]
+
+
+class Example(NamedTuple):
+    """A picture of a class: upright, of at most `THUMBNAIL` pixels a side, and as a run sees it, uint8 (H, W, C)."""
+
+    class_name: str
+    upright: Image.Image
+    pixels: np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +70,26 @@ class PictureSource(DataSource, ABC):
     def __post_init__(self) -> None:
         if self.size is not None and len(self.size) not in (1, 2):
             raise ValueError(f"size {','.join(map(str, self.size))}: expected one side, or height,width")
+
+    @abstractmethod
+    def understand(self) -> AbstractContextManager[Understood]:
+        """The files, with their class by part, while the context lasts; archives are unpacked for so long."""
+
+    def describe(self) -> str:
+        """How the files are understood: classes, parts and sizes, what is turned upright, and what is left out."""
+        with self.understand() as found:
+            return "\n".join([*self._describe_parts(found.parts, found.class_names), *found.notes])
+
+    def examples(self, count: int) -> list[Example]:
+        """A training picture of each of some classes, as it is and as a run sees it."""
+        with self.understand() as found:
+            first = {name: path for path, name in reversed(found.parts["train"])}
+            return [
+                Example(name, upright, pixels)
+                for name in found.class_names[:count]
+                if (upright := read_upright(first[name], THUMBNAIL))
+                and (pixels := self._pixels(first[name])) is not None
+            ]
 
     def read_parts(
         self, name: str, parts: Parts, class_names: Sequence[str], root: Path | None
@@ -82,7 +122,7 @@ class PictureSource(DataSource, ABC):
             first += len(own)
         return RealData(name=name, class_names=tuple(class_names), **sets), faults  # pyright: ignore[reportArgumentType]
 
-    def describe_parts(self, parts: Parts, class_names: Sequence[str]) -> list[str]:
+    def _describe_parts(self, parts: Parts, class_names: Sequence[str]) -> list[str]:
         """Classes, parts and sizes, in lines."""
         lines = [f"{len(class_names)} classes: {', '.join(class_names[:20])}"]
         for part, own in parts.items():
@@ -120,6 +160,15 @@ class PictureSource(DataSource, ABC):
         with ThreadPoolExecutor(cores if large else 1) as pool:
             faults = {i: why for i, why in enumerate(pool.map(read, files, views)) if why}
         return images, faults
+
+    def _pixels(self, path: Path) -> np.ndarray | None:
+        """A picture as a run sees it, uint8 (H, W, C); none if it cannot be read."""
+        header = read_header(path)
+        if isinstance(header, str):
+            return None
+        size, channels = self._shape([header])
+        pixels = np.zeros((*size, channels), np.uint8)
+        return None if read_picture(path, pixels, fit=self.fit, resample=self.resample) else pixels
 
     def _report(self, faults: dict[Path, str], count: int) -> None:
         """Images that cannot be read: an error, or a line of the log."""

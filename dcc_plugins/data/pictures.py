@@ -77,6 +77,17 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
     return (image.width, image.height) if sideways else (image.height, image.width)
 
 
+def read_upright(path: Path, side: int) -> Image.Image | None:
+    """A picture as it is shown, in 8 bits, of at most `side` pixels a side; none if it cannot be read."""
+    try:
+        with Image.open(path, formats=formats()) as image:
+            upright = _eight_bits(ImageOps.exif_transpose(image)).convert("RGB")
+            upright.thumbnail((side, side))
+            return upright
+    except UNREADABLE:
+        return None
+
+
 def read_picture(path: Path, out: np.ndarray, *, fit: Fit = "squash", resample: Resample = "bilinear") -> str:
     """Read a picture into uint8 (H, W, 1 or 3), upright; says why if it cannot be read.
 

@@ -86,6 +86,11 @@ def understand(path: Path | str) -> Tree:
     return tree
 
 
+def in_order(name: str) -> tuple[bool, int, str]:
+    """A key to sort class names by: whole numbers by their size, then texts."""
+    return not name.isdecimal(), int(name) if name.isdecimal() else 0, name
+
+
 def summarise(reasons: Iterable[str]) -> str:
     """Reasons with their numbers: `3 no picture (.txt), 1 hidden`."""
     return ", ".join(f"{n} {reason}" for reason, n in Counter(reasons).most_common())

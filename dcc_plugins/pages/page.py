@@ -18,6 +18,7 @@ from dcc_core.runs import NONE, SPREADS, percent
 from dcc_core.scoring import COMPOSITES
 from dcc_plugins.figures import is_drawable
 from dcc_plugins.pages import curves
+from dcc_plugins.pages.examples import find_examples
 from dcc_plugins.pages.record import RunRecord
 from dcc_plugins.pages.sprites import Sprites, draw_sprites
 
@@ -82,6 +83,7 @@ def render_page(runs: Sequence[RunRecord], *, live: bool = False) -> bytes:
         moments=json.dumps([_moments(run, own) for run, own in zip(runs, drawn, strict=True)]),
         classes=list(_classes(runs, names, drawn)),
         image_notes=list(_image_notes(runs, names, drawn)),
+        examples=find_examples(runs[0]) if len(runs) == 1 and not live else [],
         curves=list(_curves(runs, names)),
         curve_notes=list(_curve_notes(runs)),
         scores=list(_score_rows(runs, names)),

@@ -1,5 +1,6 @@
 """Every line of the page "Bring your pictures" is executed."""
 
+import json
 import re
 from pathlib import Path
 
@@ -7,13 +8,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dcc_plugins.data.csv_table import CsvTable
 from dcc_plugins.data.folder import ImageFolder
 from dcc_plugins.data.npz import Npz
+from dcc_plugins.data.shards import Shards
 
 PAGE = Path(__file__).parents[2] / "docs" / "pictures.md"
-ROWS = re.findall(r"^\| `([^`]+)` \|", PAGE.read_text(), re.MULTILINE)
-FOLDERS = [row for row in ROWS if "/" in row]
-ARRAYS = [row for row in ROWS if "/" not in row]
+SECTIONS = {part.partition("\n")[0]: part for part in PAGE.read_text().split("\n## ")}
+
+
+def rows(section):
+    return re.findall(r"^\| `([^`]+)` \|", SECTIONS[section], re.MULTILINE)
+
+
+FOLDERS, TABLES, SHARDS, ARRAYS = map(rows, ("Folders", "Tables", "Shards", "Array files"))
 KINDS = {".gif": "GIF", ".tga": "TGA", ".jfif": "JPEG", "": "PNG", ".jpg": "JPEG"}
 
 
@@ -60,5 +68,49 @@ def test_arrays_are_read_as_the_page_says(row, tmp_path):
     assert len(data.train.labels) == (10 if "train" in row.casefold() else 8)
 
 
-def test_the_page_has_lines_of_both():
-    assert len(FOLDERS) >= 10 and len(ARRAYS) >= 5
+@pytest.mark.parametrize("row", TABLES)
+def test_tables_are_read_as_the_page_says(row, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"path": [f"{i}.jpg" for i in range(10)], "label": ["ant", "bee"] * 5})
+    for i, path in enumerate(frame["path"]):
+        write(tmp_path / "images" / path, 20 * i)
+    place = tmp_path / row
+    match place.suffix:
+        case ".csv":
+            frame.to_csv(place, index=False)
+        case ".txt":
+            frame.to_csv(place, index=False, header=False, sep=" ")
+        case ".jsonl":
+            frame.to_json(place, orient="records", lines=True)
+        case ".parquet":
+            frame.to_parquet(place)
+        case ".json":
+            tasks = [
+                {
+                    "data": {"image": f"/data/upload/1/{p}"},
+                    "annotations": [{"result": [{"value": {"choices": [name]}}]}],
+                }
+                for p, name in zip(frame["path"], frame["label"], strict=True)
+            ]
+            place.write_text(json.dumps(tasks))
+    data = load(CsvTable(path=place))
+    assert data.class_names == ("ant", "bee")
+    assert (len(data.train.labels), len(data.test.labels)) == (8, 2)
+
+
+@pytest.mark.parametrize("row", SHARDS)
+def test_shards_are_read_as_the_page_says(row, tmp_path):
+    webdataset = pytest.importorskip("webdataset")
+    write(tmp_path / "one.jpg", 5)
+    for name in row.split(", "):
+        with webdataset.TarWriter(str(tmp_path / name)) as shard:
+            for i in range(10):
+                shard.write({"__key__": f"{i}", "jpg": (tmp_path / "one.jpg").read_bytes(), "cls": i % 2})
+    data = load(Shards(path=tmp_path))
+    many = "," in row
+    assert (len(data.train.labels), len(data.test.labels)) == ((20, 10) if many else (8, 2))
+    assert (data.validation is not None) == many
+
+
+def test_the_page_has_lines_of_all_kinds():
+    assert len(FOLDERS) >= 10 and len(ARRAYS) >= 5 and len(TABLES) == 5 and len(SHARDS) == 2

@@ -1,5 +1,6 @@
 """Your own images by a CSV file: of competitions, of labelling tools, of ImageNet's validation part."""
 
+import json
 import shutil
 import tarfile
 import zipfile
@@ -95,7 +96,7 @@ def test_one_image_of_each_class_leaves_none_to_test_with(pictures):
             {},
             "which column .* the labels. One of a, b; -o data.label_column=a",
         ),
-        (["path,a", "00.png,1", "01.png"], {}, "row 3 of .* has 1 cells, the first 2"),
+        (["path,a", "00.png,1", "01.png"], {}, "has 1 cells in row 3, in the first 2"),
         (["path"], {}, "has no two columns"),
         (["path,a", "00.png,1", "x,1", "y,2", "z,2"], {}, "3 of 4 images of .* are not there, 'x' first"),
         (["path,a,split", "00.png,1,train", "01.png,2,test"], {}, "has a class '2' that the training images lack"),
@@ -105,6 +106,54 @@ def test_one_image_of_each_class_leaves_none_to_test_with(pictures):
 def test_files_that_do_not_fit(pictures, lines, options, message):
     with pytest.raises(DccError, match=message):
         load(CsvTable(path=write(pictures, lines), **options))
+
+
+def label_studio(i):
+    """A task as Label Studio exports it, of an uploaded file and of one that it serves from a folder."""
+    image = f"/data/upload/3/1f2e3d4c-{i:02}.png" if i < 5 else f"/data/local-files/?d=train_images/{i:02}.png"
+    results = [{"result": [{"type": "choices", "value": {"choices": [EXPECTED[i]]}}]}]
+    return {"id": i, "data": {"image": image}, "annotations": results}
+
+
+def test_exports_of_label_studio(pictures):
+    (pictures / "tasks.json").write_text(json.dumps([label_studio(i) for i in range(10)]))
+    assert labels_by_number(load(CsvTable(path=pictures / "tasks.json"))) == EXPECTED
+    short = [{"image": f"/data/upload/3/{i:02}.png", "choice": EXPECTED[i], "lead_time": 2.5} for i in range(10)]
+    (pictures / "short.json").write_text(json.dumps(short))
+    assert labels_by_number(load(CsvTable(path=pictures / "short.json"))) == EXPECTED
+
+
+def test_json_lines(pictures):
+    lines = [json.dumps({"file_name": f"{i:02}.png", "label": EXPECTED[i], "note": None}) for i in range(10)]
+    assert labels_by_number(load(CsvTable(path=write(pictures, lines, "metadata.jsonl")))) == EXPECTED
+
+
+@pytest.mark.parametrize("ending", ["parquet", "feather"])
+def test_data_frames(pictures, ending):
+    """With names in columns, and with paths as the index."""
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(
+        {"path": [f"{i:02}.png" for i in range(10)], "kind": list(EXPECTED.values()), "y": range(10)}
+    )
+    for one in (frame, frame.set_index("path") if ending == "parquet" else frame):
+        getattr(one, f"to_{ending}")(pictures / f"frame.{ending}")
+        source = CsvTable(path=pictures / f"frame.{ending}", label_column="kind")
+        assert labels_by_number(load(source)) == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.json", "{", "a.json' cannot be read: Expecting property name"),
+        ("a.json", '{"image": "00.png"}', "a.json' holds no list of objects; expected one per image"),
+        ("a.jsonl", "[1]", "a.jsonl' holds no list of objects"),
+        ("a.parquet", "x", "a.parquet' cannot be read"),
+        ("a.json", '[{"image": "00.png", "data": {"image": "x"}}]', "no column of .* holds paths"),
+    ],
+)
+def test_tables_that_are_none(pictures, name, text, message):
+    with pytest.raises(DccError, match=message):
+        load(CsvTable(path=write(pictures, [text], name)))
 
 
 def test_a_file_that_is_not_there(tmp_path):

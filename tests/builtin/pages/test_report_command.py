@@ -1,13 +1,17 @@
 """`dcc report`: runs of every kind in one page, and one message for what is no run."""
 
+import base64
+import io
 import json
 import os
 import re
 import shutil
 import signal
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 from shown_runs import HOSTILE, large, made, registry_of, renamed
 
 from dcc_core import DccError, hookimpl
@@ -206,3 +210,28 @@ def test_previews_come_with_every_command_that_makes_or_shows_a_set(run, tmp_pat
         result = CliRunner().invoke(cli, words)
         assert result.exit_code == 0, result.stderr
         assert "no preview: the output is no terminal" in result.stdout.splitlines()
+
+
+def test_real_pictures_are_shown_as_they_are_and_as_the_run_sees_them(tmp_path):
+    """Of a photo that lies on its side: upright, then cropped and small. Gone with the files, never an error."""
+    rng = np.random.default_rng(0)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name, color in (("ant", (255, 0, 0)), ("bee", (0, 0, 255))):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(4):
+            photo = np.full((40, 80, 3), color, np.uint8)
+            photo[:, :20] = rng.integers(0, 256)
+            Image.fromarray(photo).save(tmp_path / "photos" / name / f"{i}.jpg", exif=exif)
+    data = {"data": f"folder:{tmp_path / 'photos'}", "data.channels": None, "data.size": "8", "data.fit": "crop"}
+    folder = made(tmp_path / "run", {**data, "run.ipc": 1, "run.sets": 1, "arch": "linear", "score.arch": "linear"})
+    page = render_page([read_run(folder, registry_of())]).decode()
+    section = page[page.index("Real images</h2>") : page.index('id="curves"')]
+    assert re.findall(r"<h3>(.*)</h3>", section) == ["ant", "bee"]
+    kinds = re.findall(r'src="data:image/(jpeg|png);base64,([^"]+)"', section)
+    sizes = [Image.open(io.BytesIO(base64.b64decode(text))).size for _, text in kinds]
+    assert [kind for kind, _ in kinds] == ["jpeg", "png"] * 2
+    assert sizes == [(40, 80), (8, 8)] * 2
+    assert "as the run sees it, 8×8 pixels" in section
+    shutil.rmtree(tmp_path / "photos")
+    assert "Real images</h2>" not in render_page([read_run(folder, registry_of())]).decode()

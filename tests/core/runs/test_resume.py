@@ -443,6 +443,16 @@ def test_what_cannot_be_resumed(tmp_path, monkeypatch, words, message):
     assert not (tmp_path / "nowhere").exists()
 
 
+def test_a_run_that_is_stopped_before_its_first_step_leaves_no_folder(tmp_path, monkeypatch):
+    def load(*args, **how):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("dcc_core.runs.run.Job", load)
+    result = CliRunner().invoke(run, ["--data", "digits", "--out", str(tmp_path / "new" / "out")])
+    assert result.exit_code == 143
+    assert not (tmp_path / "new" / "out").exists()
+
+
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_a_signal_in_a_step_waits_for_its_end_and_a_second_does_not(name):
     number = getattr(signal, name)
