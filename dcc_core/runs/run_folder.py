@@ -53,7 +53,7 @@ class RunFolder:
     """A run's folder.
 
     The constructor checks and creates it; nothing in it changes before `begin` or `reopen`: a run that fails before its
-    first step leaves it as it was. unfinished: it holds an unfinished run.
+    first step leaves it as it was, and removes one that is new. unfinished: it holds an unfinished run.
 
     Raises DccError if it cannot be written, or holds anything but an unfinished run and `overwrite` is not set.
     """
@@ -61,6 +61,7 @@ class RunFolder:
     def __init__(self, path: Path, *, overwrite: bool = False) -> None:
         self.path = path
         self.begun = False
+        self._new = not path.exists()
         with self._guard():
             path.mkdir(parents=True, exist_ok=True)
             there = sorted(p.name for p in path.iterdir() if not (p.name == LOCK or p.match(TEMPORARY)))  # killed early
@@ -71,9 +72,16 @@ class RunFolder:
         if not os.access(path, os.W_OK | os.X_OK):
             raise DccError(f"--out '{path}' cannot be written: permission denied")
 
-    def hold(self) -> contextlib.AbstractContextManager[None]:
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
         """Let no other process run here while the context lasts. Raises DccError if one does."""
-        return hold_lock(self.path)
+        try:
+            with hold_lock(self.path):
+                yield
+        finally:
+            if self._new and not self.begun:
+                with contextlib.suppress(OSError):
+                    self.path.rmdir()
 
     @contextlib.contextmanager
     def logging(self) -> Iterator[None]:
