@@ -26,7 +26,7 @@ import torch
 from ways import job_of
 
 from dcc_core import Step
-from dcc_core.engine.update import update
+from dcc_core.engine.image_update import update
 
 SMALL = {"arch__width": 16, "run__real_batch": 8, "data__images": 64}
 SLACK = 1.15

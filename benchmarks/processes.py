@@ -15,7 +15,7 @@ STEP = """
 import sys; sys.path.insert(0, {here!r})
 from ways import job_of
 from dcc_core import Step
-from dcc_core.engine.update import update
+from dcc_core.engine.image_update import update
 from dcc_core.compute.memory import process_peak
 data = dict(data__count={classes}, data__images=16000 // {classes}, data__tests=1000 // {classes})
 job = job_of(loss="collective-bare", arch__width=32, run__real_batch=16, **data)

@@ -14,7 +14,7 @@ import torch
 import dcc_plugins.manifest
 from dcc_core import Component, DataSource, ImageSet, Randomness, RealData, Step, hookimpl
 from dcc_core.config.settings import Rank, Settings
-from dcc_core.engine.update import update
+from dcc_core.engine.image_update import update
 from dcc_core.jobs.configuration import resolve
 from dcc_core.jobs.job import Job
 from dcc_core.plugins.registry import Origin, Registry

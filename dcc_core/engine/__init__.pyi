@@ -33,6 +33,12 @@ from .double_backward import (
 from .grouped_gradients import (
     supports_grouping as supports_grouping,
 )
+from .image_update import (
+    SECOND_BACKWARD as SECOND_BACKWARD,
+    read_updates as read_updates,
+    start_update as start_update,
+    update as update,
+)
 from .matching_loss import (
     MatchingLoss as MatchingLoss,
     Part as Part,
@@ -67,10 +73,4 @@ from .step import (
 )
 from .synthetic import (
     Synthetic as Synthetic,
-)
-from .update import (
-    SECOND_BACKWARD as SECOND_BACKWARD,
-    read_updates as read_updates,
-    start_update as start_update,
-    update as update,
 )

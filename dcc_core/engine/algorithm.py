@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from dcc_core.data import Batch
 from dcc_core.engine.divergence import Guard
+from dcc_core.engine.image_update import Update, read_updates, start_update
 from dcc_core.engine.matching_loss import MatchingLoss, State
 from dcc_core.engine.network_training import train_epoch
 from dcc_core.engine.resume_state import ResumeState
 from dcc_core.engine.run_context import RunContext
 from dcc_core.engine.step import Step
 from dcc_core.engine.synthetic import BUFFER, MOMENTUM, Synthetic
-from dcc_core.engine.update import Update, read_updates, start_update
 from dcc_core.errors import DccError, NotFiniteError, breaches_of
 from dcc_core.plugins import StepReport
 

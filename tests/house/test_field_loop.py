@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+from dcc_core.engine.image_update import update
 from dcc_core.engine.step import Step
-from dcc_core.engine.update import update
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import field_loop

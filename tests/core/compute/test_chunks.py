@@ -12,9 +12,9 @@ from dcc_core import Batch, DccError, Randomness
 from dcc_core.compute.chunks import CACHE_BYTES, SECOND_ORDER, WEIGHTS, Chunks, Footprint
 from dcc_core.compute.criterion import cross_entropy
 from dcc_core.compute.memory import process_peak
+from dcc_core.engine.image_update import update
 from dcc_core.engine.network_training import train_epoch
 from dcc_core.engine.step import Step
-from dcc_core.engine.update import update
 from dcc_plugins.augmentation import NoAugmentation
 from dcc_plugins.networks.convnet import ConvNet
 

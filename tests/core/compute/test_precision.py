@@ -8,8 +8,8 @@ from torch import nn
 
 from dcc_core.compute.precision import Autocast, in_precision, use_deterministic_kernels, use_tf32
 from dcc_core.config.run_options import RunOptions
+from dcc_core.engine.image_update import update
 from dcc_core.engine.step import Step
-from dcc_core.engine.update import update
 
 CPU = torch.device("cpu")
 

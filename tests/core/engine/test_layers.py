@@ -160,8 +160,8 @@ def test_class_gradients_come_in_chunks_with_the_same_result(make_job):
     """With toy classes of two images, whole chunks; the sum of distances and its derivative do not change."""
     import dataclasses
 
+    from dcc_core.engine.image_update import update
     from dcc_core.engine.step import Step
-    from dcc_core.engine.update import update
 
     values = {}
     for by_layer in (True, False):

@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 import torch
 
+from dcc_core.engine.image_update import update
 from dcc_core.engine.step import Step
-from dcc_core.engine.update import update
 from dcc_core.jobs.provenance import describe_condensed
 from dcc_core.sets.condensed_set import CondensedSet
 from dcc_plugins.losses import ClassWise, Collective, CollectiveBare
