@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,8 +14,6 @@ from dcc_core import DccError, RealData
 from dcc_plugins.data.picture_source import PictureSource, Understood
 from dcc_plugins.data.tables import Row, read_table
 from dcc_plugins.data.tree import PART_OF, in_order
-
-log = logging.getLogger("dcc")
 
 LABELS = (
     "label",
@@ -57,9 +54,7 @@ class CsvTable(PictureSource):
 
     def load(self, *, root: Path, download: bool, progress: bool) -> RealData:
         with self.understand() as found:
-            for note in found.notes:
-                log.info(f"csv: {note}")
-            data, _ = self.read_parts(f"csv:{Path(self.path).stem}", found.parts, found.class_names, root)
+            data, _ = self.read_parts(f"csv:{Path(self.path).stem}", found, root, progress=progress)
         return data
 
     @contextlib.contextmanager

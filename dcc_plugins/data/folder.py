@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import logging
 import shutil
 import tempfile
 from collections import Counter
@@ -16,8 +15,6 @@ from typing import Annotated, final
 from dcc_core import DccError, RealData
 from dcc_plugins.data.picture_source import PictureSource, Understood
 from dcc_plugins.data.tree import Tree, summarise, understand
-
-log = logging.getLogger("dcc")
 
 
 @final
@@ -36,10 +33,9 @@ class ImageFolder(PictureSource):
         path = Path(self.path).expanduser()
         with unpacked(path) as folder:
             tree = understand(folder)
-            for note in tree.notes:
-                log.info(f"folder: {note}")
-            name = f"folder:{path.resolve().name}"
-            data, faults = self.read_parts(name, tree.parts, tree.class_names, root if folder == path else None)
+            found = Understood(tree.parts, tree.class_names, tree.notes)
+            kept = root if folder == path else None
+            data, faults = self.read_parts(f"folder:{path.resolve().name}", found, kept, progress=progress)
             check_losses(tree, faults)
         return data
 

@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from annotated_types import Ge
 from PIL import Image
+from rich.console import Console
+from rich.progress import track
 
 from dcc_core import DataSource, DccError, ImageSet, RealData
 from dcc_plugins.data.picture_cache import through_cache
@@ -92,15 +94,17 @@ class PictureSource(DataSource, ABC):
             ]
 
     def read_parts(
-        self, name: str, parts: Parts, class_names: Sequence[str], root: Path | None
+        self, name: str, found: Understood, root: Path | None, *, progress: bool
     ) -> tuple[RealData, dict[Path, str]]:
         """The data of some files, and why others cannot be read; without a test part a fifth of each class is one.
 
-        root: the folder for data sets, in which pixels are kept for the next run. Raises DccError if images cannot be
-        read, unless `broken` leaves them out, or differ in size.
+        root: the folder for data sets, in which pixels are kept for the next run. progress: show a bar. Raises DccError
+        if images cannot be read, unless `broken` leaves them out, or differ in size.
         """
+        for note in found.notes:
+            log.info(f"{name.partition(':')[0]}: {note}")
+        parts, class_names = dict(found.parts), tuple(found.class_names)
         label = {name: k for k, name in enumerate(class_names)}
-        parts = dict(parts)
         if not parts["test"]:
             whole = parts["train"]
             chosen = split(torch.tensor([label[name] for _, name in whole]), self.split_seed)
@@ -109,7 +113,7 @@ class PictureSource(DataSource, ABC):
                 raise DccError(f"'{name}' has one image of each class, none to test with; give more, or a test part")
         files = [path for own in parts.values() for path, _ in own]
         options = (self.size, self.fit, self.resample, self.channels)
-        images, places = through_cache(root, files, options, lambda make: self._read(files, make))
+        images, places = through_cache(root, files, options, lambda make: self._read(files, make, progress))
         faults = {files[place]: why for place, why in places.items()}
         self._report(faults, len(files))
         sets: dict[str, ImageSet | None] = {}
@@ -120,7 +124,7 @@ class PictureSource(DataSource, ABC):
             labels = torch.tensor([label[name] for _, name in kept], dtype=torch.int64)
             sets[part] = ImageSet(torch.from_numpy(np.ascontiguousarray(pixels)), labels) if own else None
             first += len(own)
-        return RealData(name=name, class_names=tuple(class_names), **sets), faults  # pyright: ignore[reportArgumentType]
+        return RealData(name=name, class_names=class_names, **sets), faults  # pyright: ignore[reportArgumentType]
 
     def _describe_parts(self, parts: Parts, class_names: Sequence[str]) -> list[str]:
         """Classes, parts and sizes, in lines."""
@@ -146,7 +150,7 @@ class PictureSource(DataSource, ABC):
         return lines
 
     def _read(
-        self, files: Sequence[Path], make: Callable[[tuple[int, ...]], np.ndarray]
+        self, files: Sequence[Path], make: Callable[[tuple[int, ...]], np.ndarray], progress: bool
     ) -> tuple[np.ndarray, dict[int, str]]:
         """Pixels (N, C, H, W) in an array that `make` gives, and why some files cannot be read, by their place."""
         cores = os.cpu_count() or 1
@@ -157,8 +161,10 @@ class PictureSource(DataSource, ABC):
         large = max(height * width for (height, width), *_ in headers) > LARGE or len(files) > MANY
         read = partial(read_picture, fit=self.fit, resample=self.resample)
         views = (image.transpose(1, 2, 0) for image in images)
+        how = {"total": len(files), "console": Console(stderr=True), "transient": True}
         with ThreadPoolExecutor(cores if large else 1) as pool:
-            faults = {i: why for i, why in enumerate(pool.map(read, files, views)) if why}
+            found = track(pool.map(read, files, views), "decoding pictures", disable=not (progress and large), **how)
+            faults = {i: why for i, why in enumerate(found) if why}
         return images, faults
 
     def _pixels(self, path: Path) -> np.ndarray | None:

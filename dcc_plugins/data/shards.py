@@ -6,7 +6,6 @@ import contextlib
 import glob
 import importlib.util
 import json
-import logging
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -19,8 +18,6 @@ from dcc_plugins.data.csv_table import LABELS
 from dcc_plugins.data.picture_source import PictureSource, Understood
 from dcc_plugins.data.pictures import endings
 from dcc_plugins.data.tree import PART_OF, in_order
-
-log = logging.getLogger("dcc")
 
 LABEL_FIELDS = ("cls", "cls.txt", "label", "label.txt", "class", "class.txt")
 """Fields of a sample that hold its label as text, in the order in which they are looked for."""
@@ -48,9 +45,7 @@ class Shards(PictureSource):
 
     def load(self, *, root: Path, download: bool, progress: bool) -> RealData:
         with self.understand() as found:
-            for note in found.notes:
-                log.info(f"shards: {note}")
-            data, _ = self.read_parts(f"shards:{Path(self.path).stem}", found.parts, found.class_names, None)
+            data, _ = self.read_parts(f"shards:{Path(self.path).stem}", found, None, progress=progress)
         return data
 
     @contextlib.contextmanager

@@ -120,3 +120,17 @@ def test_the_command_says_and_removes(photos):
         result = CliRunner().invoke(cli, [*words, "--data-root", str(root)])
         assert result.exit_code == 0 and said in result.stdout
     assert not list((root / "dcc-cache").iterdir())
+
+
+@pytest.mark.parametrize("progress", [False, True])
+def test_decoding_many_pictures_shows_how_far_it_is(tmp_path, capsys, monkeypatch, progress):
+    """On stderr, and only where a run shows its progress."""
+    monkeypatch.setattr("dcc_plugins.data.picture_source.MANY", 5)
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    for i in range(12):
+        (tmp_path / f"{i % 2}").mkdir(exist_ok=True)
+        Image.fromarray(np.full((4, 4), i, np.uint8)).save(tmp_path / f"{i % 2}" / f"{i}.png")
+    ImageFolder(path=tmp_path).load(root=tmp_path, download=False, progress=progress)
+    shown = capsys.readouterr()
+    assert ("decoding pictures" in shown.err) == progress
+    assert shown.out == ""
