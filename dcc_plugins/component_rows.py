@@ -30,6 +30,11 @@ LOSSES = [
         target="dcc_plugins.penalty:Penalised",
         summary="any loss plus a penalty on the norms of the images (eq. 4)",
     ),
+    Component(
+        name="early",
+        target="dcc_plugins.early:Early",
+        summary="any loss, on a pool of networks that real images have trained for a little",
+    ),
 ]
 
 AUGMENTATIONS = [
@@ -198,6 +203,11 @@ SELECTIONS = [
         name="k-center",
         target="dcc_plugins.selections.in_feature_space:KCenter",
         summary="images that cover the class in feature space (greedy k-center)",
+    ),
+    Component(
+        name="k-means",
+        target="dcc_plugins.selections.in_feature_space:KMeans",
+        summary="the image nearest to each centre of k-means",
     ),
     Component(
         name="grand",

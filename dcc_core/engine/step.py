@@ -115,6 +115,14 @@ class Step:
         view.synthetic = self.synthetic.with_images(change)
         return view
 
+    def with_network(self, network: nn.Module) -> Step:
+        """This step with another network, which a loss has made; the step's own is not built for it."""
+        view = copy.copy(self)
+        for name in ("network", "_gradient"):
+            vars(view).pop(name, None)
+        view._network = lambda: network
+        return view
+
     changed = old_name("changed", "with_images")
 
     def _copy(self) -> Step:

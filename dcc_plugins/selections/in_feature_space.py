@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, final
 
+import numpy as np
 import torch
 from annotated_types import Ge
 from torch import Tensor
@@ -79,4 +80,24 @@ class KCenter(InFeatureSpace):
             nearest[picked] = -1.0  # among equal images, one that is not picked yet
             picked.append(int(nearest.argmax()))
             nearest = torch.minimum(nearest, (features - features[picked[-1]]).square().sum(dim=1))
+        return torch.tensor(picked)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class KMeans(InFeatureSpace):
+    """The image nearest to each centre of k-means, with as many clusters as images are picked.
+
+    Source: the representative samples of DREAM, Liu et al., ICCV 2023.
+    """
+
+    def pick(self, features: Tensor, n: int) -> Tensor:
+        from sklearn import cluster
+
+        points = features.numpy()
+        distances = cluster.KMeans(n, n_init=1, random_state=0).fit(points).transform(points)
+        picked: list[int] = []
+        for own in distances.T:  # of two centres with one nearest image, the second takes its next
+            own[picked] = np.inf
+            picked.append(int(own.argmin()))
         return torch.tensor(picked)

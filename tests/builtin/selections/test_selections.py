@@ -18,7 +18,7 @@ from dcc_core.cli.app import cli
 from dcc_core.jobs.coreset import select_coreset
 from dcc_core.jobs.measurements import work_on_all_images
 from dcc_plugins.selections.by_score import EL2N, CScore, Forgetting, GraNd
-from dcc_plugins.selections.in_feature_space import Herding, KCenter
+from dcc_plugins.selections.in_feature_space import Herding, KCenter, KMeans
 
 MISLABELLED = (1, 6, 14, 17)
 
@@ -74,7 +74,21 @@ def test_k_center_picks_different_images_among_equal_ones():
     assert sorted(Herding().pick(torch.ones(4, 2), 4).tolist()) == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize("cls", [Herding, KCenter])
+def test_k_means_picks_the_image_nearest_to_each_centre():
+    """Of three far clusters, the point in the middle of each, whatever the clusters' sizes."""
+    centres = torch.tensor([[0.0, 0.0], [50.0, 0.0], [0.0, 50.0]], dtype=torch.float64)
+    ring = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]], dtype=torch.float64)
+    points = torch.cat([centres[:1] + ring, centres[1:2] + ring, centres[2:] + ring, centres])
+    assert sorted(KMeans().pick(points, 3).tolist()) == [12, 13, 14]
+    assert KMeans().pick(points, 3).tolist() == KMeans().pick(points, 3).tolist()
+
+
+@pytest.mark.filterwarnings("ignore:Number of distinct clusters")
+def test_k_means_picks_different_images_among_equal_ones():
+    assert sorted(KMeans().pick(torch.ones(4, 2, dtype=torch.float64), 3).tolist()) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("cls", [Herding, KCenter, KMeans])
 def test_features_are_those_of_a_trained_network(run, cls, make_job):
     """Of a convolutional network they differ from pixels; the linear one's features are the pixels themselves."""
     own = cls(epochs=1).select(run.data, 3, run)

@@ -84,6 +84,10 @@ class TestHerding(Here, SelectionConformance):
     component, options = "herding", {"features": "pixels"}
 
 
+class TestKMeans(Here, SelectionConformance):
+    component, options = "k-means", {"features": "pixels"}
+
+
 class TestVico(Here, FormatConformance):
     component = "vico"
 
