@@ -38,8 +38,7 @@ def used_networks(job, steps):
 
 def test_a_network_of_the_pool_is_used_as_it_is_without_noise():
     job = early_job(**{"loss.noise": 0.0})
-    run, _, state = job.start()
-    pool = []
+    state, pool = job.start().state, []
     for own in state.networks:
         state.module.load_state_dict(own)
         pool.append(weights_of(state.module).clone())
