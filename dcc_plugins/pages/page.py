@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -109,6 +110,8 @@ def _run_header(run: RunRecord, name: str, index: int) -> dict[str, Any]:
     for title, key in (("data", "data"), ("network", "arch"), ("images per class", "run.ipc"), ("sets", "run.sets")):
         if (value := run.value(key)) is not None:
             facts.append((title, format_value(value)))
+    if any(phases := Counter(row.phase for row in run.steps)):
+        facts.append(("image updates", ", ".join(f"{n} {phase or 'after it'}" for phase, n in phases.items())))
     progress = "" if run.finished or not run.total else f"{run.done} of {run.total} image updates of the first set"
     about = {"ended": run.finished, "color": index % COLORS}
     return about | {"name": name, "state": run.state, "progress": progress, "facts": facts}

@@ -125,6 +125,21 @@ def test_the_page_says_what_the_report_says(run):
     assert "the first of 2 sets" in text
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"loss": "collective"}, "<dd>3 warm-up, 9 after it</dd>"),
+        ({"loss": "collective", "loss.warmup_outer": 9}, "<dd>12 warm-up</dd>"),
+        ({"loss": "class-wise"}, None),
+    ],
+)
+def test_the_page_says_how_much_was_warm_up(tmp_path, options, said):
+    folder = made(tmp_path, {**options, "run.sets": 1, "score.arch": "linear"})
+    page = render_page([read_run(folder, registry_of())]).decode()
+    assert ("image updates</dt>" in page) == bool(said)
+    assert said is None or said in page
+
+
 def test_a_selection_and_all_images_have_pages(tmp_path):
     chosen = made(tmp_path / "chosen", {"selection": "random"}, selecting=True)
     assert text_of(chosen).count('<img class="strip"') == 6
