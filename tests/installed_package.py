@@ -38,7 +38,9 @@ def test_what_is_tested_is_what_was_installed():
     """Its modules, which its own tests have imported by now, and nothing else: no tests."""
     installed = {file.parts[0] for file in metadata.files(NAME)} - {"__pycache__"}
     modules = {name.removesuffix(".py") for name in installed if name.endswith(".py")}
-    assert {name for name in installed if not name.endswith((".py", ".dist-info"))} == set()
+    folders = {name for name in installed if not name.endswith((".py", ".dist-info"))}
+    packages = {file.parts[0] for file in metadata.files(NAME) if file.parts[1:] == ("__init__.py",)}
+    assert folders == packages - {"tests"}
     assert len(modules) >= 2
     assert {Path(importlib.import_module(name).__file__).parent for name in modules} == {SITE}
 

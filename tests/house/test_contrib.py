@@ -15,6 +15,7 @@ ADAPTERS = {"dcc-avalanche": "avalanche"}
 """Packages without components, for users of another library, and the module that this library is."""
 PACKAGES = sorted({p.parent.name for p in CONTRIB.glob("*/pyproject.toml")} - ADAPTERS.keys())
 RUNS = {
+    "dcc-datadam": "--recipe datadam --outer-loops 20",
     "dcc-dm": "--loss dm --aug dsa",
     "dcc-idc": "--param multi-formation --loss collective --aug dsa",
     "dcc-kip": "--loss kip --param soft-labels",

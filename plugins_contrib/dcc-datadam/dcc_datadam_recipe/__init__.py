@@ -1,0 +1,1 @@
+"""The recipe of dcc-datadam, read as package data."""
