@@ -19,6 +19,7 @@ from dcc_core.engine.run_context import RunContext
 from dcc_core.engine.step import Step
 from dcc_core.engine.synthetic import BUFFER, MOMENTUM, Synthetic
 from dcc_core.errors import DccError, NotFiniteError, breaches_of
+from dcc_core.group import Group
 from dcc_core.plugins import StepReport
 
 WEIGHTS = "weights."
@@ -53,29 +54,14 @@ def optimise(
     then holds the last good state.
     """
     guard = Guard(synthetic, state)
-    started: list[Update] = []
+    started = _Started(guard, loss, watch, set_index)
     begin = begin or ResumeState()
     begin.load(guard)
     outer, first, weights = begin.outer, begin.inner, begin.network()
 
     def save(outer: int, inner: int = 0, network: Network | None = None, *, now: bool = False) -> None:
-        def capture() -> ResumeState:
-            read()
-            return ResumeState.of(guard, outer, inner, network.state_dict() if network else {}, run.group)
-
         if keep:
-            keep(capture, now=now)
-
-    def read() -> None:
-        """Check the updates since the last call, and report them."""
-        updates = tuple(started)
-        started.clear()
-        for u, objective in zip(updates, read_updates(updates), strict=True):
-            guard.record_good_state(u.step.outer)
-            if watch:
-                place = {"set": set_index, "outer": u.step.outer, "inner": u.step.inner}
-                gradients = synthetic.gradients() if u is updates[-1] else {}
-                watch(StepReport(**place, loss=objective, phase=loss.phase(u.step), gradients=gradients))
+            keep(lambda: started.capture(outer, inner, network.state_dict() if network else {}, run.group), now=now)
 
     while outer < run.outer_loops:
         network = Network(run, outer)  # a new network, theta
@@ -86,23 +72,47 @@ def optimise(
         try:
             for inner in range(first, run.inner_loops):
                 step = Step(run, synthetic, outer=outer, inner=inner, network=network.module)
-                started.append(start_update(step, loss, state))  # S <- opt(S, matching loss)
+                started.updates.append(start_update(step, loss, state))  # S <- opt(S, matching loss)
                 if looks is None or looks(outer, inner):
-                    read()
+                    started.read()
                 if inner < run.inner_loops - 1:
                     network.train(synthetic, inner)  # theta <- opt(theta, training loss)
                     save(outer, inner + 1, network)
-            read()
+            started.read()
             outer += 1
             save(outer)
         except NotFiniteError as error:
-            started.clear()
+            started.updates.clear()
             try:
                 outer = guard.roll_back(error)
             finally:
                 save(guard.outer, now=True)
         first, weights = 0, {}
     return guard.notes
+
+
+class _Started:
+    """Updates of a set that have been started. `read` checks them, and reports them to `watch`."""
+
+    def __init__(self, guard: Guard, loss: MatchingLoss, watch: OnStep | None, set_index: int) -> None:
+        self.updates: list[Update] = []
+        self._guard, self._loss, self._watch, self._set = guard, loss, watch, set_index
+
+    def capture(self, outer: int, inner: int, network: Mapping[str, Tensor], group: Group) -> ResumeState:
+        """The state before a step, after the updates before it have been read. network: its state. Collective."""
+        self.read()
+        return ResumeState.of(self._guard, outer, inner, network, group)
+
+    def read(self) -> None:
+        """Wait for the updates since the last call. Raises NotFiniteError; none of them is read again."""
+        updates, self.updates = self.updates, []
+        for u, objective in zip(updates, read_updates(updates), strict=True):
+            self._guard.record_good_state(u.step.outer)
+            if self._watch:
+                place = {"set": self._set, "outer": u.step.outer, "inner": u.step.inner}
+                gradients = self._guard.synthetic.gradients() if u is updates[-1] else {}
+                report = StepReport(**place, loss=objective, phase=self._loss.phase(u.step), gradients=gradients)
+                self._watch(report)
 
 
 class Network:

@@ -275,9 +275,9 @@ class Job:
                 network = self._trial_network(architecture)
             self._trials[label] = try_network(network, title, images, self.data.num_classes)
         if matching and (plain := self._trials[name].plain):
+            words = ", ".join(sorted(plain))
             log.info(
-                f"{name}: matching uses the plain form of {', '.join(sorted(plain))}, "
-                "whose usual form cannot be differentiated twice"
+                f"{name}: matching uses the plain form of {words}, whose usual form cannot be differentiated twice"
             )
 
     def random(self, set_index: int) -> Randomness:
@@ -292,11 +292,9 @@ class Job:
         return self.data.validation
 
     def _check_ipc(self) -> None:
-        label = self.real.smallest_class()
-        have, ipc = len(self.real.by_class[label]), self.config.run.ipc
-        if ipc * self.config.param.images_per_row > have:
-            most = have // self.config.param.images_per_row
+        label, ipc = self.real.smallest_class(), self.config.run.ipc
+        if ipc * self.config.param.images_per_row > (have := len(self.real.by_class[label])):
             raise DccError(
                 f"run.ipc: {ipc} images per class, but class '{self.data.class_names[label]}' of data "
-                f"'{self.data.name}' has {have}; give at most {most}"
+                f"'{self.data.name}' has {have}; give at most {have // self.config.param.images_per_row}"
             )

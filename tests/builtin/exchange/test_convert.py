@@ -99,15 +99,12 @@ def test_options_of_the_data_source_are_carried_out(tmp_path, import_set):
 def test_paths_of_data_stay_out(tmp_path, import_set):
     """Of a folder that names the data, the last part alone."""
     images = np.zeros((4, 8, 8, 3), np.uint8)
+    images[0] = 255
     np.savez(tmp_path / "mine.npz", x_train=images, y_train=[0, 0, 1, 1], x_test=images, y_test=[0, 0, 1, 1])
     (tmp_path / "p" / "0").mkdir(parents=True)
     (tmp_path / "p" / "1").mkdir()
     for k in "01":
         Image.new("RGB", (8, 8), (9, 9, 9)).save(tmp_path / "p" / k / "0.png")
-    with pytest.raises(DccError, match="must have one number per channel"):
-        import_set(tmp_path / "p", "png", data=f"npz:{tmp_path / 'mine.npz'}")
-    images[0] = 255
-    np.savez(tmp_path / "mine.npz", x_train=images, y_train=[0, 0, 1, 1], x_test=images, y_test=[0, 0, 1, 1])
     p = import_set(tmp_path / "p", "png", data=f"npz:{tmp_path / 'mine.npz'}").provenance
     assert p.data == "npz:mine.npz"
     assert str(tmp_path) not in json.dumps(dict(p.config))

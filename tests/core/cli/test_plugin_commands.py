@@ -69,10 +69,10 @@ def test_what_is_no_command_is_refused(install):
 
 
 def test_a_name_of_the_core_stays_the_cores(install):
-    install(acme=plugin(("plugins", HERE)))
-    assert "it says" not in invoke("plugins", "--json").stdout
-    assert invoke("acme:plugins", "hello").stdout == "it says hello\n"
-    assert "acme:plugins" in invoke("--help").stdout
+    install(acme=plugin(("run", HERE)))
+    assert "it says" not in invoke("run", "--help").stdout
+    assert invoke("acme:run", "hello").stdout == "it says hello\n"
+    assert "acme:run" in invoke("--help").stdout
 
 
 @pytest.mark.filterwarnings("default")
@@ -100,4 +100,4 @@ def test_an_unknown_command_says_what_there_is(install):
     result = invoke("ecko")
     assert result.exit_code == 2
     assert "no command named 'ecko'. Did you mean 'echo'?" in result.stderr
-    assert "available: run, plugins, echo" in result.stderr
+    assert "available: run, echo" in result.stderr

@@ -22,7 +22,7 @@ from torch.distributed import HashStore
 from dcc_core import Component, DccError, MatchingLoss, Part, State, hookimpl
 from dcc_core.cli.display import Display
 from dcc_core.compute.random import Randomness
-from dcc_core.engine import algorithm as engine
+from dcc_core.engine import image_update
 from dcc_core.engine.algorithm import Network, optimise
 from dcc_core.engine.step import Step
 from dcc_core.errors import SilentError
@@ -297,14 +297,14 @@ def test_a_process_that_ends_is_noticed_by_the_others():
 
 def test_an_error_that_nobody_foresaw_on_one_process_ends_all(tmp_path, monkeypatch):
     """In the probe too, where one process alone would go on to the run."""
-    usual = engine._scalar
+    usual = image_update._scalar
 
     def scalar(term, count):
         if distributed.distributed.get_rank() == 1:
             raise ValueError("surprise")
         return usual(term, count)
 
-    monkeypatch.setattr(engine, "_scalar", scalar)
+    monkeypatch.setattr(image_update, "_scalar", scalar)
 
     def work(group):
         job = job_of(TINY)
