@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -148,6 +149,6 @@ def _candidates(name: str, places: Sequence[Path]) -> Iterator[Path]:
     yield from (place / f"{name}{ending}" for place in places for ending in ENDINGS)
     if name.startswith("/data/"):
         asked = parse_qs(urlsplit(name).query).get("d", [name])[0]
-        yield from (place / below for place in places for below in (asked, Path(asked).name))
-        uploaded = Path(asked).name.partition("-")[2]  # Label Studio puts a number before the name
-        yield from (place / uploaded for place in places if uploaded)
+        below = re.sub(r"^/data/upload/\d+/", "", asked)
+        given = Path(asked).name.partition("-")[2]  # the name before the upload, which put a number before it
+        yield from (place / one for place in places for one in (below, Path(asked).name, given) if one)

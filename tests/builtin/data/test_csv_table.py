@@ -118,7 +118,9 @@ def label_studio(i):
 def test_exports_of_label_studio(pictures):
     (pictures / "tasks.json").write_text(json.dumps([label_studio(i) for i in range(10)]))
     assert labels_by_number(load(CsvTable(path=pictures / "tasks.json"))) == EXPECTED
-    short = [{"image": f"/data/upload/3/{i:02}.png", "choice": EXPECTED[i], "lead_time": 2.5} for i in range(10)]
+    short = [
+        {"image": f"/data/upload/3/train_images/{i:02}.png", "choice": EXPECTED[i], "lead_time": 2.5} for i in range(10)
+    ]
     (pictures / "short.json").write_text(json.dumps(short))
     assert labels_by_number(load(CsvTable(path=pictures / "short.json"))) == EXPECTED
 
