@@ -3,6 +3,9 @@ from .app import (
     main as main,
     main_run as main_run,
 )
+from .call import (
+    registry_of_call as registry_of_call,
+)
 from .display import (
     Display as Display,
     print_rows as print_rows,

@@ -6,16 +6,15 @@ from typing import Any
 
 import click
 
+from dcc_core.cli.call import registry_of_call
 from dcc_core.cli.guard import guard
 from dcc_core.cli.run_command import run
 from dcc_core.errors import DccError, SilentError, did_you_mean
 from dcc_core.group import is_launched, is_speaker
-from dcc_core.plugins import Provided, Registry
+from dcc_core.plugins import Provided
 
 TOGETHER = ("run", "select", "eval")
 """Commands that several processes work on together."""
-REGISTRY = "dcc_core.registry"
-"""The key of click's context under which a call of `dcc` keeps its registry."""
 
 
 class Commands(click.Group):
@@ -39,10 +38,10 @@ class Commands(click.Group):
         if cmd_name in self.commands:
             return self.commands[cmd_name]
         provider, _, name = cmd_name.rpartition(":")
-        rows = self._registry(ctx).components("command")
+        rows = registry_of_call(ctx).components("command")
         if name not in {row.component.name for row in rows if provider in ("", row.origin.provider)}:
             return None
-        return self._registry(ctx).find("command", cmd_name).load()
+        return registry_of_call(ctx).find("command", cmd_name).load()
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -64,15 +63,9 @@ class Commands(click.Group):
                 [*own, *((name, row.component.summary) for name, row in self._plugin_commands(ctx).items())]
             )
 
-    def _registry(self, ctx: click.Context) -> Registry:
-        """What is installed, looked up once for one call of `dcc`."""
-        if REGISTRY not in ctx.meta:
-            ctx.meta[REGISTRY] = Registry.installed()
-        return ctx.meta[REGISTRY]
-
     def _plugin_commands(self, ctx: click.Context) -> dict[str, Provided]:
         """The commands of plugins by what users write; one that two plugins claim, or the core has, is qualified."""
-        rows = list(self._registry(ctx).components("command"))
+        rows = list(registry_of_call(ctx).components("command"))
         names = [row.component.name for row in rows]
         clear = {name for name in names if names.count(name) == 1 and name not in self.commands}
         return {row.component.name if row.component.name in clear else row.qualified: row for row in rows}
@@ -80,7 +73,7 @@ class Commands(click.Group):
     def _unknown(self, ctx: click.Context, name: str) -> str:
         known = [*self.commands, *self._plugin_commands(ctx)]
         lines = [f"no command named '{name}'.{did_you_mean(name, known)}", f"  available: {', '.join(known)}"]
-        return "\n".join([*lines, *(f"  not loaded: {b.origin}: {b.reason}" for b in self._registry(ctx).broken)])
+        return "\n".join([*lines, *(f"  not loaded: {b.origin}: {b.reason}" for b in registry_of_call(ctx).broken)])
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 import warnings
@@ -31,7 +30,7 @@ def guard(work: Callable[[], Any]) -> Any:
             stream.reconfigure(errors="replace")
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = functools.partial(_show_once, set())
+            warnings.showwarning = _show_warning
             return work()
     except DccError as error:
         if os.environ.get("DCC_DEBUG") == "1":
@@ -50,12 +49,8 @@ def guard(work: Callable[[], Any]) -> Any:
         sys.exit(error.exit_code if isinstance(error, Stopped) else 130)
 
 
-def _show_once(
-    shown: set[str], message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any
-) -> None:
-    """Print a warning; one of a plugin only once, however often a command looks the plugins up."""
-    if not issubclass(category, PluginWarning):
-        click.echo(warnings.formatwarning(message, category, filename, lineno), err=True, nl=False)
-    elif str(message) not in shown:
+def _show_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
+    if issubclass(category, PluginWarning):
         click.echo(f"Warning: {message}", err=True)
-    shown.add(str(message))
+    else:
+        click.echo(warnings.formatwarning(message, category, filename, lineno), err=True, nl=False)

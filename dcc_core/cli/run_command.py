@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from dcc_core.cli.call import registry_of_call
 from dcc_core.cli.flags import (
     RUN_FLAGS,
     add_flags,
@@ -50,7 +51,7 @@ def run(
 
     An interrupted run resumes with --resume FOLDER, or by the same command if it has --out.
     """
-    registry = Registry.installed()
+    registry = registry_of_call()
     with current_group() as group:
         earlier = group.broadcast(lambda: settings_of_run(resume, out, overwrite=overwrite))
         config = resolve(registry, add_flags(earlier, RUN_FLAGS, flags, config_file, pairs))

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import click
 
-from dcc_core.cli import Flag, add_flags, with_flags
+from dcc_core.cli import Flag, add_flags, registry_of_call, with_flags
 from dcc_core.group import current_group, is_launched
 from dcc_core.jobs import resolve
-from dcc_core.plugins import Registry
 
 EVAL_FLAGS = (
     Flag("--arch", "score.arch", "network to score on, with options: resnet18,norm=batch; repeatable", True),
@@ -43,7 +42,7 @@ def evaluate(
 
     What is not said here is as the file says: data, architecture, protocol, seed.
     """
-    registry = Registry.installed()
+    registry = registry_of_call()
 
     from dcc_core.cli import Display, print_table
     from dcc_core.runs import evaluate_set, result_table, settings_of_set

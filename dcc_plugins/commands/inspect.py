@@ -7,9 +7,8 @@ from pathlib import Path
 
 import click
 
-from dcc_core.cli import with_preview
+from dcc_core.cli import registry_of_call, with_preview
 from dcc_core.errors import DccError, IncompleteError
-from dcc_core.plugins import Registry
 
 FILE = click.Path(path_type=Path)
 
@@ -31,7 +30,7 @@ def inspect(file: Path, grid: Path | None, preview: bool, check: bool, as_json: 
     from dcc_plugins.commands.inspection import inspect_set
     from dcc_plugins.commands.inspection_tables import build_tables
 
-    registry = Registry.installed()
+    registry = registry_of_call()
     if file.is_dir():
         if sets := sorted(file.glob("**/*.safetensors")):
             raise DccError(f"'{file}' is a folder of runs; name a set file, e.g. {sets[0]}")

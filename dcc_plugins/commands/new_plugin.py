@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from dcc_core.plugins import Registry, find_kind
+from dcc_core.cli import registry_of_call
+from dcc_core.plugins import find_kind
 
 
 @click.command(name="new-plugin")
@@ -21,5 +22,5 @@ def new_plugin(name: str, kind: str, place: Path) -> None:
     """Write a package `dcc-NAME` with one component, its tests and CI, ready for `pip install`."""
     from dcc_plugins.commands.scaffold import write_plugin
 
-    folder = write_plugin(name, find_kind(kind), place, Registry.installed())
+    folder = write_plugin(name, find_kind(kind), place, registry_of_call())
     click.echo(f"wrote {folder}; next: pip install -e '{folder}[test]' && pytest {folder}")

@@ -10,7 +10,7 @@ from dataclasses import asdict
 
 import click
 
-from dcc_core.cli import print_rows
+from dcc_core.cli import print_rows, registry_of_call
 from dcc_core.errors import DccError, IncompleteError, PluginWarning
 from dcc_core.plugins import Provided, Registry, find_kind
 from dcc_plugins.commands.plugin_checks import check_plugins
@@ -23,7 +23,7 @@ from dcc_plugins.commands.plugin_checks import check_plugins
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
 def plugins(kind: str | None, match: str | None, check: bool, as_json: bool) -> None:
     """List every component with its kind, provider and version, and the plugins that are broken."""
-    registry = Registry.installed()
+    registry = registry_of_call()
     if check:
         if kind or match:
             raise DccError("--check looks at every component of every plugin; leave out --kind and --match")

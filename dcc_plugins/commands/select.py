@@ -9,6 +9,7 @@ import click
 from dcc_core.cli import (
     Flag,
     add_flags,
+    registry_of_call,
     settings_of_run,
     show_result,
     with_flags,
@@ -18,7 +19,6 @@ from dcc_core.cli import (
 )
 from dcc_core.group import current_group
 from dcc_core.jobs import resolve
-from dcc_core.plugins import Registry
 
 SELECT_FLAGS = (
     Flag("--method", "selection", "coreset selection: which real images to keep"),
@@ -59,7 +59,7 @@ def select(
     Writes what `dcc run` writes: a set file, a picture, a report. `dcc plugins --kind selection` lists the methods,
     `dcc show selection NAME` the options of each; `dcc-run --init NAME` condenses from such images.
     """
-    registry = Registry.installed()
+    registry = registry_of_call()
     with current_group() as group:
         earlier = group.broadcast(lambda: settings_of_run(resume, out, overwrite=overwrite))
         config = resolve(registry, add_flags(earlier, SELECT_FLAGS, flags, config_file, pairs))

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from dcc_core.cli import print_rows
+from dcc_core.cli import print_rows, registry_of_call
 from dcc_core.config import ENGINE_SECTIONS, REQUIRED, Option, own_options, plain, schema
 from dcc_core.data import DataSource
 from dcc_core.engine import Architecture
@@ -25,7 +25,7 @@ def show(kind: str | None, name: str | None, as_json: bool) -> None:
 
     `dcc show run` and `dcc show score` show the engine's own, `dcc show continual` those of `dcc continual`.
     """
-    registry = Registry.installed()
+    registry = registry_of_call()
     if kind in ENGINE_SECTIONS:
         key, cls, found = kind, ENGINE_SECTIONS[kind], None
     else:

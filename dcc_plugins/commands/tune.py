@@ -7,10 +7,9 @@ from pathlib import Path
 
 import click
 
-from dcc_core.cli import RUN_FLAGS, add_flags, with_flags
+from dcc_core.cli import RUN_FLAGS, add_flags, registry_of_call, with_flags
 from dcc_core.config import Settings
 from dcc_core.jobs import resolve
-from dcc_core.plugins import Registry
 
 
 @click.command()
@@ -31,7 +30,7 @@ def tune(
     Takes the flags of `dcc run`. The default, estimated from tensor shapes, is usually good. Another number changes
     results only in the last digits. `dcc-run --config FILE` uses the file that --out writes.
     """
-    registry = Registry.installed()
+    registry = registry_of_call()
     config = resolve(registry, add_flags(Settings(), RUN_FLAGS, flags, config_file, pairs))
 
     from dcc_core.cli import Display, print_table

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import click
 
-from dcc_core.cli import Flag, add_flags, with_flags, with_results
+from dcc_core.cli import Flag, add_flags, registry_of_call, with_flags, with_results
 from dcc_core.config import Builder, Settings
-from dcc_core.plugins import Registry
 from dcc_plugins.continual.options import ContinualOptions
 from dcc_plugins.continual.specs import StageSpec, memory_specs, stage_specs
 
@@ -59,7 +58,7 @@ def continual(
     class of the earlier stages. Memories share seeds: the same networks, the same order of real images. `dcc show
     continual` lists the options. The same command resumes an interrupted comparison.
     """
-    registry = Registry.installed()
+    registry = registry_of_call()
     given = add_flags(Settings(), FLAGS, flags, config_file, pairs)
     own = Settings({k: s for k, s in given.values.items() if k.partition(".")[0] == SECTION})
     others = Settings({k: s for k, s in given.values.items() if k not in own.values})

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from dcc_core.cli import registry_of_call
 from dcc_core.config import Settings
-from dcc_core.plugins import Registry
 
 FILE = click.Path(path_type=Path)
 
@@ -47,7 +47,7 @@ def convert(
     `dcc plugins --kind format` lists the formats; `dcc show format NAME` describes one and its options; `dcc` is a set
     file. No code in a file is executed. Notes list what the new file cannot hold.
     """
-    registry = Registry.installed()
+    registry = registry_of_call()
     for name in {source_format, target_format} - {"dcc"}:
         registry.find("format", name)  # report a mistyped name before torch is imported
     settings = Settings()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from dcc_core.cli import with_preview
+from dcc_core.cli import registry_of_call, with_preview
 from dcc_core.errors import DccError
 from dcc_core.plugins import Registry
 
@@ -38,7 +38,7 @@ def report(runs: tuple[Path, ...], out: Path, preview: bool, overwrite: bool, as
     from dcc_plugins.pages.page import render_page
     from dcc_plugins.pages.record import read_run
 
-    registry = Registry.installed()
+    registry = registry_of_call()
     found = [read_run(path, registry) for path in dict.fromkeys(runs)]
     with place_atomically(out, overwrite=overwrite) as place:
         place.write_bytes(render_page(found))
@@ -64,7 +64,7 @@ def watch(run: Path, port: int) -> None:
     from dcc_plugins.pages.live import LivePage, serve_page, wait_for_end
     from dcc_plugins.pages.record import read_run
 
-    registry = Registry.installed()
+    registry = registry_of_call()
     found = read_run(run, registry)
     if not is_alive(run):
         raise DccError(f"no process is running in '{run}', its run is {found.state}; use dcc report '{run}'")

@@ -8,9 +8,8 @@ from typing import Any
 
 import click
 
-from dcc_core.cli import Flag, add_flags, with_flags, with_results
+from dcc_core.cli import Flag, add_flags, registry_of_call, with_flags, with_results
 from dcc_core.config import Settings
-from dcc_core.plugins import Registry
 
 STUDY_FLAGS = (
     Flag("--seed", "run.seed", "first seed of the study's runs"),
@@ -39,7 +38,7 @@ def study(
     `dcc plugins --kind study` lists the studies, `dcc show study NAME` the options of each: `-o study.seeds=5`. Any
     option of a run applies to the study's runs: `-o arch.width=64`. Options that the study sets itself are refused.
     """
-    registry = Registry.installed()
+    registry = registry_of_call()
     given = add_flags(Settings(), STUDY_FLAGS, flags, config_file, pairs)
     registry.find("study", name)
 

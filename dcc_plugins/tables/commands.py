@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from dcc_core.cli import Flag, add_flags, with_flags, with_results
+from dcc_core.cli import Flag, add_flags, registry_of_call, with_flags, with_results
 from dcc_core.config import Settings
 from dcc_core.errors import IncompleteError
 from dcc_core.plugins import Registry
@@ -65,7 +65,7 @@ def table(name: str, **options: Any) -> None:
     --on local:N runs N cells at a time, each in a process of its own; --on ray does so on Ray, which needs the extra
     dataset-condensation[ray]. If a worker dies, its cell continues in another one.
     """
-    registry = Registry.installed()
+    registry = registry_of_call()
     _run(find_table(registry, name), registry, Path("tables"), **options)
 
 
@@ -82,7 +82,7 @@ def sweep(file: Path, **options: Any) -> None:
     The file has the format of tables. Options of all runs stand under [options], and what is swept under [axes], e.g.
     loss = ["class-wise", "collective"]. The rest is as for `dcc table`.
     """
-    _run(read_sweep(file), Registry.installed(), Path("sweeps"), **options)
+    _run(read_sweep(file), registry_of_call(), Path("sweeps"), **options)
 
 
 def _run(

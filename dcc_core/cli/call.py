@@ -1,0 +1,21 @@
+"""What one call of a command looks up once."""
+
+from __future__ import annotations
+
+import click
+
+from dcc_core.plugins import Registry
+
+REGISTRY = "dcc_core.registry"
+"""The key of click's context under which a call keeps its registry."""
+
+
+def registry_of_call(context: click.Context | None = None) -> Registry:
+    """What is installed, looked up once for a call of `dcc` and its command, so that each warning comes once.
+
+    context: of the call; by default the current one.
+    """
+    meta = (context or click.get_current_context()).meta
+    if REGISTRY not in meta:
+        meta[REGISTRY] = Registry.installed()
+    return meta[REGISTRY]
