@@ -1,1 +1,1 @@
-"""Commands that need the core alone: `dcc select`, `dcc eval`, `dcc inspect`, `dcc tune` and `dcc new-plugin`."""
+"""Commands that need the core alone, such as `dcc plugins`, `dcc show`, `dcc select`, `dcc eval` and `dcc inspect`."""

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 from dcc_core import DccError, RealData
 from dcc_plugins.data.picture_source import PictureSource, Understood
 from dcc_plugins.data.tables import Row, read_table
-from dcc_plugins.data.tree import PART_OF, in_order
+from dcc_plugins.data.tree import PART_OF, check_parts, in_order, summarise
 
 LABELS = (
     "label",
@@ -69,11 +69,13 @@ class CsvTable(PictureSource):
         places.sort(key=lambda place: -sum(find_file(cell, [place]) is not None for cell in first))
         parts: dict[str, list[tuple[Path, str]]] = {"train": [], "test": [], "validation": []}
         missing: list[str] = []
-        strange: Counter[str] = Counter()
+        left_out: Counter[str] = Counter()
         for row in rows:
             part = "train" if split is None else PART_OF.get(row[split].strip().casefold(), "")
             if not part:
-                strange[row[split or 0]] += 1
+                left_out[f"of part '{row[split or 0]}'"] += 1
+            elif not row[label].strip():
+                left_out["without a label"] += 1
             elif (path := find_file(row[image], places)) is None:
                 missing.append(row[image])
             else:
@@ -82,13 +84,13 @@ class CsvTable(PictureSource):
             raise DccError(
                 f"csv: {len(missing)} of {len(rows)} images of '{self.path}' are not there, '{missing[0]}' first"
             )
+        check_parts("csv", self.path, parts)
         names = sorted({name for _, name in parts["train"]}, key=in_order)
-        if other := sorted({name for part in ("test", "validation") for _, name in parts[part]} - set(names)):
-            raise DccError(f"csv: '{self.path}' has a class '{other[0]}' that the training images lack")
+        left_out["whose file is not there"] = len(missing)
         notes = [f"column '{header[image]}' holds paths, '{header[label]}' labels"]
         notes += [f"column '{header[split]}' holds parts"] if split is not None else []
-        notes += [f"{len(missing)} images are not there and left out, '{missing[0]}' first"] if missing else []
-        notes += [f"{n} rows of part '{name}' are left out" for name, n in strange.items()]
+        notes += [f"rows left out: {summarise(left_out.elements())}"] if left_out.total() else []
+        notes += [f"the first file that is not there: '{missing[0]}'"] if missing else []
         yield Understood(parts, names, notes)
 
     def _rows(self) -> tuple[Row, list[Row]]:

@@ -39,6 +39,10 @@ class ImageFolder(PictureSource):
             check_losses(tree, faults)
         return data
 
+    @property
+    def unpacks(self) -> bool:
+        return not Path(self.path).expanduser().is_dir()
+
     @contextlib.contextmanager
     def understand(self) -> Iterator[Understood]:
         with unpacked(Path(self.path).expanduser()) as folder:

@@ -82,16 +82,20 @@ class PictureSource(DataSource, ABC):
         with self.understand() as found:
             return "\n".join([*self._describe_parts(found.parts, found.class_names), *found.notes])
 
+    @property
+    def unpacks(self) -> bool:
+        """Whether `understand` unpacks files first, which may take long."""
+        return False
+
     def examples(self, count: int) -> list[Example]:
-        """A training picture of each of some classes, as it is and as a run sees it."""
+        """A training picture of each of some classes, as it is and as a run sees it; none if they are packed."""
+        if self.unpacks:
+            return []
         with self.understand() as found:
             first = {name: path for path, name in reversed(found.parts["train"])}
-            return [
-                Example(name, upright, pixels)
-                for name in found.class_names[:count]
-                if (upright := read_upright(first[name], THUMBNAIL))
-                and (pixels := self._pixels(first[name])) is not None
-            ]
+            chosen = [(name, first[name]) for name in found.class_names[:count]]
+        both = [(name, read_upright(path, THUMBNAIL), self._pixels(path)) for name, path in chosen]
+        return [Example(name, upright, seen) for name, upright, seen in both if upright and seen is not None]
 
     def read_parts(
         self, name: str, found: Understood, root: Path | None, *, progress: bool

@@ -17,7 +17,7 @@ from dcc_core import DccError, RealData
 from dcc_plugins.data.csv_table import LABELS
 from dcc_plugins.data.picture_source import PictureSource, Understood
 from dcc_plugins.data.pictures import endings
-from dcc_plugins.data.tree import PART_OF, in_order
+from dcc_plugins.data.tree import PART_OF, check_parts, in_order, summarise
 
 LABEL_FIELDS = ("cls", "cls.txt", "label", "label.txt", "class", "class.txt")
 """Fields of a sample that hold its label as text, in the order in which they are looked for."""
@@ -48,6 +48,10 @@ class Shards(PictureSource):
             data, _ = self.read_parts(f"shards:{Path(self.path).stem}", found, None, progress=progress)
         return data
 
+    @property
+    def unpacks(self) -> bool:
+        return True
+
     @contextlib.contextmanager
     def understand(self) -> Iterator[Understood]:
         shards = self._find_shards()
@@ -62,9 +66,11 @@ class Shards(PictureSource):
                 place = Path(folder, f"{number:09}.{image.rpartition('.')[2]}")
                 place.write_bytes(sample[image])
                 parts[_part_of(shard)].append((place, label))
-            notes = [f"{len(shards)} shards"] + [f"{n} samples {what} are left out" for what, n in left_out.items()]
+            notes = [f"shards: {len(shards)}"]
+            notes += [f"samples left out: {summarise(left_out.elements())}"] if left_out else []
             names = sorted({name for _, name in parts["train"]}, key=in_order)
-            self._check(parts, names, left_out)
+            self._check_losses(sum(map(len, parts.values())), left_out)
+            check_parts("shards", self.path, parts)
             yield Understood(parts, names, notes)
 
     def _find_shards(self) -> list[Path]:
@@ -100,16 +106,14 @@ class Shards(PictureSource):
         keys = [key] if key else LABELS
         return next((str(about[key]) for key in keys if isinstance(about, dict) and about.get(key) is not None), None)
 
-    def _check(self, parts: Parts, names: list[str], left_out: Counter[str]) -> None:
-        samples = sum(map(len, parts.values()))
-        if left_out.total() > samples:
+    def _check_losses(self, kept: int, left_out: Counter[str]) -> None:
+        """Raise DccError if most samples lack something: then its field has another name."""
+        if left_out.total() > kept:
             what, count = left_out.most_common(1)[0]
             raise DccError(
-                f"shards: {count} of {samples + left_out.total()} samples of '{self.path}' are {what}; "
+                f"shards: {count} of {kept + left_out.total()} samples of '{self.path}' are {what}; "
                 f"-o data.{'image' if 'picture' in what else 'label'}=FIELD says where it is"
             )
-        if strange := sorted({name for part in ("test", "validation") for _, name in parts[part]} - set(names)):
-            raise DccError(f"shards: '{self.path}' has a class '{strange[0]}' that the training images lack")
 
 
 def _read_samples(shards: list[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:

@@ -78,4 +78,6 @@ def _read_frame(path: Path, function: str) -> tuple[Row, list[Row]]:
     frame = getattr(pandas, function)(path)
     if not isinstance(frame.index, pandas.RangeIndex):
         frame = frame.reset_index()
-    return _as_table([{str(name): value for name, value in row.items()} for row in frame.to_dict("records")])
+    frame = frame.convert_dtypes().astype(object)  # whole numbers stay so beside cells without a value
+    rows = frame.where(frame.notna(), None).to_dict("records")
+    return _as_table([{str(name): value for name, value in row.items()} for row in rows])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -177,12 +177,23 @@ def _parts(folder: Path, below: dict[str, list[Place]], depth: int) -> dict[str,
     return found
 
 
-def _check_classes(folder: Path, tree: Tree) -> None:
+def check_parts(source: str, path: Path, parts: Mapping[str, Sequence[tuple[object, str]]]) -> None:
+    """Raise DccError if there are no training images, or a part has a class that they lack.
+
+    source, path: for the message.
+    """
+    known = {name for _, name in parts["train"]}
+    if not known:
+        raise DccError(f"{source}: '{path}' has no training images with a label")
     for part in ("test", "validation"):
-        if strange := sorted({name for _, name in tree.parts[part]} - set(tree.class_names)):
+        if strange := sorted({name for _, name in parts[part]} - known):
             raise DccError(
-                f"folder: the {part} part of '{folder}' has a class '{strange[0]}' that the training images lack"
+                f"{source}: the {part} part of '{path}' has a class '{strange[0]}' that the training images lack"
             )
+
+
+def _check_classes(folder: Path, tree: Tree) -> None:
+    check_parts("folder", folder, tree.parts)
     for name in tree.class_names:
         if not name.isprintable():
             raise DccError(f"folder: the class folder {name!r} of '{folder}' cannot be written as text; rename it")

@@ -73,7 +73,7 @@ def test_parts_of_a_column(pictures):
     source = CsvTable(path=write(pictures, lines))
     data = load(source)
     assert [len(part.labels) for part in (data.train, data.validation, data.test)] == [6, 2, 1]
-    assert "1 rows of part 'holdout' are left out" in source.describe()
+    assert "rows left out: 1 of part 'holdout'" in source.describe()
     assert "column 'path' holds paths, 'label' labels" in source.describe()
 
 
@@ -98,6 +98,7 @@ def test_one_image_of_each_class_leaves_none_to_test_with(pictures):
         ),
         (["path,a", "00.png,1", "01.png"], {}, "has 1 cells in row 3, in the first 2"),
         (["path"], {}, "has no two columns"),
+        (["path,a", "00.png,", "01.png,"], {}, "has no training images with a label"),
         (["path,a", "00.png,1", "x,1", "y,2", "z,2"], {}, "3 of 4 images of .* are not there, 'x' first"),
         (["path,a,split", "00.png,1,train", "01.png,2,test"], {}, "has a class '2' that the training images lack"),
         (["path,a", "00.png,1"], {"label_column": "b"}, "data.label_column 'b' is no column of .*; it has path, a"),
@@ -123,6 +124,26 @@ def test_exports_of_label_studio(pictures):
     ]
     (pictures / "short.json").write_text(json.dumps(short))
     assert labels_by_number(load(CsvTable(path=pictures / "short.json"))) == EXPECTED
+
+
+def test_rows_without_a_label_are_left_out(pictures):
+    """Tasks that nobody has looked at yet, cells that are empty, and whole numbers beside cells without a value."""
+    pandas = pytest.importorskip("pandas")
+    labels = [7 if i % 2 else 12 for i in range(8)] + [None, None]
+    expected = {i: "7" if i % 2 else "12" for i in range(8)}
+    frame = pandas.DataFrame({"path": [f"{i:02}.png" for i in range(10)], "label": labels})
+    assert frame["label"].dtype == float
+    frame.to_parquet(pictures / "frame.parquet")
+    write(pictures, ["path,label", *(f"{i:02}.png,{expected.get(i, '')}" for i in range(10))])
+    tasks = [{"data": {"image": f"{i:02}.png"}, "annotations": []} for i in range(10)]
+    for i, name in expected.items():
+        tasks[i]["annotations"] = [{"result": [{"value": {"choices": [name]}}]}]
+    (pictures / "tasks.json").write_text(json.dumps(tasks))
+    for file in ("frame.parquet", "train.csv", "tasks.json"):
+        source = CsvTable(path=pictures / file)
+        assert labels_by_number(load(source)) == expected
+        assert load(source).class_names == ("7", "12")
+        assert "rows left out: 2 without a label" in source.describe()
 
 
 def test_json_lines(pictures):

@@ -73,8 +73,7 @@ def test_samples_that_lack_something_are_left_out(tmp_path):
         shard.write({"__key__": "x", "cls": 1})
         shard.write({"__key__": "y", "png": picture(1), "json": {"width": 4}})
     source = Shards(path=tmp_path)
-    assert "1 samples without a picture are left out" in source.describe()
-    assert "1 samples without a label are left out" in source.describe()
+    assert "samples left out: 1 without a picture, 1 without a label" in source.describe()
     assert len(load(source).train.labels) + len(load(source).test.labels) == 12
 
 

@@ -17,6 +17,7 @@ from shown_runs import HOSTILE, large, made, registry_of, renamed
 from dcc_core import DccError, hookimpl
 from dcc_core.cli.app import cli
 from dcc_core.errors import Stopped
+from dcc_plugins.data.folder import ImageFolder
 from dcc_plugins.pages.page import render_page
 from dcc_plugins.pages.record import read_run
 from dcc_plugins.pages.sprites import ENCODINGS, draw_sprites
@@ -248,5 +249,7 @@ def test_real_pictures_are_shown_as_they_are_and_as_the_run_sees_them(tmp_path):
     assert [kind for kind, _ in kinds] == ["jpeg", "png"] * 2
     assert sizes == [(40, 80), (8, 8)] * 2
     assert "as the run sees it, 8×8 pixels" in section
+    packed = shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / "photos")
+    assert ImageFolder(path=tmp_path / "photos").examples(1) and ImageFolder(path=packed).examples(1) == []
     shutil.rmtree(tmp_path / "photos")
     assert "Real images</h2>" not in render_page([read_run(folder, registry_of())]).decode()
