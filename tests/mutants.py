@@ -124,6 +124,17 @@ class Held(State):
 
 
 @mutant
+class Greedy(Good):
+    """Looks at the real images of the first pass alone."""
+
+    def distance(self, step, label):
+        (first,) = next(iter(step.run.chunks.split(step.real(label).images)))
+        with torch.no_grad():
+            target = step.embed(first).mean(dim=0)
+        return (step.embed(step.synthetic.batch(label).images).mean(dim=0) - target).square().sum()
+
+
+@mutant
 class Averaging(Good):
     """Of equal values an average is that value: two looks at one step would not tell."""
 

@@ -11,6 +11,7 @@ LOSSES = [
     "OneClass",
     "Detached",
     "Unseeded",
+    "Greedy",
     "Averaging",
     "Unsummed",
     "Lopsided",

@@ -81,10 +81,11 @@ class Conformance:
         builder.stop_on_problems()
         return component
 
-    def job(self, group: Group = ALONE) -> Job:
-        """A tiny run with this component, its data loaded."""
-        registry = self.registry()
-        return Job(resolve(registry, self._settings()), registry, group=group)
+    def job(self, group: Group = ALONE, **more: object) -> Job:
+        """A tiny run with this component, its data loaded. more: further options, by dotted key."""
+        registry, settings = self.registry(), self._settings()
+        settings.add(more, "test", Rank.OPTION)
+        return Job(resolve(registry, settings), registry, group=group)
 
     @property
     def _kind(self) -> Kind:

@@ -179,6 +179,18 @@ class LossConformance(Conformance):
             f"{', '.join(differing)} are others with a state that has taken back its state_dict"
         )
 
+    def test_images_in_a_pass_do_not_change_it(self) -> None:
+        """Memory decides how many images go through a network at once, not what comes of them."""
+        whole = [moment.gradient() for moment in self.moments()]
+        if any(not _close(g, again.gradient()) for g, again in zip(whole, self.moments(), strict=True)):
+            return  # not even the same pass agrees with itself: another test's
+        for images in (1, 5):
+            in_passes = self.moments(**{"run.micro_batch": images})
+            assert all(_close(g, moment.gradient()) for g, moment in zip(whole, in_passes, strict=True)), (
+                f"{self.title}: images in a pass do not change it; with {images} at once the gradient is another. Cut "
+                "images with step.run.chunks, and sum or average over all of them"
+            )
+
     @pytest.mark.skipif(not CAN_FORK, reason="processes are forked, which this system cannot")
     def test_several_processes_agree(self) -> None:
         """Classes are divided over processes, of which some may have none; the gradients of all make the whole one."""
@@ -229,10 +241,10 @@ class LossConformance(Conformance):
             for moment in self.moments():
                 moment.gradient()
 
-    def moments(self, group: Group = ALONE) -> Iterator[Moment]:
-        """The loss at each of `steps`, of a set at its start and with a fresh network."""
+    def moments(self, group: Group = ALONE, **more: object) -> Iterator[Moment]:
+        """The loss at each of `steps`, of a set at its start and with a fresh network. more: options of the run."""
         for outer, inner in self.steps:
-            yield Moment.of(self.job(group), outer, inner)
+            yield Moment.of(self.job(group, **more), outer, inner)
 
     def _gradients_on(self, group: Group) -> list[dict[str, Any]]:
         return [{name: g.numpy() for name, g in moment.gradient().items()} for moment in self.moments(group)]

@@ -61,18 +61,6 @@ def test_the_objective_is_that_of_attention_maps_and_features(options):
     assert sum(parts) == pytest.approx(restated(moment.step, weight, power), rel=1e-9)
 
 
-def test_images_at_once_do_not_change_it():
-    values, gradients = [], []
-    for size in (1, 5, 1000):
-        moment = Moment.of(make_job({"run.ipc": 3, "run.micro_batch": size, "run.init": "noise"}))
-        values.append(moment.objective())
-        gradients.append(moment.gradient()["images"])
-    assert values == pytest.approx([values[0]] * 3, rel=1e-12)
-    for other in gradients[1:]:
-        assert torch.allclose(gradients[0], other, rtol=1e-9, atol=1e-14)
-    assert (gradients[0].flatten(1).abs().amax(dim=1) > 0).all()
-
-
 def test_the_network_keeps_no_hooks():
     moment = Moment.of(make_job())
     list(moment.terms())

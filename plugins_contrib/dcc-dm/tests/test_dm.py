@@ -39,18 +39,6 @@ def test_the_objective_is_the_distance_of_feature_means(options):
     assert sum(parts) == pytest.approx(restated(moment.step), rel=1e-9)
 
 
-def test_images_at_once_do_not_change_it():
-    values, gradients = [], []
-    for size in (1, 5, 1000):
-        moment = Moment.of(make_job({"run.ipc": 3, "run.micro_batch": size, "run.init": "noise"}))
-        values.append(moment.objective())
-        gradients.append(moment.gradient()["images"])
-    assert values == pytest.approx([values[0]] * 3, rel=1e-12)
-    assert torch.allclose(gradients[0], gradients[1], rtol=1e-9, atol=1e-14)
-    assert torch.allclose(gradients[0], gradients[2], rtol=1e-9, atol=1e-14)
-    assert (gradients[0].flatten(1).abs().amax(dim=1) > 0).all()
-
-
 def test_the_published_schedule_and_rate():
     """One update per network, which is never trained; a rate of 1, whatever the loops, unless another is given."""
     config = make_job({"run.ipc": 10, "run.outer_loops": 20000, "data": "blobs-of:12,12,12"}).config

@@ -27,6 +27,10 @@ MUTANTS = {
         "OneClass": ("test_every_class_has_a_gradient", r"every class has a gradient.*classes \[0, 2\]"),
         "Detached": ("test_the_gradient_is_that_of_the_objective", "the gradient is that of the objective; by number"),
         "Unseeded": ("test_the_same_seed_gives_the_same_bytes", "the same seed gives the same bytes; those of images"),
+        "Greedy": (
+            "test_images_in_a_pass_do_not_change_it",
+            "images in a pass do not change it; with 1 at once the gradient is another",
+        ),
         "Averaging": (
             "test_a_resumed_run_goes_on_alike",
             "a resumed run continues in the same way; at a later step",
