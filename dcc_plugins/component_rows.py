@@ -35,6 +35,11 @@ LOSSES = [
         target="dcc_plugins.early:Early",
         summary="any loss, on a pool of networks that real images have trained for a little",
     ),
+    Component(
+        name="representative",
+        target="dcc_plugins.representative:Representative",
+        summary="any loss, on real images near the centres of k-means (DREAM)",
+    ),
 ]
 
 AUGMENTATIONS = [

@@ -29,7 +29,11 @@ class RunOptions:
     image_rate: Annotated[
         float | None, "learning rate of the synthetic images, tau; none: as the loss says for the outer loops", Gt(0)
     ] = None
-    image_momentum: Annotated[float, "momentum of the synthetic images", Ge(0), Lt(1)] = 0.5
+    image_momentum: Annotated[float, "momentum of the synthetic images; of Adam the first β", Ge(0), Lt(1)] = 0.5
+    image_optimiser: Annotated[
+        Literal["sgd", "normalised", "adam"],
+        "optimiser of the synthetic images; normalised: SGD on gradients divided by their root mean square",
+    ] = "sgd"
     network_rate: Annotated[float, "learning rate of the network, eta", Gt(0)] = 0.01
     network_momentum: Annotated[
         float, "momentum of the network, kept from one image update to the next", Ge(0), Lt(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -45,6 +46,12 @@ class RealImages:
         for name, indices in zip(data.class_names, self.by_class, strict=True):
             if not len(indices):
                 raise DccError(f"class '{name}' of data '{data.name}' has no training images")
+
+    def only(self, by_class: Sequence[Tensor]) -> RealImages:
+        """These images, of which some alone are drawn: for each class the indices (N,) int64, on the CPU."""
+        view = copy.copy(self)
+        view.by_class = list(by_class)
+        return view
 
     def __len__(self) -> int:
         return len(self.images)

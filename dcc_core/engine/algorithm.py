@@ -11,13 +11,14 @@ from torch import Tensor, nn
 
 from dcc_core.data import Batch
 from dcc_core.engine.divergence import Guard
+from dcc_core.engine.image_optimiser import load_optimiser_state, optimiser_state
 from dcc_core.engine.image_update import Update, read_updates, start_update
 from dcc_core.engine.matching_loss import MatchingLoss, State
 from dcc_core.engine.network_training import train_epoch
 from dcc_core.engine.resume_state import ResumeState
 from dcc_core.engine.run_context import RunContext
 from dcc_core.engine.step import Step
-from dcc_core.engine.synthetic import BUFFER, MOMENTUM, Synthetic
+from dcc_core.engine.synthetic import Synthetic
 from dcc_core.errors import DccError, NotFiniteError, breaches_of
 from dcc_core.group import Group
 from dcc_core.plugins import StepReport
@@ -156,9 +157,7 @@ class Network:
         if "_module" not in vars(self):
             return {}
         saved = {f"{WEIGHTS}{name}": t for name, t in self._module.state_dict().items()}
-        for name, p in self._module.named_parameters():
-            if (momentum := self._optimiser.state[p].get(BUFFER)) is not None:
-                saved[f"{MOMENTUM}{name}"] = momentum
+        saved |= optimiser_state(self._optimiser, dict(self._module.named_parameters()))
         return {name: t.detach().clone() for name, t in saved.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
@@ -170,9 +169,7 @@ class Network:
             self._module.load_state_dict(weights)
         except RuntimeError as error:
             raise DccError(f"the saved weights do not fit this network: {error}") from error
-        for name, p in self._module.named_parameters():
-            if (momentum := state.get(f"{MOMENTUM}{name}")) is not None:
-                self._optimiser.state[p][BUFFER] = momentum.to(p.device, copy=True)
+        load_optimiser_state(self._optimiser, dict(self._module.named_parameters()), state)
 
     @torch.no_grad()
     def _decode(self, synthetic: Synthetic) -> Batch:

@@ -94,7 +94,10 @@ class MatchingLoss(ABC):
         return State()
 
     def phase(self, step: Step) -> str:
-        """A word for the part of the objective that acts in this step, for display; may be empty."""
+        """A word for the part of the objective that acts in this step, for display and forecasts; may be empty.
+
+        Steps that take longer have words in brackets after it, which curves leave out.
+        """
         return ""
 
     @abstractmethod

@@ -6,7 +6,7 @@ import copy
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from dcc_core.compute import IMAGES_AT_ONCE, send
-from dcc_core.data import Batch
+from dcc_core.data import Batch, RealImages
 from dcc_core.engine.augmentation import apply_draws
 from dcc_core.engine.batch_statistics import batch_norm_layers, move_statistics
 from dcc_core.engine.gradients import WeightGradient, add_up
@@ -121,6 +121,12 @@ class Step:
         for name in ("network", "_gradient"):
             vars(view).pop(name, None)
         view._network = lambda: network
+        return view
+
+    def with_real(self, real: RealImages) -> Step:
+        """This step with other real images to draw from, e.g. some of each class (`RealImages.only`)."""
+        view = self._copy()
+        view.run = replace(self.run, real=real)
         return view
 
     changed = old_name("changed", "with_images")

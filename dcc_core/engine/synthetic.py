@@ -12,15 +12,14 @@ from torch import Tensor
 from dcc_core.compute import widest
 from dcc_core.data import Batch
 from dcc_core.engine.contracts import as_batch
+from dcc_core.engine.image_optimiser import IMAGE_OPTIMISERS, load_optimiser_state, optimiser_state
 from dcc_core.engine.parametrisation import SHARED, Parametrisation
 from dcc_core.errors import DccError
 from dcc_core.group import Group
 
 MAX_NAMED = 3
 """Most classes or terms that a message names."""
-STORED, LEARNED, MOMENTUM = "stored.", "learned.", "momentum."
-BUFFER = "momentum_buffer"
-"""Name of the momentum in the state of torch's SGD."""
+STORED, LEARNED = "stored.", "learned."
 Change = Callable[[int, Callable[[int], Batch]], Batch]
 """From a label, and a function that returns any class's images: the images to use for the label."""
 
@@ -42,12 +41,12 @@ class Synthetic:
         num_classes: int,
         rate: float,
         momentum: float,
+        optimiser: str = "sgd",
         class_names: Sequence[str] = (),
     ) -> None:
         self.owners = owners
         self.parametrisation = parametrisation
         self.counts = torch.bincount(owners, minlength=num_classes).tolist()
-        self._momentum = momentum
         self._names = list(class_names or map(str, range(num_classes)))
         self._learnable = [name for name, t in stored.items() if t.requires_grad]
         self.stored = {name: t.detach().clone() for name, t in stored.items()}
@@ -55,7 +54,7 @@ class Synthetic:
         self._change: Callable[[int], Batch] | None = None
         self._leaves = self._split_by_class()
         parameters = [self.stored[name] for name in self._learnable]
-        self._optimiser = torch.optim.SGD([{"params": parameters, "initial_lr": rate}], lr=rate, momentum=momentum)
+        self._optimiser = IMAGE_OPTIMISERS[optimiser]([{"params": parameters, "initial_lr": rate}], rate, momentum)
 
     def batch(self, *labels: int) -> Batch:
         """The images of some classes, class by class; every call decodes again."""
@@ -93,8 +92,7 @@ class Synthetic:
         tensor = torch.as_tensor(value, dtype=like.dtype, device=like.device).detach().clone()
         self.learned[name] = tensor.requires_grad_()
         tensor.grad = torch.zeros_like(tensor)
-        group = {"params": [tensor], "lr": rate, "initial_lr": rate, "momentum": self._momentum}
-        self._optimiser.add_param_group(group)
+        self._optimiser.add_param_group({"params": [tensor], "lr": rate, "initial_lr": rate})
         return tensor
 
     def leaves(self) -> list[Tensor]:
@@ -117,7 +115,7 @@ class Synthetic:
                 tensor.grad.zero_()
 
     def update(self) -> Tensor:
-        """One step of SGD with momentum on the accumulated gradients.
+        """One step of the optimiser on the accumulated gradients.
 
         Returns the largest number, a scalar on the device. If it is not finite, the stored tensors are invalid.
         """
@@ -148,27 +146,22 @@ class Synthetic:
             group["lr"] = group["initial_lr"] * factor
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Copies of stored and learned tensors and of the optimiser's momentum."""
+        """Copies of stored and learned tensors and of the optimiser's state."""
         own = {f"{STORED}{name}": t for name, t in self.stored.items()}
         own |= {f"{LEARNED}{name}": t for name, t in self.learned.items()}
-        for name, tensor in self.tensors().items():
-            if (momentum := self._optimiser.state[tensor].get(BUFFER)) is not None:
-                own[f"{MOMENTUM}{name}"] = momentum
+        own |= optimiser_state(self._optimiser, self.tensors())
         return {name: t.detach().clone() for name, t in own.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Load the result of `state_dict`. Raises DccError if tensors are missing or have other shapes."""
         own = {f"{STORED}{name}": t for name, t in self.stored.items()}
         own |= {f"{LEARNED}{name}": t for name, t in self.learned.items()}
-        given = {name: t for name, t in state.items() if not name.startswith(MOMENTUM)}
+        given = {name: t for name, t in state.items() if name.startswith((STORED, LEARNED))}
         if (expected := _shapes(own)) != (found := _shapes(given)):
             raise DccError(f"the saved tensors are {found}; this run has {expected}")
         for name, tensor in own.items():
             tensor.detach().copy_(given[name])
-        for name, tensor in self.tensors().items():
-            self._optimiser.state[tensor].pop(BUFFER, None)
-            if (momentum := state.get(f"{MOMENTUM}{name}")) is not None:
-                self._optimiser.state[tensor][BUFFER] = momentum.to(tensor.device, copy=True)
+        load_optimiser_state(self._optimiser, self.tensors(), state)
 
     def _classes_of(self, name: str, tensor: Tensor) -> str:
         """Names the classes of the rows in which a tensor is not finite."""

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 DECIDED_BY_LOSS = ("run.inner_loops", "run.network_steps")
 
+RATE_OF_OPTIMISER = {"normalised": 0.03, "adam": 0.03}
+"""Image rates of optimisers that do not depend on the size of the loss."""
+
 
 @dataclass(frozen=True)
 class Config:
@@ -145,7 +148,7 @@ def resolve(registry: Registry, settings: Settings) -> Config:
     decided = {
         "run.inner_loops": Setting(own.inner_loops, _loss_origin(names)),
         "run.network_steps": Setting(own.network_steps, _loss_origin(names)),
-        "run.image_rate": Setting(built["loss"].image_rate(run.ipc, run.outer_loops), _loss_origin(names)),
+        "run.image_rate": _image_rate(built["loss"], run, names),
         "score.protocol": Setting("dc" if names["aug"] == "none" else "dsa", f"augmentation {names['aug']}"),
     }
     entries |= {key: setting for key, setting in decided.items() if entries[key].value is None}
@@ -174,6 +177,13 @@ def budget_origin(budget: str) -> str:
 def _loss_origin(names: Mapping[str, str]) -> str:
     """The origin of values that the loss decides."""
     return f"loss {names['loss']}"
+
+
+def _image_rate(loss: MatchingLoss, run: RunOptions, names: Mapping[str, str]) -> Setting:
+    """The image rate if none is asked for: the loss's for SGD; otherwise of one size for every loss."""
+    if run.image_optimiser == "sgd":
+        return Setting(loss.image_rate(run.ipc, run.outer_loops), _loss_origin(names))
+    return Setting(RATE_OF_OPTIMISER[run.image_optimiser], f"image optimiser {run.image_optimiser}")
 
 
 def _apply_init_selection(registry: Registry, settings: Settings) -> None:

@@ -54,8 +54,7 @@ class Job:
     """Loads the data of a configuration; condenses and scores with it.
 
     initial: the set file to begin from, instead of the configuration's. group: the processes that share the job.
-    Raises DccError if the data, the device, the network and the number of images do not fit together, or if
-    processes do not have the same.
+    Raises DccError if data, device, network and number of images do not fit together, or if processes differ.
     """
 
     def __init__(
@@ -176,12 +175,13 @@ class Job:
 
     def initial(self, run: RunContext) -> Synthetic:
         """The synthetic set as the parametrisation makes it of the initial images."""
+        how = {"momentum": self.config.run.image_momentum, "optimiser": self.config.run.image_optimiser}
         return Synthetic(
             *initial_rows(self.config, self.registry, run, self.initial_set),
             self.config.param,
             num_classes=self.data.num_classes,
             rate=self.config.image_rate,
-            momentum=self.config.run.image_momentum,
+            **how,
             class_names=self.data.class_names,
         )
 

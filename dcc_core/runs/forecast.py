@@ -36,6 +36,8 @@ LONG = 1.0
 REPEATS = 5
 SAMPLE = 200
 """Outer loops whose phases are looked up, at most."""
+GOLDEN = 0.6180339887
+"""Its multiples modulo 1 fill the unit interval evenly, and repeat never."""
 TESTED = 256
 """Images that a test is timed on."""
 EPOCH = 1024
@@ -149,9 +151,11 @@ class Probe:
         return cost.total if self._job.config.run.budget_for == "run" else self._setup + cost.seconds["condense"]
 
     def _phases(self, outer_loops: int) -> Iterator[tuple[str, tuple[int, int]]]:
-        """The phase of the loss at every inner step of evenly spaced outer loops, and the step's place."""
+        """The loss's phase at every inner step of outer loops that follow no period of a loss, and the step's place."""
         run = replace(self._run, outer_loops=outer_loops)
-        for outer in range(0, outer_loops, math.ceil(outer_loops / SAMPLE)):
+        stretch = math.ceil(outer_loops / SAMPLE)
+        for number, first in enumerate(range(0, outer_loops, stretch)):
+            outer = min(first + int(number * GOLDEN % 1 * stretch), outer_loops - 1)
             for inner in range(run.inner_loops):
                 step = Step(run, self._synthetic, outer=outer, inner=inner, network=_refuse_network)
                 yield self._job.config.loss.phase(step), (outer, inner)

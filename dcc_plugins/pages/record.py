@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from annotated_types import Ge, MinLen
-from pydantic import FiniteFloat, TypeAdapter, ValidationError
+from pydantic import AfterValidator, FiniteFloat, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated
 
 from dcc_core.errors import DccError
@@ -45,13 +45,13 @@ class Entry:
 
 @validated(frozen=True)
 class StepRow:
-    """A line of `metrics.jsonl`: the fields of `StepReport`."""
+    """A line of `metrics.jsonl`: the fields of `StepReport`, the phase without what it says in brackets."""
 
     set: Index
     outer: Index
     inner: Index
     loss: float
-    phase: str
+    phase: Annotated[str, AfterValidator(lambda phase: phase.partition("(")[0].strip())]
 
 
 @validated(frozen=True)

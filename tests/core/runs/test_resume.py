@@ -60,6 +60,9 @@ RUNS = {
     "shared tensors": {"loss": "collective", "param": "half", "run.ipc": 2},
     "networks trained on real images": {"loss": "collective", "run.network_data": "real", "run.network_images": 16},
     "a network with momentum": {"loss": "collective", "run.network_momentum": 0.9, "run.network_decay": 0.01},
+    "Adam": {"loss": "mtt", "run.inner_loops": 3, "run.image_optimiser": "adam"},
+    "normalised gradients": {"loss": "collective", "run.image_optimiser": "normalised"},
+    "representative batches": {"loss": "representative", "loss.of": "collective", "loss.every": 4, "run.real_batch": 8},
     "composite protocol": {"loss": "dm", "score.protocol": "lrs", "score.full_accuracy": 0.9},
 }
 
