@@ -20,6 +20,7 @@ RUNS = {
     "dcc-idc": "--param multi-formation --loss collective --aug dsa",
     "dcc-kip": "--loss kip --param soft-labels",
     "dcc-mixed": "--loss grouped -o loss.inner=mixed -o loss.inner.inner=collective --aug dsa",
+    "dcc-ncfm": "--recipe ncfm --outer-loops 5 -o loss.networks=1 -o loss.epochs=1 -o loss.frequencies=64",
     "dcc-mtt": "--loss mtt -o loss.experts=1 -o loss.expert_epochs=2 -o loss.latest_start=0",
 }
 """A run with all components of each package."""

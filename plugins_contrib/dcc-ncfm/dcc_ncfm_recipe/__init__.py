@@ -1,0 +1,1 @@
+"""The recipe of dcc-ncfm, read as package data."""
