@@ -186,6 +186,11 @@ PARAMETRISATIONS = [
         target="dcc_plugins.parametrisations:Identity",
         summary="the stored images are the training images",
     ),
+    Component(
+        name="multi-formation",
+        target="dcc_plugins.multi_formation:MultiFormation",
+        summary="several training images in every stored one, as its enlarged crops (IDC)",
+    ),
 ]
 
 SELECTIONS = [

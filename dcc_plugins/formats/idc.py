@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, final
@@ -16,8 +15,6 @@ from dcc_core import CondensedSet, DccError, Normalisation
 from dcc_plugins.exchange import Exporting, Format, Importing, read_torch
 from dcc_plugins.formats.vico import pair
 
-log = logging.getLogger("dcc")
-
 GREY = 0.5
 MULTI_FORMATION = "multi-formation"
 
@@ -30,15 +27,13 @@ class Idc(Format):
     Not clipped. With a factor above 1, every stored image stands for factor × factor training images: filled up with
     0.5 at the bottom and on the right, cut, each crop enlarged bilinearly. The factor is nowhere in the file, but in
     the name of the folder that the published code makes (`..._factor2_...`), so it must be said. A set file then holds
-    the stored images, with the parametrisation `multi-formation` of the package dcc-idc, which decodes in the same way.
+    the stored images, with the parametrisation `multi-formation`, which decodes in the same way.
 
     Source: the published code of Kim et al. 2022, its decoding `single`.
     """
 
     factor: Annotated[int, "crops along each side of a stored image; 1: the images are the training images", Ge(1)]
-    decoded: Annotated[bool, "for reading: make training images of the stored ones; the set then needs no package"] = (
-        False
-    )
+    decoded: Annotated[bool, "for reading: make training images of the stored ones"] = False
 
     def read(self, path: Path, context: Importing) -> CondensedSet:
         file = path / "data.pt" if path.is_dir() else path
@@ -48,17 +43,10 @@ class Idc(Format):
         s = context.condensed(images, labels, space="unit")
         if self.factor == 1 or self.decoded:
             return s
-        return self._with_factor(s, context)
+        return self._with_factor(s)
 
-    def _with_factor(self, s: CondensedSet, context: Importing) -> CondensedSet:
+    def _with_factor(self, s: CondensedSet) -> CondensedSet:
         """The same images, to be decoded by the parametrisation, which has its grey in normalised space."""
-        try:
-            context.registry.find("parametrisation", MULTI_FORMATION)
-        except DccError:
-            log.warning(
-                f"the set needs the parametrisation '{MULTI_FORMATION}' (package dcc-idc), which is not installed "
-                "here; -o format.decoded=true makes training images of it"
-            )
         p = s.provenance
         grey = torch.full((1, len(p.mean), 1, 1), GREY)
         grey = Normalisation(p.mean, p.std, grey.device, grey.dtype).normalise(grey)

@@ -17,14 +17,13 @@ PACKAGES = sorted({p.parent.name for p in CONTRIB.glob("*/pyproject.toml")} - AD
 RUNS = {
     "dcc-datadam": "--recipe datadam --outer-loops 20",
     "dcc-dm": "--loss dm --aug dsa",
-    "dcc-idc": "--param multi-formation --loss collective --aug dsa",
     "dcc-kip": "--loss kip --param soft-labels",
     "dcc-mixed": "--loss grouped -o loss.inner=mixed -o loss.inner.inner=collective --aug dsa",
     "dcc-ncfm": "--recipe ncfm --outer-loops 5 -o loss.networks=1 -o loss.epochs=1 -o loss.frequencies=64",
     "dcc-mtt": "--loss mtt -o loss.experts=1 -o loss.expert_epochs=2 -o loss.latest_start=0",
 }
 """A run with all components of each package."""
-LONGEST = {"dcc-dm": 40, "dcc-idc": 80}
+LONGEST = {"dcc-dm": 40}
 """Lines of a module, where a method should show how little it takes."""
 
 

@@ -119,7 +119,7 @@ def test_a_run_lowers_the_objective():
 
 
 def test_the_recipe_has_the_published_settings():
-    config = make_job({"recipe": "ncfm", "data": "blobs-of:12,12,12", "run.ipc": 10}).config
+    config = make_job({"recipe": "ncfm", "data": "blobs-of:40,40,40", "run.ipc": 10}).config
     assert (config.schedule.inner_loops, config.schedule.network_steps) == (1, 0)
     assert (config.run.outer_loops, config.image_rate, config.run.real_batch) == (20000, 0.001, 1024)
     assert (config.names["aug"], config.run.image_optimiser) == ("dsa", "adam")

@@ -1,7 +1,5 @@
 """Files in the field's layouts are read as they are meant, and written so that they come back."""
 
-from pathlib import Path
-
 import field_files
 import numpy as np
 import pytest
@@ -250,32 +248,16 @@ def decoded_as_published(images, labels, factor):
     return torch.stack(made), labels.repeat_interleave(factor**2)
 
 
-@pytest.fixture
-def with_idc(monkeypatch, registry):
-    """The built-in components, the toys, and the package dcc-idc."""
-    import toys
-
-    import dcc_plugins.manifest
-    from dcc_core import Registry
-    from dcc_core.plugins.registry import Origin
-
-    monkeypatch.syspath_prepend(Path(__file__).parents[3] / "plugins_contrib" / "dcc-idc")
-    import dcc_idc_manifest
-
-    origins = [Origin("builtin"), Origin("toys"), Origin("idc", "dcc-idc", "0.1.0")]
-    return Registry([dcc_plugins.manifest, toys, dcc_idc_manifest], origins)
-
-
 @pytest.mark.parametrize(("factor", "size"), [(2, 32), (3, 32), (2, 9)])
-def test_idc_is_decoded_as_published(tmp_path, import_set, with_idc, factor, size):
-    """By the package's parametrisation, and here without it: the same images, in the same order."""
+def test_idc_is_decoded_as_published(tmp_path, import_set, registry, factor, size):
+    """By the parametrisation, and here without it: the same images, in the same order."""
     images, labels = field_files.idc(tmp_path / "data.pt", size=size)
     expected, repeated = decoded_as_published(images.double(), labels, factor)
-    known = {"data": "cifar10", "registry": with_idc}
+    known = {"data": "cifar10", "registry": registry}
     s = import_set(tmp_path, "idc", options={"format.factor": factor}, **known)
     assert close(s.images, images)
     assert s.provenance.config["param"] == "multi-formation"
-    found, targets = s.dataset(normalised=False, registry=with_idc).tensors
+    found, targets = s.dataset(normalised=False, registry=registry).tensors
     assert close(found, expected)
     assert torch.equal(targets, repeated)
     plain = import_set(
@@ -292,30 +274,22 @@ def test_a_factor_is_never_guessed(tmp_path, import_set):
         import_set(tmp_path / "data.pt", "idc", **CIFAR)
 
 
-def test_idc_is_written_as_it_was(tmp_path, round_trip, import_set, with_idc):
+def test_idc_is_written_as_it_was(tmp_path, round_trip, import_set, registry):
     images, _ = field_files.idc(tmp_path / "data.pt", size=8)
-    known = {"data": "cifar10", "registry": with_idc}
+    known = {"data": "cifar10", "registry": registry}
     s = import_set(tmp_path / "data.pt", "idc", options={"format.factor": 2}, **known)
     path = tmp_path / "set.safetensors"
     s.save(path)
-    done = convert(path, tmp_path / "out.pt", target_format="idc", options={"format.factor": 2}, registry=with_idc)
+    done = convert(path, tmp_path / "out.pt", target_format="idc", options={"format.factor": 2}, registry=registry)
     assert done.notes == ("the factor 2 stands nowhere in the file: name it in the folder, or with the file",)
     assert close(torch.load(tmp_path / "out.pt", weights_only=True)[0], images)
-    convert(path, tmp_path / "one.pt", target_format="idc", options={"format.factor": 1}, registry=with_idc)
+    convert(path, tmp_path / "one.pt", target_format="idc", options={"format.factor": 1}, registry=registry)
     assert len(torch.load(tmp_path / "one.pt", weights_only=True)[0]) == 4 * len(images)
     with pytest.raises(
         DccError, match=r"format.factor: 3, and the set has the parametrisation 'multi-formation' with fac"
     ):
-        convert(path, tmp_path / "no.pt", target_format="idc", options={"format.factor": 3}, registry=with_idc)
+        convert(path, tmp_path / "no.pt", target_format="idc", options={"format.factor": 3}, registry=registry)
     assert not (tmp_path / "no.pt").exists()
-
-
-def test_a_set_without_its_parametrisation_is_announced(tmp_path, import_set, registry, caplog):
-    field_files.idc(tmp_path / "data.pt")
-    s = import_set(tmp_path / "data.pt", "idc", options={"format.factor": 2}, data="cifar10")
-    assert "needs the parametrisation 'multi-formation' (package dcc-idc), which is not installed here" in caplog.text
-    with pytest.raises(DccError, match="no parametrisation named 'multi-formation'"):
-        s.dataset(registry=registry)
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from dcc_idc import MultiFormation
 from torch.nn import functional as F
 
 from dcc_core import DccError, load_set
 from dcc_core.testing import ParametrisationConformance, job_of, toys
+from dcc_plugins.multi_formation import MultiFormation
 
 
 class TestMultiFormation(ParametrisationConformance):
