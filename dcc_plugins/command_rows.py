@@ -119,6 +119,11 @@ TABLES = [
         summary="DC, DSA, DCC and DSAC for 1000 outer loops on narrow networks, one set per cell",
     ),
     Component(
+        name="frontier",
+        target="dcc_plugins.tables:frontier.toml",
+        summary="accuracy for the time of condensing: methods and combinations at 1, 3, 10 and 30 minutes",
+    ),
+    Component(
         name="methods",
         target="dcc_plugins.tables:methods.toml",
         summary="all losses at equal time, including those of plugins_contrib",
