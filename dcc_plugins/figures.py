@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
-
-from dcc_core import DccError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,17 +31,6 @@ STYLE: Any = {
     "savefig.dpi": 150,
     "svg.hashsalt": "dcc",
 }
-
-
-def is_drawable() -> bool:
-    """Whether there is something to draw with."""
-    return importlib.util.find_spec("matplotlib") is not None
-
-
-def check_drawable(otherwise: str = "") -> None:
-    """Raise DccError if there is nothing to draw with. otherwise: how to do without, `, or ...`."""
-    if not is_drawable():
-        raise DccError(f"figures need the package matplotlib: pip install 'dataset-condensation[plots]'{otherwise}")
 
 
 @contextlib.contextmanager
