@@ -26,9 +26,6 @@ from .flags import (
 from .guard import (
     GuardedCommand as GuardedCommand,
 )
-from .manifest_import import (
-    import_alone as import_alone,
-)
 from .preview import (
     show_preview as show_preview,
     shrink_images as shrink_images,

@@ -93,7 +93,7 @@ class Scoring:
         with self._clock(PHASES["full"]):
             for network in self._job.config.networks:
                 work = work_on_all_images(self._job, network, score.protocol or "dc", score.nets)
-                with self._display.track(f"all real images on {network}", work.nets) as progress:
+                with self._display.track(f"all real images on {network}", work.nets, PHASES["full"]) as progress:
                     scores.append(work.scorer.score(work.data, work.nets, lambda done, p=progress: p(done, "networks")))
                 self._report_score("full", 0, network, scores[-1])
         return {"condensed": scores}
@@ -103,7 +103,8 @@ class Scoring:
         if self._known and (score := self._known.find_score(index, name, network)):
             measurer.scores[name] = score
             return
-        with self._display.track(f"scoring {name} on {network}", self._job.config.score.nets) as progress:
+        nets = self._job.config.score.nets
+        with self._display.track(f"scoring {name} on {network}", nets, PHASES[m.subject]) as progress:
             score = measurer.measure(name, m, lambda done: progress(done, "networks"))
         if score is not None:
             self._report_score(name, index, network, score)
