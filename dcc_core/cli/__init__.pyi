@@ -6,9 +6,11 @@ from .app import (
 from .call import (
     registry_of_call as registry_of_call,
 )
+from .completion import (
+    offer_components as offer_components,
+)
 from .display import (
     Display as Display,
-    print_rows as print_rows,
     print_table as print_table,
     printable as printable,
     terminal as terminal,
