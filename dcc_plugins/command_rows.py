@@ -193,6 +193,11 @@ COMMANDS = [
         summary="Show or remove the files that runs keep for the next one",
     ),
     Component(
+        name="doctor",
+        target="dcc_plugins.commands.doctor:doctor",
+        summary="Say what is here and what a run would use, for a bug report",
+    ),
+    Component(
         name="tune",
         target="dcc_plugins.commands.tune:tune",
         summary="Find the fastest number of images per pass on this machine",
