@@ -152,6 +152,11 @@ COMMANDS = [
         summary="Write a page about runs: images, curves, scores, cost",
     ),
     Component(
+        name="compare",
+        target="dcc_plugins.compare.command:compare",
+        summary="Compare runs: tables and pictures, for papers too",
+    ),
+    Component(
         name="watch",
         target="dcc_plugins.pages.commands:watch",
         summary="Show a run's page in the browser while it runs",
