@@ -157,6 +157,11 @@ COMMANDS = [
         summary="Write a page about runs: images, curves, scores, cost",
     ),
     Component(
+        name="compare",
+        target="dcc_plugins.compare.command:compare",
+        summary="Compare runs: tables and pictures, for papers too",
+    ),
+    Component(
         name="watch",
         target="dcc_plugins.pages.commands:watch",
         summary="Show a run's page in the browser while it runs",
@@ -196,6 +201,11 @@ COMMANDS = [
         name="cache",
         target="dcc_plugins.commands.cache:cache",
         summary="Show or remove the files that runs keep for the next one",
+    ),
+    Component(
+        name="doctor",
+        target="dcc_plugins.commands.doctor:doctor",
+        summary="Say what is here and what a run would use, for a bug report",
     ),
     Component(
         name="tune",

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-
-from dcc_core import DccError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,18 +30,8 @@ STYLE: Any = {
     "figure.dpi": 150,
     "savefig.dpi": 150,
     "svg.hashsalt": "dcc",
+    "pdf.fonttype": 42,
 }
-
-
-def is_drawable() -> bool:
-    """Whether there is something to draw with."""
-    return importlib.util.find_spec("matplotlib") is not None
-
-
-def check_drawable(otherwise: str = "") -> None:
-    """Raise DccError if there is nothing to draw with. otherwise: how to do without, `, or ...`."""
-    if not is_drawable():
-        raise DccError(f"figures need the package matplotlib: pip install 'dataset-condensation[plots]'{otherwise}")
 
 
 @contextlib.contextmanager
@@ -56,13 +43,20 @@ def figure_style() -> Iterator[None]:
         yield
 
 
-def render_figure(figure: Figure) -> dict[str, bytes]:
-    """A figure as PNG and SVG by suffix, with nothing in them of the time or the program."""
-    about = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+ABOUT: Mapping[str, Mapping[str, None]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+"""Formats of figures by suffix, and what of the time and the program is left out of each."""
+
+
+def render_figure(figure: Figure, suffixes: Sequence[str] = ("png", "svg")) -> dict[str, bytes]:
+    """A figure in some formats by suffix, with nothing in them of the time or the program."""
     found = {}
-    for suffix, metadata in about.items():
+    for suffix in suffixes:
         buffer = io.BytesIO()
         with figure_style():  # the salt of an SVG's ids is looked up as it is written
-            figure.savefig(buffer, format=suffix, metadata=metadata)
+            figure.savefig(buffer, format=suffix, metadata=dict(ABOUT[suffix]))
         found[suffix] = buffer.getvalue()
     return found

@@ -6,9 +6,11 @@ from .app import (
 from .call import (
     registry_of_call as registry_of_call,
 )
+from .completion import (
+    offer_components as offer_components,
+)
 from .display import (
     Display as Display,
-    print_rows as print_rows,
     print_table as print_table,
     printable as printable,
     terminal as terminal,
@@ -25,9 +27,6 @@ from .flags import (
 )
 from .guard import (
     GuardedCommand as GuardedCommand,
-)
-from .manifest_import import (
-    import_alone as import_alone,
 )
 from .preview import (
     show_preview as show_preview,

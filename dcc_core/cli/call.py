@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import click
 
 from dcc_core.plugins import Registry
@@ -17,5 +19,8 @@ def registry_of_call(context: click.Context | None = None) -> Registry:
     """
     meta = (context or click.get_current_context()).meta
     if REGISTRY not in meta:
-        meta[REGISTRY] = Registry.installed()
+        with warnings.catch_warnings():
+            if (context or click.get_current_context()).resilient_parsing:  # a shell asks, in the middle of a line
+                warnings.simplefilter("ignore")
+            meta[REGISTRY] = Registry.installed()
     return meta[REGISTRY]

@@ -5,21 +5,19 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
-from rich.text import Text
 
 Report = Callable[[int, str], None]
 
 PLAIN_WIDTH = 160
 """Columns of a table if there is no terminal to ask."""
 
-LINES = 10
-"""Plain lines per tracked piece of work, if there is no terminal."""
+LINES, RUN_LINES = 10, 20
+"""Plain lines per tracked piece of work, and per run, if there is no terminal."""
 
 
 def printable(text: str) -> str:
@@ -35,16 +33,6 @@ def terminal() -> Console:
 def print_table(table: Table) -> None:
     """Print a table on stdout."""
     terminal().print(table)
-
-
-def print_rows(title: str, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
-    """Print rows as a table with some of their columns."""
-    table = Table(title=title, title_justify="left")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(str(row[c])) for c in columns))
-    print_table(table)
 
 
 class Display:
@@ -71,38 +59,35 @@ class Display:
             logger.setLevel(level)
 
     @contextlib.contextmanager
-    def track(self, what: str, total: int) -> Iterator[Report]:
+    def track(self, what: str, total: int, phase: str = "") -> Iterator[Report]:
         """Progress of `total` pieces of work; report how many are done, with a note."""
-        if not self.shows:
-            yield lambda done, note: None
-        elif self.console.is_terminal:
-            with self._bar() as bar:
-                task = bar.add_task(what, total=total, note="")
-                yield lambda done, note: bar.update(task, completed=done, note=note)
+        with self._show(LINES, TimeRemainingColumn()) as show:
+            yield lambda done, note: show(done / total, f"{what} {done}/{total} {note}")
+
+    @contextlib.contextmanager
+    def track_run(self) -> Iterator[Callable[[float, str], None]]:
+        """One bar for a whole run; report the share that is done (0..1), with a note."""
+        with self._show(RUN_LINES, TaskProgressColumn()) as show:
+            yield lambda share, note: show(share, note if self.console.is_terminal else f"{share:.0%}, {note}")
+
+    @contextlib.contextmanager
+    def _show(self, lines: int, column: ProgressColumn) -> Iterator[Callable[[float, str], None]]:
+        """A bar on a terminal, so many plain lines elsewhere: called with the share that is done, and words."""
+        if self.shows and self.console.is_terminal:
+            columns = BarColumn(), column, TextColumn("{task.fields[note]}", markup=False)
+            with Progress(*columns, console=self.console, transient=True) as bar:
+                task = bar.add_task("", total=1.0, note="")
+                yield lambda share, note: bar.update(task, completed=share, note=note)
         else:
-            yield self._lines(what, total)
+            shown = 0
 
-    def _bar(self) -> Progress:
-        return Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeRemainingColumn(),
-            console=self.console,
-            transient=True,
-        )
+            def print_line(share: float, note: str) -> None:
+                nonlocal shown
+                if self.shows and int(share * lines + 1e-9) > shown:
+                    shown = int(share * lines + 1e-9)
+                    self.console.print(note, highlight=False, markup=False, soft_wrap=True)
 
-    def _lines(self, what: str, total: int) -> Report:
-        shown = 0
-
-        def report(done: int, note: str) -> None:
-            nonlocal shown
-            if done * LINES // total > shown:
-                shown = done * LINES // total
-                self.console.print(f"{what} {done}/{total} {note}", highlight=False, markup=False, soft_wrap=True)
-
-        return report
+            yield print_line
 
 
 class _Lines(logging.Handler):

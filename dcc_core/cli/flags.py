@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from dcc_core.cli.completion import Offer, offer_option, offer_pairs
 from dcc_core.config import DEFAULT_NAMES, ENGINE_SECTIONS, Rank, Settings, schema
 from dcc_core.errors import DccError
 
@@ -64,19 +65,18 @@ def with_flags(
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        command = click.option(
-            "-o", "pairs", multiple=True, metavar="KEY=VALUE", help="any option, e.g. -o loss.distance=cosine"
-        )(command)
+        any_option = {"metavar": "KEY=VALUE", "multiple": True, "shell_complete": offer_pairs}
+        command = click.option("-o", "pairs", help="any option, e.g. -o loss.distance=cosine", **any_option)(command)
         command = click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML file of options")(
             command
         )
         for flag in reversed(flags):
-            words, default, metavar = _help(flag, {**ENGINE_SECTIONS, **sections})
+            words, default, metavar, offer = _help(flag, {**ENGINE_SECTIONS, **sections})
             text = ",".join(default) if isinstance(default, tuple) else default
             shown = f"  [default: {text}]" if defaults and default not in (None, ()) else ""
             name = f"{flag.name}/{flag.name.replace('--', '--no-')}" if flag.switch else flag.name
             how = {"default": None} if flag.switch else {"metavar": metavar, "multiple": flag.repeatable}
-            command = click.option(name, help=words + shown, **how)(command)
+            command = click.option(name, help=words + shown, shell_complete=offer, **how)(command)
         return command
 
     return decorate
@@ -160,11 +160,11 @@ def add_flags(
     return settings
 
 
-def _help(flag: Flag, sections: Mapping[str, type]) -> tuple[str, Any, str]:
-    """Help, default and metavar of a flag."""
+def _help(flag: Flag, sections: Mapping[str, type]) -> tuple[str, Any, str, Offer]:
+    """Help, default and metavar of a flag, and what a shell offers for it."""
     section, _, name = flag.key.partition(".")
     if not name:
-        return flag.help, DEFAULT_NAMES.get(section), "NAME"
+        return flag.help, DEFAULT_NAMES.get(section), "NAME", offer_option(flag.key, None)
     option = schema(sections[section])[name]
     metavar = "N" if option.expected.startswith("an integer") else "NAME" if flag.repeatable else "TEXT"
-    return flag.help or option.help, option.default, metavar
+    return flag.help or option.help, option.default, metavar, offer_option(flag.key, option)

@@ -39,6 +39,13 @@ class Option:
         return next((k for t in _alternatives(self.hint) if (k := _kind_of(t))), None)
 
     @property
+    def choices(self) -> list[str]:
+        """The words that the option takes, if it is a choice; yes and no if it is a switch."""
+        kinds = _alternatives(self.hint)
+        words = [str(word) for t in kinds if typing.get_origin(t) is Literal for word in typing.get_args(t)]
+        return words + (["yes", "no"] if bool in kinds else [])
+
+    @property
     def open(self) -> bool:
         """Whether this is a field of type `Mapping`: it takes every option that the class does not name."""
         return any(typing.get_origin(t) is Mapping for t in _alternatives(self.hint))

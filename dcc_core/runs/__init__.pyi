@@ -28,6 +28,7 @@ from .python_api import (
 from .report import (
     NONE as NONE,
     SPREADS as SPREADS,
+    make_report as make_report,
     percent as percent,
     result_table as result_table,
 )
@@ -49,12 +50,13 @@ from .run_folder import (
     open_folder as open_folder,
 )
 from .set_scoring import (
-    evaluate_set as evaluate_set,
+    Scoring as Scoring,
 )
 from .snapshots import (
+    SNAPSHOT_KEY as SNAPSHOT_KEY,
+    SNAPSHOTS as SNAPSHOTS,
     Pictures as Pictures,
     make_pictures as make_pictures,
-    read_snapshots as read_snapshots,
 )
 from .stopwatch import (
     Stopwatch as Stopwatch,

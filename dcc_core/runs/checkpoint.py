@@ -52,7 +52,7 @@ class Checkpoint:
     used. data: a digest of the training images (see `RealData.digest`). threads: of torch. processes: the
     number of processes of the run. selecting: the sets are coresets. made: number of sets that have files. moment:
     state of the next set. scores: all measured so far. metrics: bytes of `metrics.jsonl` written so far. seconds: spent
-    so far, by phase. notes: on resuming, for the set files.
+    so far, by phase. expected: seconds of the whole run by phase, as forecast. notes: on resuming, for the set files.
     """
 
     config: Mapping[str, Mapping[str, Any]]
@@ -66,6 +66,7 @@ class Checkpoint:
     scores: tuple[MeasuredScore, ...] = ()
     metrics: int = 0
     seconds: Mapping[str, float] = field(default_factory=dict)
+    expected: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property

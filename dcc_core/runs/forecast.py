@@ -283,16 +283,18 @@ def plan_run(job: Job, load: float) -> Forecast:
     return probe.forecast(outer_loops)
 
 
-def forecast_line(job: Job, load: float) -> str:
-    """The cost of a run in a line; a budget becomes outer loops of `job.config`. load: seconds that loading took.
+def forecast_line(job: Job, load: float) -> tuple[str, Mapping[str, float]]:
+    """The cost of a run in a line, and its seconds by phase; a budget becomes outer loops of `job.config`.
 
-    The probe takes the run's own first steps, so that its errors end the run before the work. Numbers that are not
-    finite do not, nor do unexpected errors of a single process: the run itself may recover, or say more.
+    load: seconds that loading took. The probe takes the run's own first steps, so that its errors end the run before
+    the work. Numbers that are not finite do not, nor do unexpected errors of a single process: the run itself may
+    recover, or say more.
     """
     try:
-        return f"it will take {plan_run(job, load).words()}"
+        expected = plan_run(job, load)
+        return f"it will take {expected.words()}", expected.seconds
     except Exception as error:
-        expected = isinstance(error, DccError) or job.group.size > 1
-        if (expected and not isinstance(error, NotFiniteError)) or job.config.run.budget is not None:
+        known = isinstance(error, DccError) or job.group.size > 1
+        if (known and not isinstance(error, NotFiniteError)) or job.config.run.budget is not None:
             raise
-        return f"cannot estimate the cost: {(str(error).splitlines() or ['?'])[0]}"
+        return f"cannot estimate the cost: {(str(error).splitlines() or ['?'])[0]}", {}

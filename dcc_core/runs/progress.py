@@ -16,6 +16,15 @@ class Progress(Protocol):
         """Show the log lines of `dcc` while the context lasts."""
         ...
 
-    def track(self, what: str, total: int) -> contextlib.AbstractContextManager[Callable[[int, str], None]]:
-        """Progress of `total` pieces of work; the context gives a function to call with the number done and a note."""
+    def track(
+        self, what: str, total: int, phase: str = ""
+    ) -> contextlib.AbstractContextManager[Callable[[int, str], None]]:
+        """Progress of `total` pieces of work; the context gives a function to call with the number done and a note.
+
+        phase: of the run that the work is part of.
+        """
+        ...
+
+    def track_run(self) -> contextlib.AbstractContextManager[Callable[[float, str], None]]:
+        """One bar for a whole run; the context gives a function to call with the share done (0..1) and a note."""
         ...

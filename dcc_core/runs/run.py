@@ -7,7 +7,7 @@ import json
 import logging
 import shlex
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +26,7 @@ from dcc_core.runs.progress import Progress
 from dcc_core.runs.report import make_report
 from dcc_core.runs.resume_checks import adopt_checkpoint
 from dcc_core.runs.run_folder import CHECKPOINT, CONFIG, INITIAL, LOG, METRICS, REPORT, UNFINISHED, Folder, NullFolder
+from dcc_core.runs.run_progress import CONDENSE, follow_run
 from dcc_core.runs.set_scoring import Scoring
 from dcc_core.runs.snapshots import Snapshots
 from dcc_core.runs.stopwatch import Stopwatch
@@ -101,6 +102,7 @@ class _Run:
         self.listeners = listeners
         self.report: dict[str, Any] | None = None
         self.clock = Stopwatch()
+        self.expected: Mapping[str, float] = {}
         self.every = parse_duration(config.run.checkpoint, "run.checkpoint")
 
     def go(self) -> dict[str, Any]:
@@ -118,6 +120,7 @@ class _Run:
         self.checkpointer = Checkpointer(self.folder, self.checkpoint, self.interrupts, **how)
         if not self.selecting:
             self._log_start()
+        self.progress = self.listeners.enter_context(follow_run(self.display, self.job, self.checkpoint))
         if self.selecting and self.config.selection.whole:
             scores = self._score_all_images()
         else:
@@ -148,7 +151,7 @@ class _Run:
         own["processes"] = self.group.size
         data = self.job.data.digest()
         if earlier is None:
-            return Checkpoint(**own, data=data, selecting=self.selecting)
+            return Checkpoint(**own, data=data, selecting=self.selecting, expected=self.expected)
         if earlier.data != data:
             raise DccError(f"data '{self.job.data.name}' has changed since the run began; --overwrite starts again")
         return replace(earlier, **own)
@@ -179,7 +182,8 @@ class _Run:
         return self._scoring().score_all_images()
 
     def _scoring(self) -> Scoring:
-        return Scoring(self.job, self.observed, self.display, self.folder.metric, self.clock, self.checkpointer)
+        where = self.observed, self.progress, lambda row: self.folder.metric(self.progress.see(row))
+        return Scoring(self.job, *where, self.clock, self.checkpointer)
 
     def _name_files(self, index: int) -> str:
         """The name of a set's file; adds it and its picture to the run's files."""
@@ -225,7 +229,7 @@ class _Run:
 
     def _log_forecast(self) -> None:
         with self.clock("probe"):
-            line = forecast_line(self.job, self.clock.so_far()["load"])
+            line, self.expected = forecast_line(self.job, self.clock.so_far()["load"])
         self.config = self.job.config
         log.info(line)
 
@@ -272,14 +276,12 @@ class _Run:
     def _condense_with_progress(self, index: int, start: Start) -> CondensedSet:
         outer, inner = start.run.outer_loops, start.run.inner_loops
         snapshots = Snapshots(self.folder, self.job, start, index, self._scoring().score_moment)
-        what = f"condensing set {index + 1}/{self.config.run.sets}"
-        with self.display.track(what, outer * inner) as progress:
+        track = self.progress.track(f"condensing set {index + 1}/{self.config.run.sets}", outer * inner, CONDENSE)
+        with track as progress:
 
             def watch(report: StepReport) -> None:
-                done = report.outer * inner + report.inner + 1
                 self.folder.metric(report.row())
-                note = f"outer {report.outer + 1}/{outer} {report.phase} loss {report.loss:.4g}"
-                progress(done, " ".join(note.split()))
+                progress(done := report.outer * inner + report.inner + 1, f"{report.phase} loss {report.loss:.4g}")
                 snapshots.after(done)
                 self.observed.notify("dcc_step_finished", report=report)
 

@@ -6,12 +6,9 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from dcc_core.errors import as_dcc_error
-from dcc_core.group import ALONE, Group
-from dcc_core.jobs import Config, Job, Measurer, work_for_curve, work_on_all_images
+from dcc_core.jobs import Job, Measurer, work_for_curve, work_on_all_images
 from dcc_core.plugins import Registry, Score, ScoreReport
 from dcc_core.runs.progress import Progress
-from dcc_core.runs.report import make_report
 from dcc_core.runs.stopwatch import Stopwatch
 from dcc_core.scoring import Measurement, measurements
 from dcc_core.sets import CondensedSet
@@ -93,7 +90,7 @@ class Scoring:
         with self._clock(PHASES["full"]):
             for network in self._job.config.networks:
                 work = work_on_all_images(self._job, network, score.protocol or "dc", score.nets)
-                with self._display.track(f"all real images on {network}", work.nets) as progress:
+                with self._display.track(f"all real images on {network}", work.nets, PHASES["full"]) as progress:
                     scores.append(work.scorer.score(work.data, work.nets, lambda done, p=progress: p(done, "networks")))
                 self._report_score("full", 0, network, scores[-1])
         return {"condensed": scores}
@@ -103,7 +100,8 @@ class Scoring:
         if self._known and (score := self._known.find_score(index, name, network)):
             measurer.scores[name] = score
             return
-        with self._display.track(f"scoring {name} on {network}", self._job.config.score.nets) as progress:
+        nets = self._job.config.score.nets
+        with self._display.track(f"scoring {name} on {network}", nets, PHASES[m.subject]) as progress:
             score = measurer.measure(name, m, lambda done: progress(done, "networks"))
         if score is not None:
             self._report_score(name, index, network, score)
@@ -127,20 +125,3 @@ class Scoring:
         self._registry.notify("dcc_evaluated", report=ScoreReport(set=index, subject=found.protocol, score=score))
         if self._known:
             self._known.add_score(index, found.protocol, network, score)
-
-
-def evaluate_set(
-    s: CondensedSet, config: Config, registry: Registry, display: Progress, group: Group = ALONE
-) -> dict[str, Any]:
-    """Score a set without writing files; returns the report. Raises DccError if it does not fit the data."""
-    with display.logging():
-        clock = Stopwatch()
-        try:
-            with clock("load"):
-                job = Job(config, registry, progress=display.shows, matching=False, group=group)
-            scores = Scoring(job, registry if group.first else Registry(), display, lambda row: None, clock).score_set(
-                s
-            )
-            return make_report(job, s.provenance.method, scores, clock.so_far())
-        except Exception as error:
-            raise as_dcc_error(error) from error

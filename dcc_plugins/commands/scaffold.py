@@ -88,7 +88,7 @@ def _placeholders(name: str, kind: Kind) -> dict[str, str]:
         "target": f"{module}:{target}",
         "modules": Template(AS_PACKAGE if kind.files else AS_MODULE).substitute(module=module),
         "hook": kind.hook,
-        "distribution": f"{DISTRIBUTION}[plots]" if kind.name == "study" else DISTRIBUTION,
+        "distribution": DISTRIBUTION,
         "use": USES[kind.name].format(name),
         "testing": "dcc_plugins.testing" if kind.name in PLUGIN_TESTS else "dcc_core.testing",
         "conformance": f"{kind.name.capitalize()}Conformance",

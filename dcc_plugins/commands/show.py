@@ -7,18 +7,26 @@ import json
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
-from dcc_core.cli import print_rows, registry_of_call
+from dcc_core.cli import offer_components, registry_of_call
 from dcc_core.config import ENGINE_SECTIONS, REQUIRED, Option, own_options, plain, schema
-from dcc_core.data import DataSource
-from dcc_core.engine import Architecture
 from dcc_core.errors import DccError
 from dcc_core.plugins import KINDS, Found, Registry, find_kind
+from dcc_plugins.commands.rows import print_rows
+
+
+def _offer_kinds(ctx: click.Context, param: click.Parameter, begun: str) -> list[CompletionItem]:
+    return [CompletionItem(word) for word in (*ENGINE_SECTIONS, *(k.name for k in KINDS)) if word.startswith(begun)]
+
+
+def _offer_names(ctx: click.Context, param: click.Parameter, begun: str) -> list[CompletionItem]:
+    return offer_components(str(ctx.params.get("kind")))(ctx, param, begun)
 
 
 @click.command
-@click.argument("kind", required=False)
-@click.argument("name", required=False)
+@click.argument("kind", required=False, shell_complete=_offer_kinds)
+@click.argument("name", required=False, shell_complete=_offer_names)
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
 def show(kind: str | None, name: str | None, as_json: bool) -> None:
     """Show the options of a component, e.g. `dcc show loss collective`.
@@ -87,6 +95,9 @@ def _print_component(found: Found) -> None:
 
 def _describe(cls: type, argument: str) -> str:
     """What a family's argument chose, if the component can say."""
+    from dcc_core.data import DataSource
+    from dcc_core.engine import Architecture
+
     if not issubclass(cls, DataSource | Architecture):
         return ""
     values: dict[str, Any] = {own_options(cls)[0]: argument}

@@ -67,11 +67,6 @@ def continual(
     builder.stop_on_problems()
     stages, memories = stage_specs(options.stages, registry), memory_specs(options.memory, registry)
 
-    from dcc_plugins.figures import check_drawable
-
-    if options.plot:
-        check_drawable(", or skip the plot with -o continual.plot=false")
-
     from dcc_core.cli import Display, print_table
     from dcc_plugins.continual.comparison import Comparison
     from dcc_plugins.continual.plan import Plan

@@ -42,4 +42,4 @@ class ContinualOptions:
     ] = ()
     size: Annotated[int | None, "height and width of all images; none: those of the largest stage", Ge(1)] = None
     channels: Annotated[Literal[1, 3] | None, "channels of all images; none: the most of any stage"] = None
-    plot: Annotated[bool, "draw the average accuracy over the stages; needs matplotlib"] = True
+    plot: Annotated[bool, "draw the average accuracy over the stages"] = True

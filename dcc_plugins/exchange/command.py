@@ -7,17 +7,18 @@ from pathlib import Path
 
 import click
 
-from dcc_core.cli import registry_of_call
+from dcc_core.cli import offer_components, registry_of_call
 from dcc_core.config import Settings
 
 FILE = click.Path(path_type=Path)
+FORMAT = {"metavar": "NAME", "show_default": True, "shell_complete": offer_components("format")}
 
 
 @click.command()
 @click.argument("source", metavar="SRC", type=FILE)
 @click.argument("target", metavar="DST", type=FILE)
-@click.option("--from", "source_format", metavar="NAME", default="dcc", show_default=True, help="format of SRC")
-@click.option("--to", "target_format", metavar="NAME", default="dcc", show_default=True, help="format of DST")
+@click.option("--from", "source_format", default="dcc", help="format of SRC", **FORMAT)
+@click.option("--to", "target_format", default="dcc", help="format of DST", **FORMAT)
 @click.option(
     "--stats",
     metavar="TEXT",

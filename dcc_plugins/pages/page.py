@@ -17,7 +17,6 @@ from markupsafe import Markup
 from dcc_core.config import format_duration, format_size
 from dcc_core.runs import NONE, SPREADS, percent
 from dcc_core.scoring import COMPOSITES
-from dcc_plugins.figures import is_drawable
 from dcc_plugins.pages import curves
 from dcc_plugins.pages.examples import find_examples
 from dcc_plugins.pages.record import RunRecord
@@ -25,8 +24,10 @@ from dcc_plugins.pages.sprites import Sprites, draw_sprites
 
 MAX_IMAGE_BYTES = 16_000_000
 """Largest size of all images on a page, in bytes."""
-MIN_SIDE = 64
-"""Smallest longer side of an image on a wide screen, in pixels; smaller images are enlarged by integer factors."""
+MIN_SIDE = 96
+"""Smallest longer side of an image on the screen, in pixels; smaller images are enlarged by integer factors."""
+PHONE = 360
+"""Pixels that a narrow screen leaves for images; a wider strip scrolls there."""
 COLORS = 6
 """Number of run colours; they repeat after that."""
 SCORES = ("network", "set", "mean", *SPREADS.values(), "networks", "protocol")
@@ -43,7 +44,12 @@ class Strip:
     alt: str = ""
     shown: int = 0
     pixels: int = 0
-    ratio: str = ""
+    height: int = 0
+
+    @property
+    def scrolls(self) -> bool:
+        """Whether it is wider than a narrow screen."""
+        return self.pixels > PHONE
 
 
 @dataclass(frozen=True)
@@ -130,7 +136,7 @@ def _classes(runs: Sequence[RunRecord], names: Sequence[str], drawn: Sequence[Sp
                 strip = _strip(strip, own, place[name], runs[index], name)
             strips.append(strip)
         label = 24 if len(runs) > 1 else 0
-        heights = [round(s.pixels / max(1, s.shown)) + label for s in strips]
+        heights = [s.height + label for s in strips]
         yield ClassRow(name, tuple(strips), 40 + sum(heights))
 
 
@@ -144,7 +150,7 @@ def _strip(strip: Strip, own: Sprites, k: int, run: RunRecord, name: str) -> Str
         alt=f"{name[:80]}: {number}, {run.report.method}",
         shown=shown,
         pixels=shown * own.width * factor,
-        ratio=f"{shown * own.width} / {own.height}",
+        height=own.height * factor,
     )
 
 
@@ -167,8 +173,6 @@ def _image_notes(runs: Sequence[RunRecord], names: Sequence[str], drawn: Sequenc
 
 
 def _curves(runs: Sequence[RunRecord], names: Sequence[str]) -> Iterator[Curve]:
-    if not is_drawable():
-        return
     if svg := curves.draw_loss_curve(runs):
         yield Curve("Loss", " ".join(_loss_words(runs, names)), Markup(svg))
     if svg := curves.draw_accuracy_curve(runs):
@@ -181,9 +185,7 @@ def _curves(runs: Sequence[RunRecord], names: Sequence[str]) -> Iterator[Curve]:
 
 
 def _curve_notes(runs: Sequence[RunRecord]) -> Iterator[str]:
-    if not is_drawable():
-        yield "Curves need matplotlib: pip install 'dataset-condensation[plots]'"
-    elif any(run.steps for run in runs) and not any(run.curve for run in runs):
+    if any(run.steps for run in runs) and not any(run.curve for run in runs):
         yield "For a curve of the accuracy, run with -o score.curve=3: three networks at each moment."
 
 

@@ -27,9 +27,9 @@ from dcc_core.runs import (
     is_alive,
     load_checkpoint,
     make_pictures,
-    read_snapshots,
 )
 from dcc_core.sets import load_set
+from dcc_plugins.pages.snapshots import read_snapshots
 
 Index = Annotated[int, Ge(0)]
 Row = TypeVar("Row")
@@ -66,6 +66,17 @@ class MomentRow:
 
 
 @validated(frozen=True)
+class ScoreRow:
+    """A set's score on a network: accuracies of networks (0..1), and how they were trained."""
+
+    accuracies: Annotated[tuple[FiniteFloat, ...], MinLen(1)]
+    protocol: str
+    version: int
+    architecture: str
+    images_seen: int = 0
+
+
+@validated(frozen=True)
 class Summary:
     """The parts of a score summary on the page; see `summary` and `robustness_summary`. Accuracies in 0..1."""
 
@@ -91,6 +102,7 @@ class RunReport:
     versions: dict[str, str]
     seconds: dict[str, FiniteFloat]
     by_architecture: dict[str, dict[str, Summary | float]] = field(default_factory=dict)
+    scores: dict[str, list[ScoreRow]] = field(default_factory=dict)
     device: str = ""
     threads: int = 0
     peak_memory_bytes: int | None = None
@@ -248,6 +260,7 @@ def _from_checkpoint(found: Checkpoint, path: Path) -> RunReport:
         "versions": found.versions,
         "seconds": found.seconds,
         "by_architecture": by_architecture(networks, scores),
+        "scores": {subject: [s.as_dict() for s in many] for subject, many in scores.items()},
         "threads": found.threads,
         "selecting": found.selecting,
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from dcc_core.cli import Flag, add_flags, registry_of_call, with_flags, with_results
+from dcc_core.cli import Flag, add_flags, offer_components, registry_of_call, with_flags, with_results
 from dcc_core.config import Settings
 
 STUDY_FLAGS = (
@@ -20,7 +20,7 @@ STUDY_FLAGS = (
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=offer_components("study"))
 @with_flags(STUDY_FLAGS, defaults=False)
 @with_results("studies/<name>", again="replace the results of an earlier study in --out")
 def study(

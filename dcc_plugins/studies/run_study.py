@@ -19,7 +19,7 @@ from dcc_core.config import FREE, Builder, Rank, Settings, plain
 from dcc_core.errors import DccError, faults_of
 from dcc_core.plugins import Registry
 from dcc_core.runs import RunFolder, Stopwatch
-from dcc_plugins.figures import check_drawable, figure_style, render_figure
+from dcc_plugins.figures import figure_style, render_figure
 from dcc_plugins.studies.study import CELLS, Bench, Findings, Row, Study
 
 PAGE, SUMMARY = "page.md", "study.json"
@@ -39,7 +39,6 @@ class Chosen:
 
 def choose_study(registry: Registry, name: str, given: Settings) -> Chosen:
     """The study of a name. Raises OptionError with all that is wrong about its options, or about those of its runs."""
-    check_drawable()
     own, runs = Settings(), Settings()
     own.add({"study": name}, "argument", Rank.FLAG)
     for key, setting in given.values.items():

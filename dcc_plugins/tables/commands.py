@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from dcc_core.cli import Flag, add_flags, registry_of_call, with_flags, with_results
+from dcc_core.cli import Flag, add_flags, offer_components, registry_of_call, with_flags, with_results
 from dcc_core.config import Settings
 from dcc_core.errors import IncompleteError
 from dcc_core.plugins import Registry
@@ -50,7 +50,7 @@ def with_workers(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=offer_components("table"))
 @CELLS
 @click.option("--scale", help="size of the runs: tiny, small, or paper  [default: small]")
 @with_flags(TABLE_FLAGS, defaults=False)

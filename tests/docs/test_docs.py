@@ -133,7 +133,7 @@ RESOLVED = (
     *("dcc convert", "dcc eval", "dcc tune"),
 )
 TRIED = (*RESOLVED, *LOOKING, "dcc plugins", "dcc show")
-OTHERS = {"pip install .", "pytest -n auto", "pip install '.[plots]'", "pip install -e '.[test]'", "pytest"}
+OTHERS = {"pip install .", "pytest -n auto", "pip install -e '.[test]'", "pytest"}
 """Commands whose every line in the README and in `docs/` is run below, or resolved where it needs data or hours."""
 
 

@@ -70,6 +70,41 @@ def test_the_images_are_there(opened, one):
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+@pytest.mark.parametrize("width", [400, 1400])
+def test_images_and_curves_are_large_enough_to_be_seen(opened, two, width):
+    """An image of 8×8 pixels is twelve times as large, whatever the screen; nothing is wider than the screen."""
+    tab = opened(two, viewport={"width": width, "height": 900})
+    tab.locator("img.strip").evaluate_all("all => Promise.all(all.map(i => i.decode()))")
+    boxes = tab.locator("img.strip").evaluate_all("all => all.map(i => i.getBoundingClientRect().toJSON())")
+    assert {(box["width"], box["height"]) for box in boxes} == {(2 * 96, 96), (3 * 96, 96)}
+    assert tab.locator("img.strip").evaluate_all(
+        "all => all.every(i => getComputedStyle(i).imageRendering === 'pixelated')"
+    )
+    curves = tab.locator("#curves svg").evaluate_all("all => all.map(s => s.getBoundingClientRect().toJSON())")
+    assert len(curves) == 2
+    assert min(box["width"] for box in curves) > 300
+    assert min(box["height"] for box in curves) > 100
+    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_many_images_of_a_class_scroll_by_themselves_on_a_phone(opened, folder):
+    address = written(folder, "wide.html", large(folder / "wide", classes=2, ipc=10))
+    tab = opened(address, viewport={"width": 400, "height": 900})
+    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    strip = tab.locator("img.strip").first
+    assert strip.evaluate("i => [i.offsetWidth, i.offsetHeight]") == [10 * 96, 96]
+    tab.locator(".film").first.focus()
+    tab.keyboard.press("ArrowRight")
+    for _ in range(100):
+        if tab.locator(".film").first.evaluate("f => f.scrollLeft"):
+            break
+        tab.wait_for_timeout(20)
+    assert tab.locator(".film").first.evaluate("f => f.scrollLeft") > 0
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    found = axe.Axe().run(tab)
+    assert found.violations_count == 0, found.generate_report()
+
+
 def test_names_are_text_everywhere(opened, one):
     tab = opened(one)
     assert tab.locator(".class h3").all_text_contents() == list(HOSTILE)

@@ -191,13 +191,6 @@ def test_hostile_names_are_escaped_wherever_they_stand(run, tmp_path):
     assert text.count("<script>") == 1
 
 
-def test_without_matplotlib_the_page_says_what_is_missing(run, monkeypatch):
-    monkeypatch.setattr("dcc_plugins.pages.page.is_drawable", lambda: False)
-    text = text_of(run)
-    assert "pip install &#39;dataset-condensation[plots]&#39;" in text
-    assert "<svg" not in text
-
-
 def test_pictures_take_the_room_that_there_is(tmp_path):
     pictures = list(read_run(large(tmp_path / "run", classes=20, ipc=10), registry_of()).pictures) * 3
     lossless = draw_sprites(pictures, 3_000_000)

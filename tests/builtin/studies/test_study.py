@@ -92,14 +92,6 @@ def test_what_is_wrong_is_one_message(words, message, tmp_path):
     assert not list(tmp_path.glob("out/*"))
 
 
-def test_without_matplotlib_it_says_what_to_install(monkeypatch, tmp_path):
-    monkeypatch.setattr(dcc_plugins.figures.importlib.util, "find_spec", lambda name: None)
-    result = dcc("contrast", "--out", str(tmp_path / "out"))
-    assert result.exit_code == 2
-    assert "pip install 'dataset-condensation[plots]'" in result.stderr
-    assert not (tmp_path / "out").exists()
-
-
 @dataclass(frozen=True, kw_only=True)
 class Rates(Study):
     """Says what rate its runs have."""

@@ -99,8 +99,8 @@ def test_json_is_the_last_line_of_stdout_and_alone(folder):
 
 def test_plain_lines_where_there_is_no_terminal(folder):
     stderr = folder[1].stderr
-    assert re.search(r"condensing set 1/2 4/4 outer 2/2 loss \d", stderr)
-    assert "scoring random on convnet 1/1 networks" in stderr
+    assert re.search(r"^\d+%, [\d.]+ s left, condensing set 1/2 \d/4 loss \d", stderr, re.M)
+    assert re.search(r"^100%, 0.0 s left, scoring random on convnet 1/1 networks, accuracy so far \d", stderr, re.M)
     assert "\x1b" not in stderr
 
 
