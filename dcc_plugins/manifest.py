@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dcc_core import Component, hookimpl
+from dcc_core import Component, Given, hookimpl
 from dcc_plugins import command_rows, component_rows
 
 
@@ -64,3 +64,10 @@ def dcc_tables() -> list[Component]:
 @hookimpl
 def dcc_commands() -> list[Component]:
     return command_rows.COMMANDS
+
+
+@hookimpl
+def dcc_objects(kind: str, value: object) -> Given:
+    from dcc_plugins.objects.understanding import understand
+
+    return understand(kind, value)

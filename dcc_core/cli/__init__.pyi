@@ -8,7 +8,6 @@ from .call import (
 )
 from .display import (
     Display as Display,
-    print_rows as print_rows,
     print_table as print_table,
     printable as printable,
     terminal as terminal,
@@ -17,7 +16,6 @@ from .flags import (
     RUN_FLAGS as RUN_FLAGS,
     Flag as Flag,
     add_flags as add_flags,
-    settings_of_run as settings_of_run,
     with_flags as with_flags,
     with_preview as with_preview,
     with_results as with_results,
@@ -25,9 +23,6 @@ from .flags import (
 )
 from .guard import (
     GuardedCommand as GuardedCommand,
-)
-from .manifest_import import (
-    import_alone as import_alone,
 )
 from .preview import (
     show_preview as show_preview,

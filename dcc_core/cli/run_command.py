@@ -13,13 +13,13 @@ from dcc_core.cli.call import registry_of_call
 from dcc_core.cli.flags import (
     RUN_FLAGS,
     add_flags,
-    settings_of_run,
     with_flags,
     with_preview,
     with_results,
     with_resuming,
 )
 from dcc_core.cli.guard import GuardedCommand
+from dcc_core.config import settings_of_run
 from dcc_core.group import current_group
 from dcc_core.jobs import resolve
 from dcc_core.plugins import Registry

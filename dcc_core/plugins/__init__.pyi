@@ -1,6 +1,7 @@
 from .component import (
     KINDS as KINDS,
     Component as Component,
+    Given as Given,
     Kind as Kind,
 )
 from .events import (
@@ -18,6 +19,7 @@ from .lookup import (
     Provided as Provided,
 )
 from .registry import (
+    PYTHON as PYTHON,
     Registry as Registry,
     find_kind as find_kind,
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +21,7 @@ class Component:
         Imported only to list names by a pattern, and to help if a name is unknown.
     options: for a command, `package.module:Class`: a dataclass of options of its own, below the command's name, which
         `dcc show command NAME` lists.
+    given: of an object that is given in Python, its class, in place of a target.
     """
 
     name: str
@@ -27,12 +30,25 @@ class Component:
     family: bool = False
     members: str = ""
     options: str = ""
+    given: type | None = None
 
     @property
     def prefix(self) -> str:
         """The fixed part of a family's name with its separator: `folder:`, `timm/`."""
         ends = [i for i in (self.name.find(":"), self.name.find("/")) if i >= 0]
         return self.name[: min(ends) + 1] if ends else self.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What a Python object stands for in place of a name: a component's class and options, by their own names.
+
+    Options may be objects again. digest: of the object's source or content, so that two that differ have other names.
+    """
+
+    target: type
+    digest: str
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

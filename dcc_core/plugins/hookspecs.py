@@ -11,7 +11,7 @@ from typing import Any
 
 import pluggy
 
-from dcc_core.plugins.component import Component
+from dcc_core.plugins.component import Component, Given
 from dcc_core.plugins.events import RunInfo, ScoreReport, StepReport
 
 PROJECT = "dcc"
@@ -80,6 +80,11 @@ def dcc_tables() -> Iterable[Component]:  # pyright: ignore[reportReturnType]
 @hookspec
 def dcc_commands() -> Iterable[Component]:  # pyright: ignore[reportReturnType]
     """Commands of `dcc`: `click.Command` objects, imported when they are called."""
+
+
+@hookspec
+def dcc_objects(kind: str, value: object) -> Given | None:
+    """What a Python object that is given for a component of a kind stands for; none: this plugin does not know it."""
 
 
 @hookspec

@@ -10,9 +10,10 @@ from dataclasses import asdict
 
 import click
 
-from dcc_core.cli import print_rows, registry_of_call
+from dcc_core.cli import registry_of_call
 from dcc_core.errors import DccError, IncompleteError, PluginWarning
 from dcc_core.plugins import Provided, Registry, find_kind
+from dcc_plugins.commands.listing import print_rows
 from dcc_plugins.commands.plugin_checks import check_plugins
 
 

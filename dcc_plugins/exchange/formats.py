@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from torch.nn import functional as F
 from dcc_core.data import Normalisation, Statistics
 from dcc_core.errors import DccError
 from dcc_core.plugins import Registry
-from dcc_core.sets import CPU, WHITENED, CondensedSet, Provenance, check_set, training_images
+from dcc_core.sets import CPU, WHITENED, CondensedSet, Provenance, check_set, place_atomically, training_images
 
 Space = Literal["unit", "normalised", "whitened"]
 """Value space of images: 0..1, not clipped; normalised by mean and std of the data; ZCA-whitened, not invertible."""
@@ -292,3 +293,12 @@ class Format(ABC):
 
         Raises DccError if the layout cannot hold the set. `context.note` reports what is lost.
         """
+
+    def export(self, s: CondensedSet, path: Path, name: str, registry: Registry, overwrite: bool) -> tuple[str, ...]:
+        """Write a set at a path, whole or not at all; returns notes on what is lost. name: the format's."""
+        context = Exporting(format=name, registry=registry)
+        path = Path(os.path.abspath(path))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with place_atomically(path, overwrite=overwrite) as place:
+            self.write(s, place, context)
+        return tuple(context.notes)
