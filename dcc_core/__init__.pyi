@@ -28,7 +28,6 @@ from .engine import (
 from .errors import DccError as DccError
 from .plugins import (
     Component as Component,
-    Given as Given,
     Observer as Observer,
     Registry as Registry,
     RunInfo as RunInfo,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dcc_core import Component, Given, hookimpl
+from collections.abc import Mapping
+from typing import Any
+
+from dcc_core import Component, Registry, hookimpl
 from dcc_plugins import command_rows, component_rows
 
 
@@ -67,7 +70,7 @@ def dcc_commands() -> list[Component]:
 
 
 @hookimpl
-def dcc_objects(kind: str, value: object) -> Given:
-    from dcc_plugins.objects.understanding import understand
+def dcc_objects(values: Mapping[str, Any], registry: Registry) -> tuple[dict[str, Any], dict[str, list[Component]]]:
+    from dcc_plugins.objects.names import name_objects
 
-    return understand(kind, value)
+    return name_objects(values, registry)

@@ -24,10 +24,6 @@ from .flags import (
 from .guard import (
     GuardedCommand as GuardedCommand,
 )
-from .preview import (
-    show_preview as show_preview,
-    shrink_images as shrink_images,
-)
 from .run_command import (
     run as run,
     show_result as show_result,

@@ -1,7 +1,6 @@
 from .component import (
     KINDS as KINDS,
     Component as Component,
-    Given as Given,
     Kind as Kind,
 )
 from .events import (

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,18 +35,6 @@ class Component:
         """The fixed part of a family's name with its separator: `folder:`, `timm/`."""
         ends = [i for i in (self.name.find(":"), self.name.find("/")) if i >= 0]
         return self.name[: min(ends) + 1] if ends else self.name
-
-
-@dataclass(frozen=True, kw_only=True)
-class Given:
-    """What a Python object stands for in place of a name: a component's class and options, by their own names.
-
-    Options may be objects again. digest: of the object's source or content, so that two that differ have other names.
-    """
-
-    target: type
-    digest: str
-    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

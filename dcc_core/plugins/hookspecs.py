@@ -11,7 +11,7 @@ from typing import Any
 
 import pluggy
 
-from dcc_core.plugins.component import Component, Given
+from dcc_core.plugins.component import Component
 from dcc_core.plugins.events import RunInfo, ScoreReport, StepReport
 
 PROJECT = "dcc"
@@ -83,8 +83,11 @@ def dcc_commands() -> Iterable[Component]:  # pyright: ignore[reportReturnType]
 
 
 @hookspec
-def dcc_objects(kind: str, value: object) -> Given | None:
-    """What a Python object that is given for a component of a kind stands for; none: this plugin does not know it."""
+def dcc_objects(values: Mapping[str, Any], registry: Any) -> tuple[dict[str, Any], dict[str, list[Component]]]:  # pyright: ignore[reportReturnType]
+    """Options by dotted key with names for the Python objects among them, and the rows of new names by kind.
+
+    registry: of the call (`dcc_core.Registry`). Objects that a plugin does not know it leaves as they are.
+    """
 
 
 @hookspec

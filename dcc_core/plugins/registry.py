@@ -15,7 +15,7 @@ import pluggy
 
 from dcc_core.errors import ContractError, DccError, PluginWarning, did_you_mean, faults_of
 from dcc_core.plugins import hookspecs
-from dcc_core.plugins.component import KINDS, Component, Given, Kind
+from dcc_core.plugins.component import KINDS, Component, Kind
 from dcc_core.plugins.lookup import Broken, Found, Origin, Provided
 from dcc_core.plugins.shadowed import shadowed_versions
 
@@ -98,22 +98,20 @@ class Registry:
             raise DccError(f"{k.name} '{name}' is claimed by {len(matches)} plugins: write {choices}")
         raise DccError(self._unknown(k, name, rows))
 
-    def understand(self, kind: str, value: object) -> Given:
-        """What a Python object stands for, by the plugin that knows it. Raises DccError if none does."""
+    def name_objects(self, values: Mapping[str, Any]) -> tuple[dict[str, Any], Registry]:
+        """Options with names for the objects among them, and a registry that knows the names: `python:NAME@DIGEST`.
+
+        Raises DccError for an object that no plugin knows.
+        """
+        named, hooks = dict(values), {}
         for name, function, _ in reversed(self._implementations("dcc_objects")):
             with faults_of(f"plugin {self._origins[name]}"):
-                if (given := function(kind=kind, value=value)) is not None:
-                    return given
-        raise DccError(f"{kind}: no plugin knows what an object of {type(value)} stands for")
-
-    def including(self, given: Mapping[str, Iterable[Component]]) -> Registry:
-        """These plugins, and the rows of objects by kind, which `python:` goes before: a registry for one call."""
-        hooks = {find_kind(kind).hook: list(rows) for kind, rows in given.items()}
-        plugin = SimpleNamespace(**{hook: hookspecs.hookimpl(lambda own=own: own) for hook, own in hooks.items()})
+                named, rows = function(values=named, registry=self)
+            hooks |= {find_kind(kind).hook: hookspecs.hookimpl(lambda own=own: own) for kind, own in rows.items()}
         others = {origin: self._manager.get_plugin(name) for name, origin in self._origins.items() if name != PYTHON}
-        registry = Registry([*others.values(), plugin], [*others, Origin(PYTHON)])
-        registry.broken = [*self.broken]
-        return registry
+        if not hooks:
+            return named, self
+        return named, Registry([*others.values(), SimpleNamespace(**hooks)], [*others, Origin(PYTHON)])
 
     def name_of(self, kind: str, cls: type, argument: object = None) -> str | None:
         """The name under which a class is registered, or None. argument: of a family, what replaces the placeholder."""

@@ -24,7 +24,6 @@ from dcc_core.errors import DccError
 from dcc_core.group import ALONE
 from dcc_core.jobs import Config, Job, resolve, score_set, select_coreset
 from dcc_core.plugins import PYTHON, Registry, Score, StepReport, hookimpl
-from dcc_core.runs.given import name_objects
 from dcc_core.runs.progress import Silent
 from dcc_core.runs.run import execute
 from dcc_core.runs.run_folder import CONDENSING, SELECTING, open_folder
@@ -51,9 +50,8 @@ def condense(
         may be an object, e.g. `data=(images, labels), loss=my_function`: docs/python.md lists them.
     options: anything else by dotted key: `{"loss.distance": "cosine"}`.
     set_index: which of the sets that share a seed. watch: called with a `StepReport` after every step.
-    out: a folder to run into as `dcc-run --out` does, with checkpoints, scores and a report, or to resume in; the set is
-        the first one there, as read back. resume: the folder of an unfinished run, whose options are taken; objects are
-        given again. overwrite: replace the results of an earlier run.
+    out: a folder to run into as `dcc-run --out` does, or to resume in; the set is the first one there, with its scores.
+    resume: the folder of an unfinished run; objects are given again. overwrite: replace an earlier run's results.
     Raises DccError (OptionError) for wrong names and values.
     """
     config, registry, folder = _prepare(registry, (out, resume), overwrite, choices, options)
@@ -162,7 +160,7 @@ def _resolve(
 ) -> tuple[Config, Registry]:
     """The configuration from arguments, which override settings, and a registry that knows the objects among them."""
     given = flatten(options or {}) | {_key_of(name): value for name, value in choices.items()}
-    named, registry = name_objects(registry or Registry.installed(), given)
+    named, registry = (registry or Registry.installed()).name_objects(given)
     flags = {_key_of(name) for name in choices}
     for key, value in named.items():
         rank = Rank.FLAG if key in flags else Rank.OPTION

@@ -133,21 +133,12 @@ class CondensedSet:
         soft = batch.labels.is_floating_point()
         return TensorDataset(batch.images.float(), batch.labels.float() if soft else batch.labels)
 
-    def loader(
-        self,
-        batch_size: int = 256,
-        *,
-        shuffle: bool = True,
-        seed: int = 0,
-        registry: Registry | None = None,
-        **more: Any,
-    ) -> DataLoader[tuple[Tensor, ...]]:
-        """Batches of `dataset()`, normalised. seed: of the order. more: arguments of `torch.utils.data.DataLoader`."""
+    def loader(self, batch_size: int = 256, *, seed: int = 0, **more: Any) -> DataLoader[tuple[Tensor, ...]]:
+        """Batches of `dataset()`, normalised, shuffled by the seed. more: arguments of torch's DataLoader."""
         from torch.utils.data import DataLoader
 
-        generator = torch.Generator().manual_seed(seed)
-        own = self.dataset(registry=registry)
-        return DataLoader(own, batch_size, **{"shuffle": shuffle, "generator": generator, **more})
+        how = {"shuffle": True, "generator": torch.Generator().manual_seed(seed)}
+        return DataLoader(self.dataset(), batch_size, **{**how, **more})
 
     def to_numpy(self, *, registry: Registry | None = None) -> tuple[np.ndarray, np.ndarray]:
         """The training images (N, C, H, W) in unit space, float32, not clipped, and their labels as in `dataset`."""

@@ -1,4 +1,3 @@
-from . import toys as toys
 from .architectures import ArchitectureConformance as ArchitectureConformance
 from .augmentations import AugmentationConformance as AugmentationConformance
 from .base import Conformance as Conformance, job_of as job_of

@@ -6,12 +6,19 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dcc_core.cli import Flag, add_flags, registry_of_call, with_flags
-from dcc_core.group import current_group, is_launched
-from dcc_core.jobs import resolve
+from dcc_core.errors import as_dcc_error
+from dcc_core.group import Group, current_group, is_launched
+from dcc_core.jobs import Config, resolve
+from dcc_core.plugins import Registry
+
+if TYPE_CHECKING:
+    from dcc_core.cli import Display
+    from dcc_core.sets import CondensedSet
 
 EVAL_FLAGS = (
     Flag("--arch", "score.arch", "network to score on, with options: resnet18,norm=batch; repeatable", True),
@@ -45,7 +52,7 @@ def evaluate(
     registry = registry_of_call()
 
     from dcc_core.cli import Display, print_table
-    from dcc_core.runs import evaluate_set, result_table, settings_of_set
+    from dcc_core.runs import result_table, settings_of_set
     from dcc_core.sets import load_set
 
     with current_group() as group:
@@ -53,7 +60,7 @@ def evaluate(
         own = settings_of_set(s, registry, own_network=not flags["arch"])
         config = resolve(registry, add_flags(own, EVAL_FLAGS, flags, config_file, pairs))
         display = Display(quiet=quiet, mute=not group.first)
-        report = {"set": str(file)} | evaluate_set(s, config, registry, display, group)
+        report = {"set": str(file)} | _score(s, config, registry, display, group)
     if group.first and as_json:
         click.echo(json.dumps(report))
     elif group.first:
@@ -62,3 +69,19 @@ def evaluate(
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
+
+
+def _score(s: CondensedSet, config: Config, registry: Registry, display: Display, group: Group) -> dict[str, Any]:
+    """Score a set without writing files; returns the report. Raises DccError if it does not fit the data."""
+    from dcc_core.jobs import Job
+    from dcc_core.runs import Scoring, Stopwatch, make_report
+
+    clock, observed = Stopwatch(), registry if group.first else Registry()
+    with display.logging():
+        try:
+            with clock("load"):
+                job = Job(config, registry, progress=display.shows, matching=False, group=group)
+            scores = Scoring(job, observed, display, lambda row: None, clock).score_set(s)
+            return make_report(job, s.provenance.method, scores, clock.so_far())
+        except Exception as error:
+            raise as_dcc_error(error) from error

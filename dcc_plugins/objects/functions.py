@@ -30,13 +30,12 @@ class FunctionLoss(MatchingLoss):
             parameters = inspect.signature(function).parameters.values()
         except (TypeError, ValueError):
             parameters = ()
-        needed = [
-            p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-        ]
+        variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        needed = [p.name for p in parameters if p.default is p.empty and p.kind not in variable]
         if len(needed) not in (1, 2):
             raise DccError(
-                f"loss: {getattr(function, '__name__', function)} needs {len(needed)} arguments; expected a function of "
-                "(synthetic, real), lists of gradients, or of a step"
+                f"loss: {getattr(function, '__name__', function)} needs {len(needed)} arguments; expected a function "
+                "of (synthetic, real), lists of gradients, or of a step"
             )
         self.of_gradients = len(needed) == 2
         self.by_name = set(needed) == set(BOTH)

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, IterableDataset, Subset
 
-from dcc_core import DataSource, DccError, Given, ImageSet, RealData
+from dcc_core import DataSource, DccError, ImageSet, RealData
 from dcc_plugins.data.arrays import ArraySource, number_texts
 from dcc_plugins.data.npz import LABELS
 from dcc_plugins.data.tree import PART_OF
 from dcc_plugins.objects.digests import digest
+from dcc_plugins.objects.given import Given
 
 
 class Arrays(NamedTuple):
@@ -30,8 +31,8 @@ class Arrays(NamedTuple):
 def given_data(value: Any) -> Given | None:
     """The data source that an object stands for; none if it is no data. Raises DccError for data that are not images.
 
-    (images, labels), a torch `Dataset` and a `datasets.Dataset` are the training part, of which a fifth is set apart for
-    testing. Pairs (train, test) of them, and mappings from part to one (a `DatasetDict`), have a test part.
+    (images, labels), a torch `Dataset` and a `datasets.Dataset` are the training part; a fifth of it is set apart
+    for testing. Pairs (train, test) of them, and mappings from part to one (a `DatasetDict`), have a test part.
     """
     if isinstance(value, RealData):
         parts = [(p.images, p.labels) for p in (value.train, value.test, value.validation) if p]
@@ -134,8 +135,8 @@ def _of_hugging_face(dataset: Any) -> Arrays:
     labels = labels or [name for name in features if name.casefold() in LABELS]
     if (len(images), len(labels)) != (1, 1):
         raise DccError(
-            f"data: expected one column of images and one of labels; of {', '.join(features) or 'none'} those of images "
-            f"are {', '.join(images) or 'none'}, of labels {', '.join(labels) or 'none'}; "
+            f"data: expected one column of images and one of labels; of {', '.join(features) or 'none'}, "
+            f"images are in {', '.join(images) or 'none'}, labels in {', '.join(labels) or 'none'}; "
             "dataset.select_columns([IMAGE, LABEL]) keeps two"
         )
     names = tuple(getattr(dataset.features[labels[0]], "names", None) or ())

@@ -22,8 +22,9 @@ NAMES = {
 class ModuleArchitecture(Architecture):
     """Networks that a callable builds.
 
-    Of its parameters, those called `channels` (or `in_channels`, `in_chans`), `classes` (`num_classes`, `n_classes`) and
-    `size` (`image_size`, `img_size`) get the data's; others have defaults. Its random numbers are torch's, seeded here.
+    Of its parameters, those called `channels` (or `in_channels`, `in_chans`), `classes` (`num_classes`, `n_classes`)
+    and `size` (`image_size`, `img_size`) get the data's; others have defaults. Its random numbers are torch's, seeded
+    here.
     """
 
     def __init__(self, build: Callable[..., nn.Module]) -> None:

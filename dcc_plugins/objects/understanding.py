@@ -7,9 +7,10 @@ from typing import Any
 
 from torch import nn
 
-from dcc_core import DccError, Given
+from dcc_core import DccError
 from dcc_plugins.objects.digests import digest
 from dcc_plugins.objects.functions import FunctionLoss
+from dcc_plugins.objects.given import Given
 from dcc_plugins.objects.image_data import given_data
 from dcc_plugins.objects.modules import ModuleArchitecture
 
