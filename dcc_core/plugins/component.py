@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dcc_core.errors import DccError, did_you_mean
+
 
 @dataclass(frozen=True, kw_only=True)
 class Component:
@@ -65,3 +67,12 @@ KINDS = (
     Kind("table", "table", "dcc_tables", files=True),
     Kind("command", "command", "dcc_commands", commands=True),
 )
+
+
+def find_kind(name: str) -> Kind:
+    """The kind with this name or configuration key. Raises DccError for an unknown one."""
+    for kind in KINDS:
+        if name in (kind.name, kind.key):
+            return kind
+    known = [k.name for k in KINDS]
+    raise DccError(f"no kind of component named '{name}'.{did_you_mean(name, known)} One of: {', '.join(known)}")

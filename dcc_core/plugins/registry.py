@@ -15,7 +15,7 @@ import pluggy
 
 from dcc_core.errors import ContractError, DccError, PluginWarning, did_you_mean, faults_of
 from dcc_core.plugins import hookspecs
-from dcc_core.plugins.component import KINDS, Component, Kind
+from dcc_core.plugins.component import KINDS, Component, Kind, find_kind
 from dcc_core.plugins.lookup import Broken, Found, Origin, Provided
 from dcc_core.plugins.shadowed import shadowed_versions
 
@@ -251,15 +251,6 @@ class Registry:
         lines.append(f"  available: {listed or 'none'}")
         lines += [f"  not loaded: {b.origin}: {b.reason}" for b in self.broken]
         return "\n".join(lines)
-
-
-def find_kind(name: str) -> Kind:
-    """The kind with this name or configuration key. Raises DccError for an unknown one."""
-    for kind in KINDS:
-        if name in (kind.name, kind.key):
-            return kind
-    known = [k.name for k in KINDS]
-    raise DccError(f"no kind of component named '{name}'.{did_you_mean(name, known)} One of: {', '.join(known)}")
 
 
 def _match(row: Provided, name: str) -> Found | None:

@@ -60,9 +60,9 @@ class ArraySource(DataSource):
         return y.astype(np.int64)
 
     def read_images(self, x: np.ndarray, where: str) -> torch.Tensor:
-        """Images (N, C, H, W), uint8."""
-        pixels = self._channels_first(self._bytes(x, where), where)
-        return torch.from_numpy(np.ascontiguousarray(pixels))
+        """Images (N, C, H, W), uint8, with torch's usual strides: kernels are chosen by them, where C is 1 too."""
+        pixels = np.ascontiguousarray(self._channels_first(self._bytes(x, where), where))
+        return torch.from_numpy(pixels).clone(memory_format=torch.contiguous_format)
 
     def _bytes(self, x: np.ndarray, where: str) -> np.ndarray:
         """The same pixels as uint8. Raises DccError if their black and white can be read in two ways."""

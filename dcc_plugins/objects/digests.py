@@ -22,19 +22,19 @@ def digest(value: object) -> str:
     tensors: type, shape and bytes. Of other objects: their class and attributes.
     """
     found = hashlib.blake2b(digest_size=4)
-    for part in _parts(value, set()):
+    for part in _parts(value, {}):
         found.update(len(part).to_bytes(8, "little"))
         found.update(part)
     return found.hexdigest()
 
 
-def _parts(value: Any, seen: set[int]) -> Iterator[bytes]:
+def _parts(value: Any, seen: dict[int, object]) -> Iterator[bytes]:
     if isinstance(value, PLAIN):
         yield f"{type(value).__name__} {value!r}".encode()
         return
     if id(value) in seen:
         return
-    seen.add(id(value))
+    seen[id(value)] = value  # kept, so that no other object takes its place
     if isinstance(value, torch.Tensor | np.ndarray):
         array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
         yield f"{array.dtype} {array.shape}".encode()
@@ -55,7 +55,7 @@ def _parts(value: Any, seen: set[int]) -> Iterator[bytes]:
         yield from _parts([type(value), getattr(value, "__dict__", {})], seen)
 
 
-def _function(function: FunctionType, seen: set[int]) -> Iterator[bytes]:
+def _function(function: FunctionType, seen: dict[int, object]) -> Iterator[bytes]:
     yield _source(function) or repr(_instructions(function.__code__)).encode()
     yield from _parts([function.__defaults__, function.__kwdefaults__], seen)
     used = inspect.getclosurevars(function)
@@ -63,7 +63,7 @@ def _function(function: FunctionType, seen: set[int]) -> Iterator[bytes]:
     yield from _parts([dict(used.nonlocals), own], seen)
 
 
-def _class(cls: type, seen: set[int]) -> Iterator[bytes]:
+def _class(cls: type, seen: dict[int, object]) -> Iterator[bytes]:
     yield f"{cls.__module__}.{cls.__qualname__}".encode()
     yield _source(cls)
     members = [m for m in vars(cls).values() if isinstance(m, FunctionType)]
