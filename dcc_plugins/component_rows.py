@@ -255,4 +255,9 @@ OBSERVERS = [
         target="dcc_plugins.ntk:NtkVelocity",
         summary="write how fast the kernel of the matching loss changes to ntk_velocity.csv",
     ),
+    Component(
+        name="preview",
+        target="dcc_plugins.terminal.preview:Preview",
+        summary="show the images of the first set on the terminal when the run is over",
+    ),
 ]

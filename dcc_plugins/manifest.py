@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dcc_core import Component, hookimpl
+from collections.abc import Mapping
+from typing import Any
+
+from dcc_core import Component, Registry, hookimpl
 from dcc_plugins import command_rows, component_rows
 
 
@@ -64,3 +67,10 @@ def dcc_tables() -> list[Component]:
 @hookimpl
 def dcc_commands() -> list[Component]:
     return command_rows.COMMANDS
+
+
+@hookimpl
+def dcc_objects(values: Mapping[str, Any], registry: Registry) -> tuple[dict[str, Any], dict[str, list[Component]]]:
+    from dcc_plugins.objects.names import name_objects
+
+    return name_objects(values, registry)

@@ -19,7 +19,6 @@ from .flags import (
     RUN_FLAGS as RUN_FLAGS,
     Flag as Flag,
     add_flags as add_flags,
-    settings_of_run as settings_of_run,
     with_flags as with_flags,
     with_preview as with_preview,
     with_results as with_results,
@@ -27,10 +26,6 @@ from .flags import (
 )
 from .guard import (
     GuardedCommand as GuardedCommand,
-)
-from .preview import (
-    show_preview as show_preview,
-    shrink_images as shrink_images,
 )
 from .run_command import (
     run as run,

@@ -12,7 +12,6 @@ import click
 
 from dcc_core.cli.completion import Offer, offer_option, offer_pairs
 from dcc_core.config import DEFAULT_NAMES, ENGINE_SECTIONS, Rank, Settings, schema
-from dcc_core.errors import DccError
 
 
 @dataclass(frozen=True)
@@ -118,27 +117,6 @@ def with_resuming(command: Callable[..., None]) -> Callable[..., None]:
 def with_preview(command: Callable[..., None]) -> Callable[..., None]:
     """Add whether the images are shown on the terminal."""
     return click.option("--preview", is_flag=True, help="show the images on the terminal too")(command)
-
-
-def settings_of_run(resume: Path | None, out: Path | None, *, overwrite: bool) -> Settings:
-    """The options of the unfinished run in a folder; none if there is no folder.
-
-    Raises DccError if it holds no such run, or the other flags say otherwise.
-    """
-    settings = Settings()
-    if resume is None:
-        return settings
-    if overwrite or out not in (None, resume):
-        raise DccError(f"--resume '{resume}' resumes the run there; leave out --out and --overwrite")
-    if (resume / "report.json").exists():
-        raise DccError(
-            f"--resume '{resume}': the run there is finished; to refine its set, begin another from it: "
-            f"--init '{resume / 'set.safetensors'}'"
-        )
-    if not (resume / "config.toml").is_file():
-        raise DccError(f"--resume '{resume}': there is no unfinished run (no config.toml)")
-    settings.add_file(resume / "config.toml")
-    return settings
 
 
 def add_flags(

@@ -13,13 +13,13 @@ from dcc_core.cli.call import registry_of_call
 from dcc_core.cli.flags import (
     RUN_FLAGS,
     add_flags,
-    settings_of_run,
     with_flags,
     with_preview,
     with_results,
     with_resuming,
 )
 from dcc_core.cli.guard import GuardedCommand
+from dcc_core.config import settings_of_run
 from dcc_core.group import current_group
 from dcc_core.jobs import resolve
 from dcc_core.plugins import Registry
@@ -77,16 +77,14 @@ def run(
 
 def show_result(result: Mapping[str, Any], registry: Registry, as_json: bool, preview: bool) -> None:
     """Print the report of a run; preview: with the images of its first set."""
-    from dcc_core.cli.display import print_table, terminal
-    from dcc_core.cli.preview import show_preview
-    from dcc_core.runs import make_pictures, result_table
-    from dcc_core.sets import load_set
+    from dcc_core.cli.display import print_table
+    from dcc_core.runs import result_table
 
     if as_json:
         click.echo(json.dumps(result))
         return
     sets = [name for name in result["files"] if name.endswith(".safetensors")]
     if preview and sets:
-        show_preview(make_pictures(load_set(Path(result["out"]) / sets[0]), registry, 0), terminal())
+        registry.find("observer", "preview").load()().show(Path(result["out"]) / sets[0], registry)
     print_table(result_table(result))
     click.echo(f"results in {result['out']}")

@@ -15,6 +15,7 @@ from .option_groups import (
 from .options import (
     REQUIRED as REQUIRED,
     Option as Option,
+    flatten as flatten,
     own_options as own_options,
     plain as plain,
     schema as schema,
@@ -34,4 +35,5 @@ from .settings import (
     Setting as Setting,
     Settings as Settings,
     as_toml as as_toml,
+    settings_of_run as settings_of_run,
 )

@@ -82,6 +82,27 @@ class Settings:
         return {k: v for k, v in self.values.items() if k.startswith(f"{key}.")}
 
 
+def settings_of_run(resume: Path | None, out: Path | None, *, overwrite: bool) -> Settings:
+    """The options of the unfinished run in a folder; none if there is no folder.
+
+    Raises DccError if it holds no such run, or the other flags say otherwise.
+    """
+    settings = Settings()
+    if resume is None:
+        return settings
+    if overwrite or out not in (None, resume):
+        raise DccError(f"--resume '{resume}' resumes the run there; leave out --out and --overwrite")
+    if (resume / "report.json").exists():
+        raise DccError(
+            f"--resume '{resume}': the run there is finished; to refine its set, begin another from it: "
+            f"--init '{resume / 'set.safetensors'}'"
+        )
+    if not (resume / "config.toml").is_file():
+        raise DccError(f"--resume '{resume}': there is no unfinished run (no config.toml)")
+    settings.add_file(resume / "config.toml")
+    return settings
+
+
 def as_toml(entries: Mapping[str, Setting]) -> str:
     """A resolved configuration as a TOML file that `--config` reads, the origin of each value as a comment."""
     lines = ["# Resolved configuration; the comment says where each value came from."]

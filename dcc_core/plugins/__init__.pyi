@@ -2,6 +2,7 @@ from .component import (
     KINDS as KINDS,
     Component as Component,
     Kind as Kind,
+    find_kind as find_kind,
 )
 from .events import (
     Observer as Observer,
@@ -18,8 +19,8 @@ from .lookup import (
     Provided as Provided,
 )
 from .registry import (
+    PYTHON as PYTHON,
     Registry as Registry,
-    find_kind as find_kind,
 )
 from .score import (
     Measured as Measured,

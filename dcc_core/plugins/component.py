@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dcc_core.errors import DccError, did_you_mean
+
 
 @dataclass(frozen=True, kw_only=True)
 class Component:
@@ -19,6 +21,7 @@ class Component:
         Imported only to list names by a pattern, and to help if a name is unknown.
     options: for a command, `package.module:Class`: a dataclass of options of its own, below the command's name, which
         `dcc show command NAME` lists.
+    given: of an object that is given in Python, its class, in place of a target.
     """
 
     name: str
@@ -27,6 +30,7 @@ class Component:
     family: bool = False
     members: str = ""
     options: str = ""
+    given: type | None = None
 
     @property
     def prefix(self) -> str:
@@ -63,3 +67,12 @@ KINDS = (
     Kind("table", "table", "dcc_tables", files=True),
     Kind("command", "command", "dcc_commands", commands=True),
 )
+
+
+def find_kind(name: str) -> Kind:
+    """The kind with this name or configuration key. Raises DccError for an unknown one."""
+    for kind in KINDS:
+        if name in (kind.name, kind.key):
+            return kind
+    known = [k.name for k in KINDS]
+    raise DccError(f"no kind of component named '{name}'.{did_you_mean(name, known)} One of: {', '.join(known)}")

@@ -83,6 +83,14 @@ def dcc_commands() -> Iterable[Component]:  # pyright: ignore[reportReturnType]
 
 
 @hookspec
+def dcc_objects(values: Mapping[str, Any], registry: Any) -> tuple[dict[str, Any], dict[str, list[Component]]]:  # pyright: ignore[reportReturnType]
+    """Options by dotted key with names for the Python objects among them, and the rows of new names by kind.
+
+    registry: of the call (`dcc_core.Registry`). Objects that a plugin does not know it leaves as they are.
+    """
+
+
+@hookspec
 def dcc_run_started(run: RunInfo) -> None:
     """Observer: a run's configuration is resolved and its data are loaded."""
 

@@ -57,7 +57,8 @@ class Provided:
     @property
     def title(self) -> str:
         """The component for messages, with its plugin and package: `loss 'kip' of plugin kip (dcc-kip 0.1.0)`."""
-        return f"{self.kind.name} '{self.component.name}' of plugin {self.origin}"
+        place = f"of plugin {self.origin}" if self.component.given is None else "given in Python"
+        return f"{self.kind.name} '{self.component.name}' {place}"
 
     def members(self) -> list[str]:
         """The names that a family stands for, prefix included, if it can list them; imports its plugin."""
@@ -88,7 +89,7 @@ class Found:
         """
         kind, target = self.provided.kind.name, self.provided.component.target
         try:
-            cls = _import_target(target)
+            cls = self.provided.component.given or _import_target(target)
             if self.provided.kind.commands:
                 if not isinstance(cls, click.Command):
                     raise TypeError(f"{cls!r} is not a click.Command")

@@ -5,21 +5,23 @@ from __future__ import annotations
 import contextlib
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib import metadata
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pluggy
 
-from dcc_core.errors import ContractError, DccError, PluginWarning, did_you_mean
+from dcc_core.errors import ContractError, DccError, PluginWarning, did_you_mean, faults_of
 from dcc_core.plugins import hookspecs
-from dcc_core.plugins.component import KINDS, Component, Kind
+from dcc_core.plugins.component import KINDS, Component, Kind, find_kind
 from dcc_core.plugins.lookup import Broken, Found, Origin, Provided
 from dcc_core.plugins.shadowed import shadowed_versions
 
 ENTRY_POINTS = "dcc"
+PYTHON = "python"
+"""The provider of components that are given as objects: their names are `python:NAME@DIGEST`."""
 
 
 class Registry:
@@ -96,11 +98,26 @@ class Registry:
             raise DccError(f"{k.name} '{name}' is claimed by {len(matches)} plugins: write {choices}")
         raise DccError(self._unknown(k, name, rows))
 
-    def name_of(self, kind: str, cls: type) -> str | None:
-        """The name under which a class is registered, or None."""
+    def name_objects(self, values: Mapping[str, Any]) -> tuple[dict[str, Any], Registry]:
+        """Options with names for the objects among them, and a registry that knows the names: `python:NAME@DIGEST`.
+
+        Raises DccError for an object that no plugin knows.
+        """
+        named, hooks = dict(values), {}
+        for name, function, _ in reversed(self._implementations("dcc_objects")):
+            with faults_of(f"plugin {self._origins[name]}"):
+                named, rows = function(values=named, registry=self)
+            hooks |= {find_kind(kind).hook: hookspecs.hookimpl(lambda own=own: own) for kind, own in rows.items()}
+        others = {origin: self._manager.get_plugin(name) for name, origin in self._origins.items() if name != PYTHON}
+        if not hooks:
+            return named, self
+        return named, Registry([*others.values(), SimpleNamespace(**hooks)], [*others, Origin(PYTHON)])
+
+    def name_of(self, kind: str, cls: type, argument: object = None) -> str | None:
+        """The name under which a class is registered, or None. argument: of a family, what replaces the placeholder."""
         target = f"{cls.__module__}:{cls.__qualname__}"
-        rows = [r.component.name for r in self.components(kind) if r.component.target == target]
-        return rows[0] if rows else None
+        rows = [r.component for r in self.components(kind) if r.component.target == target]
+        return next((f"{c.prefix}{argument}" if c.family else c.name for c in rows), None)
 
     def versions(self) -> dict[str, str]:
         """Versions of the distributions that plugins come from."""
@@ -219,6 +236,11 @@ class Registry:
                 )
 
     def _unknown(self, kind: Kind, name: str, rows: list[Provided]) -> str:
+        if name.startswith(f"{PYTHON}:"):
+            return (
+                f"{kind.name} '{name}' was given in Python; give it again: condense, select and score of dcc_core take "
+                f"{kind.key}=..., and condense(resume=FOLDER, {kind.key}=...) resumes a run"
+            )
         lines = [f"no {kind.name} named '{name}'.{_hint(name, rows)}"]
         by_origin: dict[Origin, list[str]] = {}
         for row in rows:
@@ -229,15 +251,6 @@ class Registry:
         lines.append(f"  available: {listed or 'none'}")
         lines += [f"  not loaded: {b.origin}: {b.reason}" for b in self.broken]
         return "\n".join(lines)
-
-
-def find_kind(name: str) -> Kind:
-    """The kind with this name or configuration key. Raises DccError for an unknown one."""
-    for kind in KINDS:
-        if name in (kind.name, kind.key):
-            return kind
-    known = [k.name for k in KINDS]
-    raise DccError(f"no kind of component named '{name}'.{did_you_mean(name, known)} One of: {', '.join(known)}")
 
 
 def _match(row: Provided, name: str) -> Found | None:

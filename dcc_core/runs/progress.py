@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 
@@ -28,3 +29,24 @@ class Progress(Protocol):
     def track_run(self) -> contextlib.AbstractContextManager[Callable[[float, str], None]]:
         """One bar for a whole run; the context gives a function to call with the share done (0..1) and a note."""
         ...
+
+
+class Silent:
+    """Shows nothing; log lines go where the program's own logging has them, and into the run's folder."""
+
+    shows = False
+
+    @contextlib.contextmanager
+    def logging(self) -> Iterator[None]:
+        """Have the package's lines written while the context lasts."""
+        logger = logging.getLogger("dcc")
+        level = logger.level
+        logger.setLevel(logging.INFO)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+
+    def track(self, what: str, total: int) -> contextlib.AbstractContextManager[Callable[[int, str], None]]:
+        """Nothing is shown."""
+        return contextlib.nullcontext(lambda done, note: None)

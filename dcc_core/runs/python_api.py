@@ -1,17 +1,32 @@
-"""The Python interface: the same engine, names and defaults as `dcc-run`, without a folder."""
+"""The Python interface: the same engine, names and defaults as `dcc-run`; objects stand where names do."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dcc_core.config import DEFAULT_NAMES, KIND_OF_KEY, Rank, RunOptions, ScoreOptions, Settings, schema
+from dcc_core.config import (
+    DEFAULT_NAMES,
+    KIND_OF_KEY,
+    Rank,
+    RunOptions,
+    ScoreOptions,
+    Settings,
+    flatten,
+    schema,
+    settings_of_run,
+)
 from dcc_core.engine import OnStep
 from dcc_core.errors import DccError
+from dcc_core.group import ALONE
 from dcc_core.jobs import Config, Job, resolve, score_set, select_coreset
-from dcc_core.plugins import Registry, Score
+from dcc_core.plugins import PYTHON, Registry, Score, StepReport, hookimpl
+from dcc_core.runs.progress import Silent
+from dcc_core.runs.run import execute
+from dcc_core.runs.run_folder import CONDENSING, SELECTING, open_folder
 from dcc_core.sets import CondensedSet, load_set
 
 log = logging.getLogger("dcc")
@@ -23,37 +38,50 @@ def condense(
     set_index: int = 0,
     watch: OnStep | None = None,
     registry: Registry | None = None,
+    out: str | Path | None = None,
+    resume: str | Path | None = None,
+    overwrite: bool = False,
     **choices: Any,
 ) -> CondensedSet:
     """Learn one condensed set.
 
     choices: components by section and engine options by name, as the flags of `dcc-run` have them:
-        `data="digits", loss="collective", aug="dsa", ipc=1, seed=0, outer_loops=100`.
+        `data="digits", loss="collective", aug="dsa", ipc=1, seed=0, outer_loops=100`. In place of a name, a component
+        may be an object, e.g. `data=(images, labels), loss=my_function`: docs/python.md lists them.
     options: anything else by dotted key: `{"loss.distance": "cosine"}`.
     set_index: which of the sets that share a seed. watch: called with a `StepReport` after every step.
+    out: a folder to run into as `dcc-run --out` does, or to resume in; the set is the first one there, with its scores.
+    resume: the folder of an unfinished run; objects are given again. overwrite: replace an earlier run's results.
     Raises DccError (OptionError) for wrong names and values.
     """
-    registry = registry or Registry.installed()
-    return Job(resolve_options(registry, Settings(), choices, options), registry).condense(set_index, watch)
+    config, registry, folder = _prepare(registry, (out, resume), overwrite, choices, options)
+    if folder:
+        return _run(config, registry, folder, CONDENSING, overwrite, set_index, watch)
+    return Job(config, registry).condense(set_index, watch)
 
 
 def select(
     *,
-    method: str = "random",
+    method: Any = None,
     options: Mapping[str, Any] | None = None,
     set_index: int = 0,
     registry: Registry | None = None,
+    out: str | Path | None = None,
+    resume: str | Path | None = None,
+    overwrite: bool = False,
     **choices: Any,
 ) -> CondensedSet:
     """Select real images of every class, a coreset, as `dcc select` does.
 
-    method: the selection. The other arguments are those of `condense`: `data="cifar10", ipc=10, arch="convnet"`.
+    method: the selection, `random` by default. The other arguments are those of `condense`:
+        `data="cifar10", ipc=10, arch="convnet"`.
     Raises DccError (OptionError) for wrong names and values, and if something that the selection needs is missing.
     """
-    registry = registry or Registry.installed()
-    return select_coreset(
-        Job(resolve_options(registry, Settings(), choices | {"selection": method}, options), registry), set_index
-    )
+    chosen = choices if method is None else choices | {"selection": method}
+    config, registry, folder = _prepare(registry, (out, resume), overwrite, chosen, options)
+    if folder:
+        return _run(config, registry, folder, SELECTING, overwrite, set_index)
+    return select_coreset(Job(config, registry), set_index)
 
 
 def score(
@@ -66,9 +94,9 @@ def score(
     """Score a condensed set, or the file of one, on the test images of its data.
 
     Data, architecture, protocol and seed are the set's own unless `choices` or `options` say otherwise:
-    `nets=20, protocol="dsa", arch="convnet"`. The same choices give the accuracies of the run that made it.
-    With `protocol="lrs"` or `"ars"`, `Score.robustness` holds the composite score with its parts.
-    Raises DccError if the set does not fit the data.
+    `nets=20, protocol="dsa", arch="convnet"`. What was given in Python is given again. The same choices give the
+    accuracies of the run that made it. With `protocol="lrs"` or `"ars"`, `Score.robustness` holds the composite score
+    with its parts. Raises DccError if the set does not fit the data.
     """
     s = _load_if_path(condensed)
     return score_set(_make_job(s, registry, choices, options), s)
@@ -91,15 +119,22 @@ def score_across(
     return {n: score_set(job, s, n) for n in job.config.networks}
 
 
-def settings_of_set(s: CondensedSet, registry: Registry) -> Settings:
-    """The options for scoring a set, from its provenance, without components that are not installed."""
+def settings_of_set(s: CondensedSet, registry: Registry, *, own_network: bool = True) -> Settings:
+    """The options for scoring a set, from its provenance, without components that are not installed.
+
+    own_network: its own architecture is needed. One that was given in Python then stays, for others to give it again.
+    """
     own = s.provenance.options("data", "param", "score")
     for key in ("arch", "aug"):
         options = s.provenance.options(key)
+        name = str(options.get(key, DEFAULT_NAMES[key]))
         try:
-            registry.find(KIND_OF_KEY[key], str(options.get(key, DEFAULT_NAMES[key])))
+            registry.find(KIND_OF_KEY[key], name)
         except DccError:
-            log.warning(f"the set was made with {KIND_OF_KEY[key]} '{options[key]}', which is not installed here")
+            if name.startswith(f"{PYTHON}:") and (own_network or key != "arch"):
+                own |= options
+            else:
+                log.warning(f"the set was made with {KIND_OF_KEY[key]} '{name}', which is not installed here")
         else:
             own |= options
     own |= {k: v for k, v in s.provenance.config.items() if k in ("run.seed", "run.precision")}
@@ -116,16 +151,71 @@ def _make_job(
     s: CondensedSet, registry: Registry | None, choices: Mapping[str, Any], options: Mapping[str, Any] | None
 ) -> Job:
     registry = registry or Registry.installed()
-    return Job(resolve_options(registry, settings_of_set(s, registry), choices, options), registry)
+    own = settings_of_set(s, registry, own_network="score.arch" not in (options or {}))
+    return Job(*_resolve(registry, own, choices, options))
+
+
+def _resolve(
+    registry: Registry | None, settings: Settings, choices: Mapping[str, Any], options: Mapping[str, Any] | None
+) -> tuple[Config, Registry]:
+    """The configuration from arguments, which override settings, and a registry that knows the objects among them."""
+    given = flatten(options or {}) | {_key_of(name): value for name, value in choices.items()}
+    named, registry = (registry or Registry.installed()).name_objects(given)
+    flags = {_key_of(name) for name in choices}
+    for key, value in named.items():
+        rank = Rank.FLAG if key in flags else Rank.OPTION
+        origin = ("argument" if key in flags else "options") if given.get(key) is value else "given in Python"
+        settings.add({key: value}, origin, rank)
+    return resolve(registry, settings), registry
+
+
+def _prepare(
+    registry: Registry | None,
+    folders: tuple[str | Path | None, str | Path | None],
+    overwrite: bool,
+    choices: Mapping[str, Any],
+    options: Mapping[str, Any] | None,
+) -> tuple[Config, Registry, Path | None]:
+    """The configuration of a run, its registry, and its folder if it has one. folders: `out` and `resume`."""
+    out, resume = (None if folder is None else Path(folder) for folder in folders)
+    settings = settings_of_run(resume, out, overwrite=overwrite)
+    return *_resolve(registry, settings, choices, options), resume or out
+
+
+def _run(
+    config: Config,
+    registry: Registry,
+    path: Path,
+    sections: tuple[str, ...],
+    overwrite: bool,
+    set_index: int,
+    watch: OnStep | None = None,
+) -> CondensedSet:
+    """Run into a folder as `dcc-run` and `dcc select` do; returns the first set, as read back."""
+    if set_index:
+        raise DccError(f"set_index: {set_index}, but a run into a folder makes all of run.sets; leave it out")
+    folder = open_folder(ALONE, config, path, sections, overwrite=overwrite)
+    with registry.listening("watch", "watch", _Watching(watch)) if watch else contextlib.nullcontext():
+        execute(config, registry, folder, Silent(), selecting=sections is SELECTING)
+    return load_set(path / "set.safetensors")
+
+
+class _Watching:
+    """An observer that calls a function after every step."""
+
+    def __init__(self, watch: OnStep) -> None:
+        self._watch = watch
+
+    @hookimpl
+    def dcc_step_finished(self, report: StepReport) -> None:
+        self._watch(report)
 
 
 def resolve_options(
     registry: Registry, settings: Settings, choices: Mapping[str, Any], options: Mapping[str, Any] | None
 ) -> Config:
     """The configuration from arguments, which override settings. Raises OptionError with every mistake."""
-    settings.add(options or {}, "options", Rank.OPTION)
-    settings.add({_key_of(name): value for name, value in choices.items()}, "argument", Rank.FLAG)
-    return resolve(registry, settings)
+    return _resolve(registry, settings, choices, options)[0]
 
 
 def _key_of(name: str) -> str:

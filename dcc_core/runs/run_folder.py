@@ -189,41 +189,27 @@ class NullFolder:
         self.report = report
         self.begun = False
 
+    def begin(self, *_: object) -> None:
+        """The run begins, or resumes."""
+        self.begun = True
+
+    def end(self, *_: object) -> None:
+        """Nothing is there to remove, and nothing is written."""
+
     def hold(self) -> contextlib.AbstractContextManager[None]:
-        """The first process holds the lock."""
+        """The first process holds the lock, and writes the log."""
         return contextlib.nullcontext()
 
     def folders(self) -> list[str]:
         """The first process writes the report."""
         return []
 
-    def logging(self) -> contextlib.AbstractContextManager[None]:
-        """The first process writes the log."""
-        return contextlib.nullcontext()
-
-    def begin(self, first: Mapping[str, bytes]) -> None:
-        """The run begins."""
-        self.begun = True
-
-    def reopen(self, metrics: int) -> None:
-        """The run resumes."""
-        self.begun = True
-
-    def end(self) -> None:
-        """Nothing is left to remove."""
-
     def metrics_bytes(self) -> int:
         """Nothing is written."""
         return 0
 
-    def record(self, message: str, error: BaseException) -> None:
-        """Nothing is written."""
-
-    def write(self, name: str, content: bytes) -> None:
-        """Nothing is written."""
-
-    def metric(self, row: Mapping[str, Any]) -> None:
-        """Nothing is written."""
+    reopen, logging = begin, hold
+    write = metric = record = end
 
 
 Folder = RunFolder | NullFolder

@@ -8,7 +8,9 @@ configuration and seed give the same bytes.
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import html
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -22,17 +24,22 @@ from torch import Tensor
 from dcc_core.config import Builder, Rank, Settings
 from dcc_core.data import Batch, Normalisation
 from dcc_core.engine import Parametrisation
-from dcc_core.errors import DccError
+from dcc_core.errors import DccError, faults_of
 from dcc_core.plugins import Registry
 from dcc_core.sets.atomic_files import write_atomically
+from dcc_core.sets.grid import draw_grid
 
 if TYPE_CHECKING:
-    from torch.utils.data import TensorDataset
+    import datasets
+    import numpy as np
+    from torch.utils.data import DataLoader, TensorDataset
 
 
 FORMAT = 1
 METADATA_KEY = "dcc"
 CPU = torch.device("cpu")
+SHOWN = 50
+"""Classes that a notebook shows."""
 WHITENED = "whitened"
 """The tensor of images that were ZCA-whitened elsewhere. Not `images`: those are in unit space, and from here there is
 no way back to it."""
@@ -126,6 +133,50 @@ class CondensedSet:
         soft = batch.labels.is_floating_point()
         return TensorDataset(batch.images.float(), batch.labels.float() if soft else batch.labels)
 
+    def loader(self, batch_size: int = 256, *, seed: int = 0, **more: Any) -> DataLoader[tuple[Tensor, ...]]:
+        """Batches of `dataset()`, normalised, shuffled by the seed. more: arguments of torch's DataLoader."""
+        from torch.utils.data import DataLoader
+
+        how = {"shuffle": True, "generator": torch.Generator().manual_seed(seed)}
+        return DataLoader(self.dataset(), batch_size, **{**how, **more})
+
+    def to_numpy(self, *, registry: Registry | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """The training images (N, C, H, W) in unit space, float32, not clipped, and their labels as in `dataset`."""
+        images, labels = self.dataset(normalised=False, registry=registry).tensors
+        return images.numpy(), labels.numpy()
+
+    def to_folder(
+        self, path: str | Path, *, format: str = "png", overwrite: bool = False, registry: Registry | None = None
+    ) -> tuple[str, ...]:
+        """Write a folder of PNGs, a folder per class, as torchvision's `ImageFolder` reads them; returns what is lost.
+
+        format: any that `dcc convert --to` knows. Raises DccError if it cannot hold the set, or the place is taken.
+        """
+        registry = registry or Registry.installed()
+        writer, title = _build("format", {"format": format}, registry)
+        with faults_of(title):
+            return writer.export(self, Path(path), format, registry, overwrite)
+
+    def to_datasets(self, *, registry: Registry | None = None) -> datasets.Dataset:
+        """A data set of Hugging Face's `datasets`, with features Image and ClassLabel; values are rounded to 8 bits.
+
+        Raises DccError if that package is not installed (the extra `hf`), or the set cannot be decoded.
+        """
+        registry = registry or Registry.installed()
+        return _build("format", {"format": "hf"}, registry)[0].to_datasets(self, registry)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the stored images of the first classes, a row each, the method and the scores."""
+        p, shown = self.provenance, self.owners < SHOWN
+        lines = [f"{p.method} on {p.data}: {len(self.owners)} images of {len(p.class_names)} classes"]
+        lines += [f"{s['architecture']}, protocol {s['protocol']}: {100 * s['mean']:.1f} %" for s in p.scores]
+        text = "<br>".join(map(html.escape, lines))
+        if "images" not in self.stored:
+            return f"<p>{text}</p>"
+        picture = draw_grid(self.images[shown], self.owners[shown], p.class_names[:SHOWN])
+        data = base64.b64encode(picture).decode()
+        return f'<figure><img src="data:image/png;base64,{data}" alt=""><figcaption>{text}</figcaption></figure>'
+
     def _plain(self, name: str) -> Tensor:
         if name == "images" and WHITENED in self.stored:
             raise DccError(f"this set's images are whitened, not in unit space: they are the tensor '{WHITENED}'")
@@ -144,12 +195,17 @@ def parametrisation_of(s: CondensedSet, registry: Registry) -> tuple[Parametrisa
 
     Raises DccError if it is not installed, or does not take these options.
     """
+    return _build("param", s.provenance.options("param"), registry)
+
+
+def _build(key: str, options: Mapping[str, Any], registry: Registry) -> tuple[Any, str]:
+    """A component with options by dotted key, and its title. Raises DccError as `parametrisation_of` does."""
     settings = Settings()
-    settings.add(s.provenance.options("param"), "set file", Rank.FILE)
+    settings.add(options, "set file", Rank.FILE)
     builder = Builder(registry, settings)
-    parametrisation = builder.component("param")
+    component = builder.component(key)
     builder.stop_on_problems()
-    return parametrisation, builder.titles["param"]
+    return component, builder.titles[key]
 
 
 def normalisation_of(s: CondensedSet, device: torch.device, dtype: torch.dtype) -> Normalisation:

@@ -1,4 +1,4 @@
-"""The rules of every kind of component as tests, for whoever writes one. Needs pytest.
+"""The rules of every kind of component as tests, for whoever writes one. Its classes need pytest.
 
 One line opts in; pytest finds the tests that the class inherits:
 

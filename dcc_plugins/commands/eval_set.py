@@ -51,7 +51,8 @@ def evaluate(
 
     with current_group() as group:
         s = group.broadcast(lambda: load_set(file))
-        config = resolve(registry, add_flags(settings_of_set(s, registry), EVAL_FLAGS, flags, config_file, pairs))
+        own = settings_of_set(s, registry, own_network=not flags["arch"])
+        config = resolve(registry, add_flags(own, EVAL_FLAGS, flags, config_file, pairs))
         display = Display(quiet=quiet, mute=not group.first)
         report = {"set": str(file)} | evaluate_set(s, config, registry, display, group)
     if group.first and as_json:

@@ -24,11 +24,11 @@ def inspect(file: Path, grid: Path | None, preview: bool, check: bool, as_json: 
 
     Findings change the exit code only with --check. A file that cannot be read gives exit code 2.
     """
-    from dcc_core.cli import print_table, printable, show_preview, terminal
-    from dcc_core.runs import make_pictures
-    from dcc_core.sets import load_set, write_atomically
+    from dcc_core.cli import print_table, printable
+    from dcc_core.sets import write_atomically
     from dcc_plugins.commands.inspection import inspect_set
     from dcc_plugins.commands.inspection_tables import build_tables
+    from dcc_plugins.terminal.preview import Preview
 
     registry = registry_of_call()
     if file.is_dir():
@@ -43,7 +43,7 @@ def inspect(file: Path, grid: Path | None, preview: bool, check: bool, as_json: 
         click.echo(json.dumps(found.as_dict()))
     else:
         if preview:
-            show_preview(make_pictures(load_set(file), registry, 0), terminal())
+            Preview().show(file, registry)
         for table in build_tables(found):
             print_table(table)
         for finding in found.findings:

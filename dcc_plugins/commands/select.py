@@ -10,13 +10,13 @@ from dcc_core.cli import (
     Flag,
     add_flags,
     registry_of_call,
-    settings_of_run,
     show_result,
     with_flags,
     with_preview,
     with_results,
     with_resuming,
 )
+from dcc_core.config import settings_of_run
 from dcc_core.group import current_group
 from dcc_core.jobs import resolve
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,16 +17,11 @@ from dcc_core.data import Normalisation, Statistics
 from dcc_core.errors import DccError
 from dcc_core.plugins import Registry
 from dcc_core.sets import CPU, WHITENED, CondensedSet, Provenance, check_set, training_images
+from dcc_plugins.exchange.labels import LOGITS, RAW, TARGETS, LabelKind, check_names, convert_labels, placeholders
+from dcc_plugins.placing import place_atomically
 
 Space = Literal["unit", "normalised", "whitened"]
 """Value space of images: 0..1, not clipped; normalised by mean and std of the data; ZCA-whitened, not invertible."""
-LabelKind = Literal["probabilities", "logits", "targets"]
-"""Kind of soft labels: probabilities, logits, or regression targets."""
-
-LOGITS = "label_logits"
-TARGETS = "label_targets"
-RAW = {"logits": LOGITS, "targets": TARGETS}
-"""The tensor of a set file that keeps such labels unchanged."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,11 +64,11 @@ class Importing:
         Raises DccError if something is missing or inconsistent.
         """
         self._check_shapes(images, labels)
-        names = _check_names(self.class_names or class_names or _placeholders(labels))
+        names = check_names(self.class_names or class_names or placeholders(labels))
         if not (self.class_names or class_names):
             notes = (*notes, "classes have no names: --data or --class-names gives them, and scoring needs them")
         mean, std = self._statistics(images.shape[1], space, statistics)
-        stored, label_owners, label_notes = _convert_labels(labels, labels_are, len(names))
+        stored, label_owners, label_notes = convert_labels(labels, labels_are, len(names))
         owners = label_owners if owners is None else owners
         images = images.double()
         if space == "normalised":
@@ -213,63 +209,6 @@ class Exporting:
         return Exported(images=images.float(), owners=owners, labels=batch.labels, raw=raw, context=self)
 
 
-def _check_names(names: tuple[str, ...]) -> tuple[str, ...]:
-    """These class names. Raises DccError for one that cannot be written as text."""
-    if invalid := [name for name in names if not name or not name.isprintable()]:
-        raise DccError(f"the class name {invalid[0]!r} cannot be written as text")
-    return names
-
-
-def _placeholders(labels: Tensor) -> tuple[str, ...]:
-    """`class 0` and so on, one per class in the labels."""
-    if labels.ndim == 2:
-        return tuple(f"class {k}" for k in range(labels.shape[1]))
-    least, most = int(labels.min()), int(labels.max())
-    if least < 0 or most >= len(labels):
-        raise DccError(f"labels go from {least} to {most}; expected 0 to at most {len(labels) - 1}, an image per class")
-    return tuple(f"class {k}" for k in range(most + 1))
-
-
-def _convert_labels(labels: Tensor, kind: LabelKind, classes: int) -> tuple[dict[str, Tensor], Tensor, tuple[str, ...]]:
-    """The label tensors that a set stores, the class of each row, and notes."""
-    if labels.ndim == 1:
-        if int(labels.max()) >= classes or int(labels.min()) < 0:
-            raise DccError(
-                f"labels go from {int(labels.min())} to {int(labels.max())}, but there are {classes} classes"
-            )
-        hard = labels.long()
-        return {"labels": hard}, hard, ()
-    if labels.shape[1] != classes:
-        raise DccError(f"labels are for {labels.shape[1]} classes, but {classes} class names are given")
-    if not torch.isfinite(labels).all():
-        raise DccError("labels hold NaN or infinite values")
-    owners, label_notes = _find_owners(labels)
-    if kind == "probabilities":
-        return {"labels": labels.float()}, owners, label_notes
-    kept = {RAW[kind]: labels.float()}
-    if kind == "logits":
-        note = f"labels are the softmax of the file's logits, which are kept in {LOGITS}"
-        return {"labels": labels.double().softmax(dim=1).float(), **kept}, owners, (*label_notes, note)
-    note = f"labels are the classes of the largest of the file's regression targets, which are kept in {TARGETS}"
-    return {"labels": labels.argmax(dim=1), **kept}, owners, (*label_notes, note)
-
-
-def _find_owners(labels: Tensor) -> tuple[Tensor, tuple[str, ...]]:
-    """The class of each row of soft labels, by position: these layouts are sorted by class.
-
-    If fewer than half of the largest labels agree, the file is not sorted, and the largest label decides.
-    """
-    rows, classes = labels.shape
-    largest = labels.argmax(dim=1)
-    if rows % classes:
-        return largest, ()
-    places = torch.arange(classes).repeat_interleave(rows // classes)
-    differ = int((largest != places).sum())
-    if 2 * differ > rows:
-        return largest, ()
-    return places, (f"the largest label of {differ} images is not their own class's",) if differ else ()
-
-
 class Format(ABC):
     """A file layout of condensed sets that `dcc convert` reads and writes.
 
@@ -292,3 +231,12 @@ class Format(ABC):
 
         Raises DccError if the layout cannot hold the set. `context.note` reports what is lost.
         """
+
+    def export(self, s: CondensedSet, path: Path, name: str, registry: Registry, overwrite: bool) -> tuple[str, ...]:
+        """Write a set at a path, whole or not at all; returns notes on what is lost. name: the format's."""
+        context = Exporting(format=name, registry=registry)
+        path = Path(os.path.abspath(path))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with place_atomically(path, overwrite=overwrite) as place:
+            self.write(s, place, context)
+        return tuple(context.notes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Annotated, Any, final
 
 import torch
 
-from dcc_core import CondensedSet, DccError
+from dcc_core import CondensedSet, DccError, Registry
 from dcc_plugins.exchange import Exporting, Format, Importing
 from dcc_plugins.formats.pictures import MOST_VALUES, Sidecar, pngs, unit_images
 
@@ -107,6 +108,24 @@ class HuggingFace(Format):
         about = {"method": s.provenance.method, "count": len(rows), "classes": len(s.class_names)}
         (path / "README.md").write_text(CARD.format(**about, data=s.provenance.data), encoding="utf-8")
         Sidecar.of(s, found).write(path)
+
+    def to_datasets(self, s: CondensedSet, registry: Registry) -> Any:
+        """A `datasets.Dataset` of a set: its columns are the folder's, and `probabilities` if labels are soft."""
+        try:
+            import datasets
+        except ImportError:
+            raise DccError("needs the package datasets: pip install 'dataset-condensation[hf]'") from None
+        from PIL import Image
+
+        found = Exporting(format="hf", registry=registry).decoded(s, "unit")
+        pictures = [Image.open(io.BytesIO(picture)) for picture in pngs(found)]
+        names = datasets.ClassLabel(names=list(s.class_names))
+        columns = {"image": (pictures, datasets.Image()), "label": (found.owners.tolist(), names)}
+        if found.labels.is_floating_point():
+            shares = datasets.Sequence(datasets.Value("float32"), length=len(s.class_names))
+            columns["probabilities"] = (found.labels.tolist(), shares)
+        features = datasets.Features({name: feature for name, (_, feature) in columns.items()})
+        return datasets.Dataset.from_dict({name: own for name, (own, _) in columns.items()}, features=features)
 
 
 def _check_parquet(batches: Any, image: str, label: str, file: Path) -> Any:

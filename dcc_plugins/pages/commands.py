@@ -15,8 +15,9 @@ PLACE = click.Path(path_type=Path)
 
 
 def _preview(folder: Path, registry: Registry) -> None:
-    from dcc_core.cli import show_preview, terminal
+    from dcc_core.cli import terminal
     from dcc_plugins.pages.record import read_run
+    from dcc_plugins.terminal.preview import show_preview
 
     if pictures := read_run(folder, registry).pictures:
         show_preview(pictures[-1], terminal())

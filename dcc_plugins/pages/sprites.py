@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dcc_core.cli import shrink_images
 from dcc_core.runs import Pictures
+from dcc_plugins.terminal.preview import shrink_images
 
 MAX_SIDE = 128
 """Largest side of an image on a page, in pixels."""

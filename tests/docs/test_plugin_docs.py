@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
-from dcc_core import testing
+from dcc_core import condense, testing
 from dcc_core.cli.app import cli, run
 from dcc_core.plugins import hookspecs
 from dcc_plugins import testing as builtin_testing
@@ -139,6 +140,19 @@ def test_the_examples_condense_together(package, tmp_path, monkeypatch):
     assert "  scores " in CliRunner().invoke(cli, ["--help"]).stdout
     listed = CliRunner().invoke(cli, ["plugins"]).stdout
     assert all(name in listed for name in ("quick", "mine", "stripes:CLASSES"))
+
+
+def test_a_list_of_pictures_stands_for_data(package, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(package)
+    monkeypatch.delitem(sys.modules, "wandb", raising=False)
+    for name in ("ant/1.png", "ant/2.png", "bee/1.png", "bee/2.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (8, 8), len(name)).save(tmp_path / name)
+    pictures = [Image.open(file) for file in sorted(tmp_path.glob("*/*.png"))]
+    quick = {"ipc": 1, "outer_loops": 1, "inner_loops": 1, "arch": "linear"}
+    made = condense(data=pictures, loss=lambda step: step.synthetic.batch(0, 1).images.square().mean(), **quick)
+    assert made.class_names == ("ant", "bee")
+    assert made.provenance.config["data"] == "python:pictures-4"
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from dcc_core import Registry
 from dcc_core.cli.app import cli
 from dcc_core.plugins.registry import Origin
-from dcc_core.testing.manifest_import import import_alone
+from dcc_core.testing import import_alone
 from dcc_plugins.commands import plugin_checks
 
 MANIFEST = """

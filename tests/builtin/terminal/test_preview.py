@@ -6,8 +6,9 @@ import pytest
 import torch
 from rich.console import Console
 
-from dcc_core.cli.preview import HALF, MOST_CLASSES, SIDE, show_preview
 from dcc_core.runs.snapshots import Pictures
+from dcc_core.testing import ObserverConformance
+from dcc_plugins.terminal.preview import HALF, MOST_CLASSES, SIDE, show_preview
 
 
 def pictures(images, names=("zero", "one")):
@@ -70,9 +71,13 @@ def _plain(text):
 
 
 def test_pixels_are_means_of_squares():
-    from dcc_core.cli.preview import shrink_images
+    from dcc_plugins.terminal.preview import shrink_images
 
     images = torch.arange(2 * 5 * 4, dtype=torch.uint8).reshape(2, 1, 5, 4)
     assert shrink_images(images, 3).shape == (2, 1, 2, 2)
     assert shrink_images(images, 3)[0, 0].tolist() == [[2, 4], [10, 12]]
     assert shrink_images(images, 5) is images
+
+
+class TestPreview(ObserverConformance):
+    component = "preview"

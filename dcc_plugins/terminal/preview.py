@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
 import numpy as np
 from numpy.typing import NDArray
 from rich.color import Color
@@ -12,13 +17,38 @@ from rich.text import Text
 from torch import Tensor
 from torch.nn import functional as F
 
-from dcc_core.cli.display import printable
-from dcc_core.runs import Pictures
+from dcc_core import Observer, Registry, RunInfo, hookimpl, load_set
+from dcc_core.cli import printable, terminal
+from dcc_core.runs import Pictures, make_pictures
 
 HALF = "▀"
 SIDE = 16
 """Largest side of an image on a terminal, in pixels: one column and half a line each."""
 MOST_CLASSES = 20
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Preview(Observer):
+    """The images of a run's first set on the terminal, when it is over."""
+
+    def listen(self, run: RunInfo) -> _AtTheEnd:
+        return _AtTheEnd(self, Path(run.out or "."))
+
+    def show(self, file: Path, registry: Registry) -> None:
+        """Print the images of a set file."""
+        show_preview(make_pictures(load_set(file), registry, 0), terminal())
+
+
+class _AtTheEnd:
+    def __init__(self, preview: Preview, folder: Path) -> None:
+        self._preview, self._folder = preview, folder
+
+    @hookimpl
+    def dcc_run_finished(self, report: Mapping[str, Any] | None) -> None:
+        file = self._folder / "set.safetensors"
+        if report and file.exists():
+            self._preview.show(file, Registry.installed())
 
 
 def show_preview(pictures: Pictures, console: Console) -> None:

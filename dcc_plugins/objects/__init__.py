@@ -1,0 +1,1 @@
+"""Python objects in place of names: what tensors, data sets, functions, networks and components stand for."""

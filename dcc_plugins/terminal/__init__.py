@@ -1,0 +1,1 @@
+"""Images on the terminal: what `--preview` shows."""
