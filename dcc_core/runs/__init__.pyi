@@ -44,6 +44,7 @@ from .run_folder import (
     METRICS as METRICS,
     REPORT as REPORT,
     SELECTING as SELECTING,
+    SNAPSHOTS as SNAPSHOTS,
     UNFINISHED as UNFINISHED,
     RunFolder as RunFolder,
     open_folder as open_folder,
@@ -52,9 +53,9 @@ from .set_scoring import (
     evaluate_set as evaluate_set,
 )
 from .snapshots import (
+    SNAPSHOT_KEY as SNAPSHOT_KEY,
     Pictures as Pictures,
     make_pictures as make_pictures,
-    read_snapshots as read_snapshots,
 )
 from .stopwatch import (
     Stopwatch as Stopwatch,

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from dcc_core.errors import DccError
 from dcc_core.plugins import Registry
 from dcc_core.runs.run_folder import SNAPSHOTS, Folder
 from dcc_core.sets import CondensedSet, images_to_show
@@ -26,7 +23,7 @@ MOST = 10
 ROOM = 32_000_000
 """Bytes that one moment may take; with many classes of large images, fewer of each are kept."""
 COLOURS = 3
-KEY = "dcc_snapshot"
+SNAPSHOT_KEY = "dcc_snapshot"
 
 
 @dataclass(frozen=True)
@@ -92,31 +89,7 @@ class Snapshots:
             self._score(step, s)
 
 
-def read_snapshots(folder: Path) -> Iterator[Pictures]:
-    """The snapshots in a run's folder, in the order of their moments. Raises DccError for a damaged one."""
-    for path in sorted((folder / SNAPSHOTS).glob("*.safetensors")):
-        try:
-            with safe_open(path, framework="pt") as file:
-                about = json.loads((file.metadata() or {})[KEY])
-                images, owners = file.get_tensor("images"), file.get_tensor("owners")
-            found = Pictures(
-                int(about["step"]), tuple(map(str, about["class_names"])), images, owners, tuple(about["counts"])
-            )
-            _check(found)
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise DccError(f"snapshot '{path}' is damaged: {error}; remove it") from error
-        yield found
-
-
 def to_bytes(p: Pictures) -> bytes:
     """The file of a snapshot."""
     about = {"step": p.step, "class_names": p.class_names, "counts": p.counts}
-    return save({"images": p.images.contiguous(), "owners": p.owners.contiguous()}, {KEY: json.dumps(about)})
-
-
-def _check(p: Pictures) -> None:
-    classes, shape = len(p.class_names), tuple(p.images.shape)
-    if p.images.dtype != torch.uint8 or len(shape) != 4 or shape[1] not in (1, 3) or shape[:1] != p.owners.shape:
-        raise ValueError(f"images are {p.images.dtype} {shape} for {len(p.owners)} owners")
-    if len(p.counts) != classes or not torch.equal(p.owners.unique(), torch.arange(classes)):
-        raise ValueError(f"not every one of {classes} classes has images")
+    return save({"images": p.images.contiguous(), "owners": p.owners.contiguous()}, {SNAPSHOT_KEY: json.dumps(about)})

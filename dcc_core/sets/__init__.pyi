@@ -1,6 +1,5 @@
 from .atomic_files import (
     TEMPORARY as TEMPORARY,
-    place_atomically as place_atomically,
     write_atomically as write_atomically,
 )
 from .condensed_set import (

@@ -14,7 +14,8 @@ import torch
 from dcc_core.config import Rank, Settings
 from dcc_core.errors import ContractError, DccError
 from dcc_core.plugins import Registry
-from dcc_core.sets import CondensedSet, check_set, load_set, place_atomically
+from dcc_core.sets import CondensedSet, check_set, load_set
+from dcc_plugins.atomic_places import place_atomically
 from dcc_plugins.exchange.formats import Exporting, Importing
 from dcc_plugins.exchange.known_statistics import Sources
 

@@ -34,7 +34,7 @@ def report(runs: tuple[Path, ...], out: Path, preview: bool, overwrite: bool, as
     RUN is a run folder, finished or not. The page is a single file and needs no network.
     """
     from dcc_core.config import format_size
-    from dcc_core.sets import place_atomically
+    from dcc_plugins.atomic_places import place_atomically
     from dcc_plugins.pages.page import render_page
     from dcc_plugins.pages.record import read_run
 

@@ -27,9 +27,9 @@ from dcc_core.runs import (
     is_alive,
     load_checkpoint,
     make_pictures,
-    read_snapshots,
 )
 from dcc_core.sets import load_set
+from dcc_plugins.pages.snapshots import read_snapshots
 
 Index = Annotated[int, Ge(0)]
 Row = TypeVar("Row")

@@ -9,9 +9,10 @@ from shown_runs import large, made, registry_of
 
 from dcc_core import DccError, load_set
 from dcc_core.errors import Stopped
-from dcc_core.runs.snapshots import MOST, make_pictures, read_snapshots, snapshot_steps
+from dcc_core.runs.snapshots import MOST, make_pictures, snapshot_steps
 from dcc_core.runs.stopwatch import Stopwatch
 from dcc_plugins.pages.record import read_run
+from dcc_plugins.pages.snapshots import read_snapshots
 
 STEPS = 12
 
