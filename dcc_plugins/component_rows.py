@@ -54,6 +54,11 @@ AUGMENTATIONS = [
         target="dcc_plugins.idc:IDC",
         summary="augmentation of the idc protocol: flip, colour, one of crop, scale, rotate; CutMix",
     ),
+    Component(
+        name="crops",
+        target="dcc_plugins.crops:Crops",
+        summary="augmentation of the distilled protocol: random crops enlarged to the image's size, flip; CutMix",
+    ),
 ]
 
 ARCHITECTURES = [
@@ -228,6 +233,16 @@ SELECTIONS = [
         name="c-score",
         target="dcc_plugins.selections.by_score:CScore",
         summary="images with the highest consistency scores, read from a file",
+    ),
+    Component(
+        name="composed",
+        target="dcc_plugins.selections.composed:Composed",
+        summary="crops whose class a teacher sees most clearly, composed 2x2 into images (RDED)",
+    ),
+    Component(
+        name="soft",
+        target="dcc_plugins.selections.soft:Soft",
+        summary="soft labels of a teacher, for images and crops, of what another selection picks or makes",
     ),
 ]
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from dcc_core.compute import Randomness
 from dcc_core.data import Batch
 from dcc_core.engine import TrainingImages
-from dcc_core.jobs.coreset import random_set
+from dcc_core.jobs.coreset import label_by_selection, random_set
 from dcc_core.jobs.job import Job
 from dcc_core.plugins import Score
-from dcc_core.scoring import COMPOSITES, Measurement, Scorer, Watch, measurements
+from dcc_core.scoring import COMPOSITES, CROPS, LabelledCrops, Measurement, Scorer, Watch, measurements
 from dcc_core.sets import CondensedSet, check_fits
 
 
@@ -66,10 +67,13 @@ class Measurer:
             return work_on_all_images(
                 self._job, self._network, m.training, nets=options.nets if self._given_accuracy is None else 1
             )
+        if m.labels == "selection":
+            labelled = label_by_selection(self._job, self._random_set)
+            return self._taught_work(labelled, m) if labelled.provenance.labels else None
         if m.subject == "random":
             return Work(scorer=self._scorer(self._random_set, m), data=self._random_images, nets=options.nets)
         if m.labels == "own":
-            return Work(scorer=self._scorer(self._set, m), data=self._own_images, nets=options.nets)
+            return self._taught_work(self._set, m)
         if not self._own_images.labels.is_floating_point():
             return None
         hard = Batch(self._own_images.images, self._image_classes(self._own_images))
@@ -80,8 +84,8 @@ class Measurer:
         work = self.work(m)
         if m.subject == "full":
             return self._measure_all(name, work, watch)
-        if work is None:  # the set's own labels are hard
-            self.scores[name] = self.scores["condensed"]
+        if work is None:  # the set's own labels are hard, or nobody can label random images
+            self.scores |= {} if m.labels == "selection" else {name: self.scores["condensed"]}
             return None
         data = work.data
         if m.subject == "random" and m.labels == "own" and self._own_images.labels.is_floating_point():
@@ -96,6 +100,23 @@ class Measurer:
             return self.scores["condensed"]
         given = {} if self._given_accuracy is None else {"full": self._given_accuracy}
         return replace(self.scores["condensed"], robustness=composite.compute_score(self.scores, given))
+
+    def _taught_work(self, s: CondensedSet, m: Measurement) -> Work:
+        """Training on a set with its own labels; under `distilled` with its teacher's, of crops if it has those."""
+        scorer, data, about = self._scorer(s, m), self._job.decode(s), s.provenance.labels
+        if m.training == "distilled" and about:
+            scorer = replace(scorer, temperature=about["temperature"])
+            if CROPS in s.stored:
+                logits, random = s.stored[CROPS].to(data.device), Randomness(about["seed"], tuple(about["address"]))
+                data = LabelledCrops(data.images, data.labels, logits, scorer.temperature, random)
+                how = {"batch": about["batch"], "augmentation": about["augmentation"], "options": about["options"]}
+                protocol = replace(scorer.protocol, **how)
+                own = protocol.resolve_augmentation(self._job.registry, self._job.data, "", scorer.augmentation)
+                scorer = replace(scorer, protocol=protocol, augmentation=own)
+            else:
+                logits = s.stored["label_logits"].to(data.images)
+                data = Batch(data.images, (logits / scorer.temperature).softmax(dim=1))
+        return Work(scorer=scorer, data=data, nets=self._job.config.score.nets)
 
     def _measure_all(self, name: str, work: Work | None, watch: Watch | None) -> Score | None:
         if work is None:

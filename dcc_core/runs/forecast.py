@@ -206,7 +206,8 @@ def _scoring_seconds(job: Job, s: CondensedSet) -> dict[str, float]:
     known: dict[tuple[str, str, int, int], float] = {}
     for network in job.config.networks:
         measurer = Measurer(job, s, network)
-        for m in measurements(score.protocol or "dc", baseline=score.baseline).values():
+        taught = bool(s.provenance.labels)
+        for m in measurements(score.protocol or "dc", baseline=score.baseline, taught=taught).values():
             if (work := measurer.work(m)) is None:
                 continue
             kind = (network, m.training, len(work.data), work.nets)

@@ -94,7 +94,7 @@ def score_across(
 def settings_of_set(s: CondensedSet, registry: Registry) -> Settings:
     """The options for scoring a set, from its provenance, without components that are not installed."""
     own = s.provenance.options("data", "param", "score")
-    for key in ("arch", "aug"):
+    for key in ("arch", "aug", *(["selection"] if s.provenance.labels else [])):
         options = s.provenance.options(key)
         try:
             registry.find(KIND_OF_KEY[key], str(options.get(key, DEFAULT_NAMES[key])))

@@ -18,6 +18,7 @@ from dcc_core.data import Batch
 from dcc_core.engine import Augmentation, TrainingImages, train_epoch, train_stack_epoch
 from dcc_core.group import ALONE, Group
 from dcc_core.plugins import Score
+from dcc_core.scoring.crops import images_of_epoch
 from dcc_core.scoring.in_processes import run_in_processes
 from dcc_core.scoring.protocols import Protocol
 from dcc_core.scoring.stack import Stack, is_stackable
@@ -39,7 +40,7 @@ class Scorer:
 
     build: a fresh network from a generator. test: the real test images, normalised like the set. chunks: how many
     images of a batch the network sees at once. group: the processes that the networks are divided over. compiler: for
-    their training.
+    their training. temperature: by which logits are divided, as those that soft labels come from have been.
     """
 
     protocol: Protocol
@@ -52,6 +53,7 @@ class Scorer:
     random: Randomness
     group: Group = ALONE
     compiler: Compiler = OFF
+    temperature: float = 1.0
 
     def score(self, data: TrainingImages, nets: int, watch: Watch | None = None) -> Score:
         """Train and test `nets` networks on a set (normalised, decoded), or on real images.
@@ -103,6 +105,8 @@ class Scorer:
     def optimiser(self, network: nn.Module, rate: float) -> torch.optim.Optimizer:
         """The protocol's optimiser, without momentum yet."""
         p = self.protocol
+        if p.optimiser == "adamw":
+            return torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=p.weight_decay, fused=True)
         return torch.optim.SGD(
             network.parameters(), lr=rate, momentum=p.momentum, weight_decay=p.weight_decay, fused=True
         )
@@ -112,7 +116,7 @@ class Scorer:
         return {
             "batch_size": self.protocol.batch,
             "num_classes": self.num_classes,
-            "criterion": cross_entropy,
+            "criterion": lambda logits, labels: cross_entropy(logits / self.temperature, labels),
             "augmentation": self.augmentation,
         }
 
@@ -157,8 +161,12 @@ class Scorer:
         """A trained network, and the number of images it was shown."""
         network = self.build(random.generator("network"))
         passes = self.compile(network, data)
-        shown = self._train(network, lambda optimiser, e: self.epoch(passes, data, optimiser, random.at("epoch", e)))
-        return network, shown
+
+        def epoch(optimiser: torch.optim.Optimizer, number: int) -> int:
+            own, numbers = images_of_epoch(data, number, random)
+            return self.epoch(passes, own, optimiser, numbers)
+
+        return network, self._train(network, epoch)
 
     def _train_together(self, data: TrainingImages, randoms: Sequence[Randomness]) -> tuple[list[nn.Module], int]:
         """The networks that `_train_alone` gives for each of the random numbers, to rounding; images shown to each."""
@@ -166,7 +174,8 @@ class Scorer:
         passes = self.compile(stack, data)
 
         def epoch(optimiser: torch.optim.Optimizer, number: int) -> int:
-            return self.stack_epoch(passes, data, optimiser, [random.at("epoch", number) for random in randoms])
+            each = [images_of_epoch(data, number, random) for random in randoms]
+            return self.stack_epoch(passes, each[0][0], optimiser, [numbers for _, numbers in each])
 
         shown = self._train(stack, epoch)
         return stack.networks(), shown
@@ -181,6 +190,8 @@ class Scorer:
         rate, shown = self.protocol.rate, 0
         optimiser = self.optimiser(network, rate)
         for number in range(self.protocol.epochs):
+            if self.protocol.schedule == "half-cosine":
+                optimiser.param_groups[0]["lr"] = self.protocol.half_cosine(number)
             shown += epoch(optimiser, number)
             for _ in range(self.protocol.decays.count(number)):
                 rate *= self.protocol.decay
