@@ -8,7 +8,6 @@ from .call import (
 )
 from .display import (
     Display as Display,
-    print_rows as print_rows,
     print_table as print_table,
     printable as printable,
     terminal as terminal,
@@ -25,9 +24,6 @@ from .flags import (
 )
 from .guard import (
     GuardedCommand as GuardedCommand,
-)
-from .manifest_import import (
-    import_alone as import_alone,
 )
 from .preview import (
     show_preview as show_preview,

@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
-from rich.text import Text
 
 Report = Callable[[int, str], None]
 
@@ -35,16 +33,6 @@ def terminal() -> Console:
 def print_table(table: Table) -> None:
     """Print a table on stdout."""
     terminal().print(table)
-
-
-def print_rows(title: str, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
-    """Print rows as a table with some of their columns."""
-    table = Table(title=title, title_justify="left")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(str(row[c])) for c in columns))
-    print_table(table)
 
 
 class Display:

@@ -27,13 +27,6 @@ def coreset_provenance(job: Job, set_index: int) -> Provenance:
     return describe_coreset(job.config, job.registry, job.data, set_index, initial_set=job.initial_set)
 
 
-def real_set(job: Job, chosen: Tensor, provenance: Provenance) -> CondensedSet:
-    """A set of unchanged training images. chosen: their indices, class by class."""
-    train = job.data.train
-    images, labels = train.images[chosen].to(torch.float32) / 255, train.labels[chosen]
-    return CondensedSet({"images": images, "labels": labels, "owners": labels}, provenance)
-
-
 def label_by_selection(job: Job, s: CondensedSet) -> CondensedSet:
     """The same images with labels of the kind that the job's selection makes."""
     run = job.context(s.provenance.set)

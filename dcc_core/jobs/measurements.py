@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,8 +14,11 @@ from dcc_core.engine import TrainingImages
 from dcc_core.jobs.coreset import label_by_selection, random_set
 from dcc_core.jobs.job import Job
 from dcc_core.plugins import Score
-from dcc_core.scoring import COMPOSITES, CROPS, LabelledCrops, Measurement, Scorer, Watch, measurements
+from dcc_core.scoring import COMPOSITES, Measurement, Scorer, Watch, measurements
 from dcc_core.sets import CondensedSet, check_fits
+
+CROPS = "crop_logits"
+"""The tensor (N, E, K) of a set file: a teacher's logits of every image's crop in every epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,20 +106,14 @@ class Measurer:
         return replace(self.scores["condensed"], robustness=composite.compute_score(self.scores, given))
 
     def _taught_work(self, s: CondensedSet, m: Measurement) -> Work:
-        """Training on a set with its own labels; under `distilled` with its teacher's, of crops if it has those."""
+        """Training on a set with its own labels; under `distilled`, with a teacher's labels of crops if it has any."""
         scorer, data, about = self._scorer(s, m), self._job.decode(s), s.provenance.labels
-        if m.training == "distilled" and about:
-            scorer = replace(scorer, temperature=about["temperature"])
-            if CROPS in s.stored:
-                logits, random = s.stored[CROPS].to(data.device), Randomness(about["seed"], tuple(about["address"]))
-                data = LabelledCrops(data.images, data.labels, logits, scorer.temperature, random)
-                how = {"batch": about["batch"], "augmentation": about["augmentation"], "options": about["options"]}
-                protocol = replace(scorer.protocol, **how)
-                own = protocol.resolve_augmentation(self._job.registry, self._job.data, "", scorer.augmentation)
-                scorer = replace(scorer, protocol=protocol, augmentation=own)
-            else:
-                logits = s.stored["label_logits"].to(data.images)
-                data = Batch(data.images, (logits / scorer.temperature).softmax(dim=1))
+        if m.training == "distilled" and CROPS in s.stored:
+            how = {name: about[name] for name in ("batch", "augmentation", "options")}
+            protocol, crops = replace(scorer.protocol, **how), _crops_by_epoch(s, data)
+            own = protocol.resolve_augmentation(self._job.registry, self._job.data, "", scorer.augmentation)
+            how = {"protocol": protocol, "augmentation": own, "temperature": about["temperature"], "of_epoch": crops}
+            scorer = replace(scorer, **how)
         return Work(scorer=scorer, data=data, nets=self._job.config.score.nets)
 
     def _measure_all(self, name: str, work: Work | None, watch: Watch | None) -> Score | None:
@@ -162,6 +160,19 @@ class Measurer:
     @functools.cached_property
     def _random_images(self) -> Batch:
         return self._job.decode(self._random_set)
+
+
+def _crops_by_epoch(s: CondensedSet, images: Batch) -> Callable[[int], tuple[Batch, Randomness]]:
+    """The images with the labels of their crops in an epoch, and the random numbers that make these crops again."""
+    about, logits = s.provenance.labels, s.stored[CROPS]
+    random = Randomness(about["seed"], tuple(about["address"]))
+
+    def of_epoch(number: int) -> tuple[Batch, Randomness]:
+        place = number % logits.shape[1]
+        labels = (logits[:, place].to(images.images) / about["temperature"]).softmax(dim=1)
+        return Batch(images.images, labels), random.at("epoch", place)
+
+    return of_epoch
 
 
 def score_set(job: Job, s: CondensedSet, network: str = "") -> Score:

@@ -28,6 +28,7 @@ from .python_api import (
 from .report import (
     NONE as NONE,
     SPREADS as SPREADS,
+    make_report as make_report,
     percent as percent,
     result_table as result_table,
 )
@@ -50,7 +51,7 @@ from .run_folder import (
     open_folder as open_folder,
 )
 from .set_scoring import (
-    evaluate_set as evaluate_set,
+    Scoring as Scoring,
 )
 from .snapshots import (
     SNAPSHOT_KEY as SNAPSHOT_KEY,

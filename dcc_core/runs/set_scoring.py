@@ -6,12 +6,9 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from dcc_core.errors import as_dcc_error
-from dcc_core.group import ALONE, Group
-from dcc_core.jobs import Config, Job, Measurer, work_for_curve, work_on_all_images
+from dcc_core.jobs import Job, Measurer, work_for_curve, work_on_all_images
 from dcc_core.plugins import Registry, Score, ScoreReport
 from dcc_core.runs.progress import Progress
-from dcc_core.runs.report import make_report
 from dcc_core.runs.stopwatch import Stopwatch
 from dcc_core.scoring import COMPOSITES, Measurement, measurements
 from dcc_core.sets import CondensedSet
@@ -128,20 +125,3 @@ class Scoring:
         self._registry.notify("dcc_evaluated", report=ScoreReport(set=index, subject=found.protocol, score=score))
         if self._known:
             self._known.add_score(index, found.protocol, network, score)
-
-
-def evaluate_set(
-    s: CondensedSet, config: Config, registry: Registry, display: Progress, group: Group = ALONE
-) -> dict[str, Any]:
-    """Score a set without writing files; returns the report. Raises DccError if it does not fit the data."""
-    with display.logging():
-        clock = Stopwatch()
-        try:
-            with clock("load"):
-                job = Job(config, registry, progress=display.shows, matching=False, group=group)
-            scores = Scoring(job, registry if group.first else Registry(), display, lambda row: None, clock).score_set(
-                s
-            )
-            return make_report(job, s.provenance.method, scores, clock.so_far())
-        except Exception as error:
-            raise as_dcc_error(error) from error

@@ -1,7 +1,3 @@
-from .crops import (
-    CROPS as CROPS,
-    LabelledCrops as LabelledCrops,
-)
 from .in_processes import (
     run_in_processes as run_in_processes,
     worker_count as worker_count,

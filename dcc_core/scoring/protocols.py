@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -20,7 +19,8 @@ class Protocol:
     """Training from scratch for `epochs` epochs, and one test at the end.
 
     decays: indices of the epochs after which the rate is multiplied by `decay`. restarts: whether the optimiser is
-    then rebuilt, so that its momentum starts at zero. schedule: half-cosine: `half_cosine` in place of `decays`.
+    then rebuilt, so that its momentum starts at zero. schedule: half-cosine: the rate goes down
+    the first half of a cosine, to half of it, in place of `decays`.
     augmentation: the component, by name, and its options.
     """
 
@@ -60,10 +60,6 @@ class Protocol:
         if epochs is None:
             return self
         return replace(self, epochs=epochs, decays=tuple(d * epochs // self.epochs for d in self.decays))
-
-    def half_cosine(self, number: int) -> float:
-        """The rate of an epoch: the first half of a cosine's way down, to half the rate."""
-        return self.rate * (1 + math.cos(math.pi * number / self.epochs / 2)) / 2
 
     def resolve_augmentation(self, registry: Registry, data: RealData, name: str, own: Augmentation) -> Augmentation:
         """The protocol's augmentation as it suits the data; if it is the run's (`own`, by name), that one.

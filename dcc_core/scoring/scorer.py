@@ -18,7 +18,6 @@ from dcc_core.data import Batch
 from dcc_core.engine import Augmentation, TrainingImages, train_epoch, train_stack_epoch
 from dcc_core.group import ALONE, Group
 from dcc_core.plugins import Score
-from dcc_core.scoring.crops import images_of_epoch
 from dcc_core.scoring.in_processes import run_in_processes
 from dcc_core.scoring.protocols import Protocol
 from dcc_core.scoring.stack import Stack, is_stackable
@@ -40,7 +39,8 @@ class Scorer:
 
     build: a fresh network from a generator. test: the real test images, normalised like the set. chunks: how many
     images of a batch the network sees at once. group: the processes that the networks are divided over. compiler: for
-    their training. temperature: by which logits are divided, as those that soft labels come from have been.
+    their training. temperature: by which logits are divided, as a teacher's have been for soft labels. of_epoch: the
+    images of an epoch with labels of its crops, and the random numbers that make these crops, in place of fresh ones.
     """
 
     protocol: Protocol
@@ -54,6 +54,7 @@ class Scorer:
     group: Group = ALONE
     compiler: Compiler = OFF
     temperature: float = 1.0
+    of_epoch: Callable[[int], tuple[Batch, Randomness]] | None = None
 
     def score(self, data: TrainingImages, nets: int, watch: Watch | None = None) -> Score:
         """Train and test `nets` networks on a set (normalised, decoded), or on real images.
@@ -163,7 +164,7 @@ class Scorer:
         passes = self.compile(network, data)
 
         def epoch(optimiser: torch.optim.Optimizer, number: int) -> int:
-            own, numbers = images_of_epoch(data, number, random)
+            own, numbers = self.of_epoch(number) if self.of_epoch else (data, random.at("epoch", number))
             return self.epoch(passes, own, optimiser, numbers)
 
         return network, self._train(network, epoch)
@@ -174,8 +175,10 @@ class Scorer:
         passes = self.compile(stack, data)
 
         def epoch(optimiser: torch.optim.Optimizer, number: int) -> int:
-            each = [images_of_epoch(data, number, random) for random in randoms]
-            return self.stack_epoch(passes, each[0][0], optimiser, [numbers for _, numbers in each])
+            if self.of_epoch:
+                own, numbers = self.of_epoch(number)
+                return self.stack_epoch(passes, own, optimiser, [numbers] * len(randoms))
+            return self.stack_epoch(passes, data, optimiser, [random.at("epoch", number) for random in randoms])
 
         shown = self._train(stack, epoch)
         return stack.networks(), shown
@@ -191,7 +194,7 @@ class Scorer:
         optimiser = self.optimiser(network, rate)
         for number in range(self.protocol.epochs):
             if self.protocol.schedule == "half-cosine":
-                optimiser.param_groups[0]["lr"] = self.protocol.half_cosine(number)
+                optimiser.param_groups[0]["lr"] = rate * (1 + math.cos(math.pi * number / self.protocol.epochs / 2)) / 2
             shown += epoch(optimiser, number)
             for _ in range(self.protocol.decays.count(number)):
                 rate *= self.protocol.decay

@@ -14,42 +14,13 @@ For what a component promises beyond these rules: `job_of` gives a run, `Moment.
 `in_processes` and `learned` runs on several processes, and the module `toys` small components to put beside one's own.
 """
 
+import lazy_loader
+
 from dcc_core.renamed import forward
-from dcc_core.testing import toys
-from dcc_core.testing.architectures import ArchitectureConformance
-from dcc_core.testing.augmentations import AugmentationConformance
-from dcc_core.testing.base import Conformance, job_of
-from dcc_core.testing.commands import CommandConformance
-from dcc_core.testing.data import DataConformance
-from dcc_core.testing.losses import LossConformance, Moment
-from dcc_core.testing.observers import ObserverConformance
-from dcc_core.testing.processes import in_processes, learned
-from dcc_core.testing.randomness import generator, global_seeds, left_alone
-from dcc_core.testing.recipes import RecipeConformance
-from dcc_core.testing.sets import ParametrisationConformance, SelectionConformance
 
-__all__ = [
-    "ArchitectureConformance",
-    "AugmentationConformance",
-    "CommandConformance",
-    "Conformance",
-    "DataConformance",
-    "LossConformance",
-    "Moment",
-    "ObserverConformance",
-    "ParametrisationConformance",
-    "RecipeConformance",
-    "SelectionConformance",
-    "generator",
-    "global_seeds",
-    "in_processes",
-    "job_of",
-    "learned",
-    "left_alone",
-    "toys",
-]
-
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __getattr__ = forward(
     __name__,
     {name: f"dcc_plugins.testing:{name}" for name in ("FormatConformance", "StudyConformance", "TableConformance")},
+    __getattr__,
 )

@@ -6,11 +6,11 @@ import os
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from dcc_core.cli import import_alone
 from dcc_core.config import Builder, Rank, Settings
 from dcc_core.group import ALONE, Group
 from dcc_core.jobs import Job, resolve
 from dcc_core.plugins import Kind, Registry, find_kind
+from dcc_core.testing.manifest_import import import_alone
 
 TINY: dict[str, object] = {
     "data": "builtin:digits",

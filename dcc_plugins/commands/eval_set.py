@@ -45,8 +45,9 @@ def evaluate(
     registry = registry_of_call()
 
     from dcc_core.cli import Display, print_table
-    from dcc_core.runs import evaluate_set, result_table, settings_of_set
+    from dcc_core.runs import result_table, settings_of_set
     from dcc_core.sets import load_set
+    from dcc_plugins.commands.evaluation import evaluate_set
 
     with current_group() as group:
         s = group.broadcast(lambda: load_set(file))

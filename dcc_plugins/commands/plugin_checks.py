@@ -6,10 +6,10 @@ import inspect
 import tomllib
 from dataclasses import dataclass
 
-from dcc_core.cli import import_alone
 from dcc_core.config import schema
 from dcc_core.errors import DccError
 from dcc_core.plugins import Found, Origin, Provided, Registry
+from dcc_core.testing import import_alone
 
 
 @dataclass(frozen=True)

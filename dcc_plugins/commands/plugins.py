@@ -10,10 +10,11 @@ from dataclasses import asdict
 
 import click
 
-from dcc_core.cli import print_rows, registry_of_call
+from dcc_core.cli import registry_of_call
 from dcc_core.errors import DccError, IncompleteError, PluginWarning
 from dcc_core.plugins import Provided, Registry, find_kind
 from dcc_plugins.commands.plugin_checks import check_plugins
+from dcc_plugins.commands.rows import print_rows
 
 
 @click.command

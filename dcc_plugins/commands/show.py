@@ -8,12 +8,13 @@ from typing import Any
 
 import click
 
-from dcc_core.cli import print_rows, registry_of_call
+from dcc_core.cli import registry_of_call
 from dcc_core.config import ENGINE_SECTIONS, REQUIRED, Option, own_options, plain, schema
 from dcc_core.data import DataSource
 from dcc_core.engine import Architecture
 from dcc_core.errors import DccError
 from dcc_core.plugins import KINDS, Found, Registry, find_kind
+from dcc_plugins.commands.rows import print_rows
 
 
 @click.command

@@ -34,7 +34,7 @@ class Soft(WithTeacher, Selection):
 
     of: Annotated[Selection, "the selection whose images are labelled"] = field(default_factory=Composed)
     labels: Annotated[Literal["crops", "images"], "what is labelled: crops of every epoch too, or images"] = "crops"
-    temperature: Annotated[float, "by which the distilled protocol divides logits, the student's too", Gt(0)] = 20.0
+    temperature: Annotated[float, "by which logits are divided, in training on crops the student's too", Gt(0)] = 20.0
     epochs: Annotated[int, "epochs whose crops are labelled; longer trainings repeat them", Ge(1)] = 300
     batch: Annotated[int, "images that CutMix mixes, and that a step of the training takes", Ge(1)] = 50
     smallest: Annotated[float, "smallest share of the image's area in a crop", Gt(0), Le(1)] = 0.5
@@ -53,7 +53,7 @@ class Soft(WithTeacher, Selection):
     def label(self, rows: Rows, run: RunContext) -> Rows:
         teacher = self.find_teacher(run)
         images = run.real.normalisation.normalise(rows.images)
-        logits = teacher.logits(images)
+        logits = teacher.logits(images) / (self.temperature if self.labels == "images" else 1)
         about = {"kind": self.labels, "temperature": self.temperature, "teacher": dict(teacher.about)}
         more = {"label_logits": logits.float()}
         if self.labels == "crops":

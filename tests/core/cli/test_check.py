@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from dcc_core import Registry
 from dcc_core.cli.app import cli
-from dcc_core.cli.manifest_import import import_alone
 from dcc_core.plugins.registry import Origin
+from dcc_core.testing.manifest_import import import_alone
 from dcc_plugins.commands import plugin_checks
 
 MANIFEST = """
