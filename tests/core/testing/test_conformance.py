@@ -88,6 +88,14 @@ class TestKMeans(Here, SelectionConformance):
     component, options = "k-means", {"features": "pixels"}
 
 
+class TestComposed(Here, SelectionConformance):
+    component, options = "composed", {"teacher_epochs": 1}
+
+
+class TestSoft(Here, SelectionConformance):
+    component, options = "soft", {"of": "random", "teacher_epochs": 1, "epochs": 2}
+
+
 class TestVico(Here, FormatConformance):
     component = "vico"
 
