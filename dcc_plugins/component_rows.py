@@ -35,6 +35,11 @@ LOSSES = [
         target="dcc_plugins.early:Early",
         summary="any loss, on a pool of networks that real images have trained for a little",
     ),
+    Component(
+        name="inversion",
+        target="dcc_plugins.inversion:Inversion",
+        summary="images that a trained teacher takes for their class, with the statistics it knows (SRe2L)",
+    ),
 ]
 
 AUGMENTATIONS = [
@@ -185,6 +190,11 @@ PARAMETRISATIONS = [
         name="identity",
         target="dcc_plugins.parametrisations:Identity",
         summary="the stored images are the training images",
+    ),
+    Component(
+        name="upsampled",
+        target="dcc_plugins.parametrisations:Upsampled",
+        summary="images stored at a lower resolution and enlarged",
     ),
 ]
 

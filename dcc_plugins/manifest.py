@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 from dcc_core import Component, hookimpl
 from dcc_plugins import command_rows, component_rows
+
+if TYPE_CHECKING:
+    from dcc_core import RunContext
+
+LARGE = 128
+"""Pixels of the shorter side from which on images are large for matching."""
 
 
 @hookimpl
@@ -64,3 +73,12 @@ def dcc_tables() -> list[Component]:
 @hookimpl
 def dcc_commands() -> list[Component]:
     return command_rows.COMMANDS
+
+
+@hookimpl
+def dcc_run_planned(run: RunContext, forecast: Mapping[str, Any]) -> None:
+    """Say which way suits large images."""
+    if min(run.data.shape[1:]) >= LARGE:
+        from dcc_plugins.advice import advise
+
+        advise(run, forecast)

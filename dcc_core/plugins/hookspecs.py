@@ -83,6 +83,11 @@ def dcc_commands() -> Iterable[Component]:  # pyright: ignore[reportReturnType]
 
 
 @hookspec
+def dcc_run_planned(run: Any, forecast: Mapping[str, Any]) -> None:
+    """Observer: the cost of a run, a `RunContext`, is known. forecast: as `dcc-run --dry-run --json` prints it."""
+
+
+@hookspec
 def dcc_run_started(run: RunInfo) -> None:
     """Observer: a run's configuration is resolved and its data are loaded."""
 

@@ -272,12 +272,14 @@ def plan_run(job: Job, load: float) -> Forecast:
 
     load: seconds that the job took to load.
     """
-    probe, budget = Probe(job, load), job.config.run.budget
-    if budget is None:
-        return probe.forecast()
-    outer_loops = job.group.broadcast(lambda: probe.within(parse_duration(budget, "run.budget")))
-    job.config = job.config.within_budget(outer_loops)
-    return probe.forecast(outer_loops)
+    probe, budget, outer_loops = Probe(job, load), job.config.run.budget, None
+    if budget is not None:
+        outer_loops = job.group.broadcast(lambda: probe.within(parse_duration(budget, "run.budget")))
+        job.config = job.config.within_budget(outer_loops)
+    found = probe.forecast(outer_loops)
+    if job.group.first:
+        job.registry.notify("dcc_run_planned", run=job.context(), forecast=found.as_dict())
+    return found
 
 
 def forecast_line(job: Job, load: float) -> str:

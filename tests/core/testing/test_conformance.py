@@ -76,6 +76,10 @@ class TestIdentity(Here, ParametrisationConformance):
     component = "identity"
 
 
+class TestUpsampled(Here, ParametrisationConformance):
+    component = "upsampled"
+
+
 class TestRandom(Here, SelectionConformance):
     component = "random"
 
