@@ -1,4 +1,3 @@
-from . import toys as toys
 from .architectures import (
     ArchitectureConformance as ArchitectureConformance,
 )
