@@ -72,42 +72,68 @@ class WithTeacher:
 
     def find_teacher(self, run: RunContext) -> Teacher:
         """The teacher: of this job, from the kept files, or trained now and kept."""
-        random = Randomness(self.teacher_seed, ("teacher",))
-        network = run.build(random.generator("network"), *filter(None, [self.teacher]))
-        augmentation = Crops(smallest=0.25, flip=flips(run.data))
-        options = {"epochs": self.teacher_epochs, "rate": self.teacher_rate, "batch": self.teacher_batch}
-        options |= {"seed": self.teacher_seed, "augmentation": repr(augmentation)}
-        parts = (run.data.digest(), str(network), checksum(network), options, str(run.dtype), torch.__version__)
-        key = hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
+        network, key, file = self._identify(run)
         known = _TEACHERS.setdefault(run.real, {})
         if key not in known:
-            file = run.root / FOLDER / f"teacher-{key}.safetensors" if run.root else None
             at_once = max(1, min(AT_ONCE, run.chunks.most or AT_ONCE))
             if file and file.exists():
                 about = _read(file, network)
             else:
-                about = self._train(run, network, random, augmentation, options)
+                about = self._train(run, network)
                 _keep(file, network, about)
             known[key] = Teacher(network.eval().requires_grad_(False), about, at_once)
         return known[key]
 
-    def _train(
-        self, run: RunContext, network: nn.Module, random: Randomness, augmentation: Crops, options: Mapping[str, Any]
-    ) -> dict[str, Any]:
+    def forecast_teacher(self, run: RunContext) -> tuple[float, float]:
+        """Seconds, about, that training the teacher will take, and that it takes for an image then.
+
+        From one training step and one pass without gradients, of whole batches.
+        """
+        network, key, file = self._identify(run)
+        batch = run.real.batch(torch.arange(min(self.teacher_batch, len(run.real))))
+        start = time.perf_counter()
+        run.criterion(network.train()(batch.images), batch.labels).mean().backward()
+        trained = time.perf_counter()
+        Teacher(network.eval(), {}).logits(batch.images)
+        seen = time.perf_counter()
+        there = key in _TEACHERS.get(run.real, {}) or bool(file and file.exists())
+        training = 0 if there else self.teacher_epochs * len(run.real) * (trained - start) / len(batch)
+        return training, (seen - trained) / len(batch)
+
+    @property
+    def _random(self) -> Randomness:
+        return Randomness(self.teacher_seed, ("teacher",))
+
+    def _augmentation(self, run: RunContext) -> Crops:
+        return Crops(smallest=0.25, flip=flips(run.data))
+
+    def _training(self, run: RunContext) -> dict[str, Any]:
+        """What the training is, for set files and for the name of the kept file."""
+        options = {"epochs": self.teacher_epochs, "rate": self.teacher_rate, "batch": self.teacher_batch}
+        return options | {"seed": self.teacher_seed, "augmentation": repr(self._augmentation(run))}
+
+    def _identify(self, run: RunContext) -> tuple[nn.Module, str, Path | None]:
+        """The teacher's network before its training, what it is known by, and the file that it is kept in."""
+        network = run.build(self._random.generator("network"), *filter(None, [self.teacher]))
+        parts = (run.data.digest(), str(network), checksum(network), self._training(run), run.dtype, torch.__version__)
+        key = hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
+        return network, key, run.root / FOLDER / f"teacher-{key}.safetensors" if run.root else None
+
+    def _train(self, run: RunContext, network: nn.Module) -> dict[str, Any]:
         """Train a network; returns what it is then."""
         log.info(f"training the teacher: {self.teacher_epochs} epochs on {len(run.real)} real images")
         start = time.perf_counter()
         for epoch in range(self.teacher_epochs):
             rate = self.teacher_rate * (1 + math.cos(math.pi * epoch / self.teacher_epochs)) / 2
-            how = {"rate": rate, "batch_size": self.teacher_batch, "augmentation": augmentation}
-            for _ in train_on_real(run, network, 1, random.at("epoch", epoch), **how):
+            how = {"rate": rate, "batch_size": self.teacher_batch, "augmentation": self._augmentation(run)}
+            for _ in train_on_real(run, network, 1, self._random.at("epoch", epoch), **how):
                 pass
             if epoch == 0:
                 left = (self.teacher_epochs - 1) * (time.perf_counter() - start)
                 log.info(f"training the teacher will take about {left / 60:.1f} min more")
         about = {
             "architecture": run.title_of_section("arch") if self.teacher is None else repr(self.teacher),
-            "options": dict(options),
+            "options": self._training(run),
             "accuracy": accuracy(Teacher(network.eval(), {}), run),
             "weights": checksum(network),
         }

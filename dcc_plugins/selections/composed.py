@@ -38,6 +38,10 @@ class Composed(WithTeacher, Selection):
         labels = torch.arange(run.num_classes, device=run.device).repeat_interleave(ipc)
         return Rows(images=images, labels=labels)
 
+    def count_crops(self, run: RunContext) -> int:
+        """The crops that the teacher judges, of all classes."""
+        return sum(min(self.candidates, len(own)) * self.crops for own in run.real.by_class)
+
     def _compose(self, label: int, ipc: int, teacher: Teacher, run: RunContext) -> Tensor:
         """The images (ipc, C, H, W) of a class, in unit space."""
         random, own = run.random.at("selection", label), run.real.by_class[label]

@@ -11,7 +11,7 @@ import torch
 from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
-from dcc_core import Batch, Rows, RunContext, Selection, epoch_order, shuffled_batches
+from dcc_core import Batch, Rows, RunContext, Selection, epoch_order, peak_memory, shuffled_batches
 from dcc_plugins.crops import Crops, flips
 from dcc_plugins.selections.composed import Composed
 from dcc_plugins.teachers import Teacher, WithTeacher
@@ -47,8 +47,22 @@ class Soft(WithTeacher, Selection):
             raise ValueError(f"of.{wrong[0]} is not its own: {wrong[0]} is that of both, leave out of.{wrong[0]}")
 
     def make(self, ipc: int, run: RunContext) -> Rows:
+        seconds, peak = self.forecast(ipc, run)
+        log.info(f"teacher, images and labels will take about {seconds / 60:.1f} min, {peak / 1e9:.1f} GB of memory")
         of = replace(self.of, **self.teacher_options) if isinstance(self.of, WithTeacher) else self.of
         return self.label(of.make(ipc, run), run)
+
+    def forecast(self, ipc: int, run: RunContext) -> tuple[float, int]:
+        """Seconds and bytes of memory, about, that `make` will take: from a step of the teacher's training.
+
+        What a selection without a teacher takes is left out.
+        """
+        training, forward = self.forecast_teacher(run)
+        labels = self.epochs * ipc * run.num_classes if self.labels == "crops" else 0
+        crops = self.of.count_crops(run) if isinstance(self.of, Composed) else 0
+        images = 4 * ipc * run.num_classes * run.data.train.images[0].numel() * run.real.normalisation.mean.itemsize
+        logits = labels * run.num_classes * PRECISIONS[self.precision].itemsize
+        return training + (labels + crops) * forward, peak_memory(run.device) + images + logits
 
     def label(self, rows: Rows, run: RunContext) -> Rows:
         teacher = self.find_teacher(run)
