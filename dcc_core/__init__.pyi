@@ -1,4 +1,4 @@
-from .compute import Randomness as Randomness, seeded as seeded, send as send
+from .compute import Randomness as Randomness, peak_memory as peak_memory, seeded as seeded, send as send
 from .data import (
     Batch as Batch,
     DataSource as DataSource,
@@ -16,6 +16,7 @@ from .engine import (
     MatchingLoss as MatchingLoss,
     Parametrisation as Parametrisation,
     Part as Part,
+    Rows as Rows,
     RunContext as RunContext,
     Schedule as Schedule,
     Selection as Selection,
@@ -24,6 +25,8 @@ from .engine import (
     SummedGradients as SummedGradients,
     Synthetic as Synthetic,
     Total as Total,
+    epoch_order as epoch_order,
+    shuffled_batches as shuffled_batches,
 )
 from .errors import DccError as DccError
 from .plugins import (

@@ -75,6 +75,11 @@ RECIPES = [
         target="dcc_plugins.recipes:official.toml",
         summary="the paper's settings, with the conventions of the official code",
     ),
+    Component(
+        name="rded",
+        target="dcc_plugins.recipes:rded.toml",
+        summary="for dcc select: composed images, soft labels for crops, the distilled protocol (RDED)",
+    ),
 ]
 
 TABLES = [

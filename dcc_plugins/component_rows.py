@@ -40,6 +40,11 @@ LOSSES = [
         target="dcc_plugins.representative:Representative",
         summary="any loss, on real images near the centres of k-means (DREAM)",
     ),
+    Component(
+        name="inversion",
+        target="dcc_plugins.inversion:Inversion",
+        summary="images that a trained teacher takes for their class, with the statistics it knows (SRe2L)",
+    ),
 ]
 
 AUGMENTATIONS = [
@@ -58,6 +63,11 @@ AUGMENTATIONS = [
         name="idc",
         target="dcc_plugins.idc:IDC",
         summary="augmentation of the idc protocol: flip, colour, one of crop, scale, rotate; CutMix",
+    ),
+    Component(
+        name="crops",
+        target="dcc_plugins.crops:Crops",
+        summary="augmentation of the distilled protocol: random crops enlarged to the image's size, flip; CutMix",
     ),
 ]
 
@@ -191,6 +201,11 @@ PARAMETRISATIONS = [
         target="dcc_plugins.multi_formation:MultiFormation",
         summary="several training images in every stored one, as its enlarged crops (IDC)",
     ),
+    Component(
+        name="upsampled",
+        target="dcc_plugins.parametrisations:Upsampled",
+        summary="images stored at a lower resolution and enlarged",
+    ),
 ]
 
 SELECTIONS = [
@@ -238,6 +253,16 @@ SELECTIONS = [
         name="c-score",
         target="dcc_plugins.selections.by_score:CScore",
         summary="images with the highest consistency scores, read from a file",
+    ),
+    Component(
+        name="composed",
+        target="dcc_plugins.selections.composed:Composed",
+        summary="crops whose class a teacher sees most clearly, composed 2x2 into images (RDED)",
+    ),
+    Component(
+        name="soft",
+        target="dcc_plugins.selections.soft:Soft",
+        summary="soft labels of a teacher, for images and crops, of what another selection picks or makes",
     ),
 ]
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Annotated, Literal, final
 
 import torch
 from annotated_types import Ge, Gt, Le
-from scipy.special import betaincinv
 from torch import Tensor
 
 from dcc_core import DccError
+from dcc_plugins.cutmix import check_whole_batch, draw_box, paste_boxes
 from dcc_plugins.dsa import DSA, Strengths
 
 Shape = tuple[int, int, int]
@@ -67,7 +66,7 @@ class IDC(Strengths):
                 "own; condense with aug.cutmix=0, or with --aug dsa; -o run.network_aug=idc mixes in the training of "
                 "networks between image updates alone"
             )
-        box = self._box(shape, generator)
+        box = draw_box(shape, generator, self.cutmix, self.beta)
         return {**params, "box": box.expand(n, 4), "partner": torch.randperm(n, generator=generator)}
 
     def apply(self, images: Tensor, labels: Tensor, params: Params, index: Tensor) -> tuple[Tensor, Tensor]:
@@ -76,38 +75,12 @@ class IDC(Strengths):
             always = replace(self._dsa, strategy=(operation,))
             images, _ = always.apply(images, labels, {**own, "operation": torch.zeros_like(own["operation"])}, index)
         images, _ = self._dsa.apply(images, labels, own, index)
-        return self._mix(images, labels, params, index) if self.mixes_labels else (images, labels)
+        if not self.mixes_labels:
+            return images, labels
+        check_whole_batch("idc", params["partner"], index)
+        return paste_boxes(images, labels, params["box"][0], params["partner"])
 
     @property
     def _dsa(self) -> DSA:
         """The operations by themselves."""
         return DSA(strategy=self.strategy, **{f.name: getattr(self, f.name) for f in fields(Strengths)})
-
-    def _box(self, shape: Shape, generator: torch.Generator) -> Tensor:
-        """Top, left, bottom and right (4,) of what comes from the partner; an empty box if a batch is not mixed.
-
-        Its share of the area is 1 - λ, λ from Beta(β, β), before it is clipped at the border; its centre is uniform.
-        """
-        mixed, quantile, *centre = torch.rand(4, generator=generator, dtype=torch.float64).tolist()
-        if mixed >= self.cutmix:
-            return torch.zeros(4, dtype=torch.int64)
-        kept = float(betaincinv(self.beta, self.beta, quantile))
-        low, high = [], []
-        for side, place in zip(shape[1:], centre, strict=True):
-            half, middle = int(side * math.sqrt(1 - kept)) // 2, int(side * place)
-            low.append(max(0, middle - half))
-            high.append(min(side, middle + half))
-        return torch.tensor([*low, *high])
-
-    def _mix(self, images: Tensor, labels: Tensor, params: Params, index: Tensor) -> tuple[Tensor, Tensor]:
-        if not torch.equal(index, torch.arange(len(params["partner"]))):
-            raise DccError("aug: idc mixes a whole training batch (CutMix); its draws serve no other images")
-        top, left, bottom, right = params["box"][0].tolist()
-        share = (bottom - top) * (right - left) / (images.shape[2] * images.shape[3])
-        if not share:
-            return images, labels
-        partner = params["partner"].to(images.device)
-        rows = torch.arange(images.shape[2], device=images.device).view(-1, 1)
-        columns = torch.arange(images.shape[3], device=images.device)
-        inside = (rows >= top) & (rows < bottom) & (columns >= left) & (columns < right)
-        return torch.where(inside, images[partner], images), (1 - share) * labels + share * labels[partner]

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dcc_core import Component, Registry, hookimpl
 from dcc_plugins import command_rows, component_rows
+
+if TYPE_CHECKING:
+    from dcc_core import RunContext
+
+LARGE = 128
+"""Pixels of the shorter side from which on images are large for matching."""
 
 
 @hookimpl
@@ -74,3 +80,12 @@ def dcc_objects(values: Mapping[str, Any], registry: Registry) -> tuple[dict[str
     from dcc_plugins.objects.names import name_objects
 
     return name_objects(values, registry)
+
+
+@hookimpl
+def dcc_run_planned(run: RunContext, forecast: Mapping[str, Any]) -> None:
+    """Say which way suits large images."""
+    if min(run.data.shape[1:]) >= LARGE:
+        from dcc_plugins.advice import advise
+
+        advise(run, forecast)

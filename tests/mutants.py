@@ -557,6 +557,13 @@ class Tosses(Picks):
         return super().select(data, ipc, run)
 
 
+@mutant
+class Blinding(Picks):
+    def make(self, ipc, run):
+        rows = super().make(ipc, run)
+        return replace(rows, images=rows.images / 0)
+
+
 # Formats
 
 

@@ -40,7 +40,7 @@ PARAMETRISATIONS = ["Plain", "Cropped", "Together", "Frozen", "Elsewhere", "Dice
 FORMATS = ["Keeps", "Rounds", "Relabels", "Counts", "Scribbles", "Trusts", "Vague", "Unpickles", "Shakes"]
 STUDIES = ["Shows", "Hides", "Ragged", "Endless", "Whims", "Gambles"]
 OBSERVERS = ["Hears", "Deaf", "Stumbles", "Rattles"]
-SELECTIONS = ["Picks", "Fewer", "Twice", "Others", "Moody", "Tosses"]
+SELECTIONS = ["Picks", "Fewer", "Twice", "Others", "Moody", "Tosses", "Blinding"]
 
 
 def rows(names):

@@ -108,8 +108,8 @@ class ScoreOptions:
         tuple[str, ...], "networks to score on, e.g. convnet,resnet18,norm=batch; without any: the run's"
     ] = ()
     protocol: Annotated[
-        Literal["dc", "dsa", "idc", "lrs", "ars"] | None,
-        "scoring protocol; lrs and ars: label- and augmentation-robust scores; "
+        Literal["dc", "dsa", "idc", "distilled", "lrs", "ars"] | None,
+        "scoring protocol; distilled: for soft labels; lrs and ars: label- and augmentation-robust scores; "
         "none: dsa where the run augments, dc otherwise",
     ] = None
     part: Annotated[
@@ -140,5 +140,5 @@ class ScoreOptions:
         if self.protocol in ("lrs", "ars") and not self.baseline:
             raise ValueError(
                 f"protocol {self.protocol} compares with random real images, and baseline is off; "
-                "leave out baseline=false, or choose dc, dsa or idc"
+                "leave out baseline=false, or choose another protocol"
             )

@@ -64,6 +64,7 @@ from .run_context import (
     RunContext as RunContext,
 )
 from .selection import (
+    Rows as Rows,
     Selection as Selection,
 )
 from .step import (

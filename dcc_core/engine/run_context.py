@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -34,11 +35,11 @@ class RunContext:
     """A run as a loss's `setup` and a selection see it.
 
     augmentation: of matching. network_augmentation: of the network's training between image updates. build: a freshly
-    initialised network on the run's device, from a generator. chunks: how many images go through the network at once.
-    plain_operations: whether the network has operations that matching runs in their plain form. by_layer: whether its
-    layers give the gradients of several classes in one pass. compiler: for the network's training. random: the random
-    numbers of this synthetic set. group: the processes that work on the run. titles: what messages call the components,
-    by section.
+    initialised network on the run's device, from a generator, and of another architecture if one follows. chunks: how
+    many images go through the network at once. plain_operations: whether the network has operations that matching runs
+    in their plain form. by_layer: whether its layers give the gradients of several classes in one pass. compiler: for
+    the network's training. random: the random numbers of this synthetic set. group: the processes that work on the run.
+    titles: what messages call the components, by section. root: the folder for data sets and kept files.
     """
 
     data: RealData
@@ -47,7 +48,7 @@ class RunContext:
     network_augmentation: Augmentation
     parametrisation: Decoder
     criterion: Criterion
-    build: Callable[[torch.Generator], nn.Module]
+    build: Callable[..., nn.Module]
     random: Randomness
     device: torch.device
     dtype: torch.dtype
@@ -70,6 +71,7 @@ class RunContext:
     compiler: Compiler = OFF
     group: Group = ALONE
     titles: Mapping[str, str] = field(default_factory=dict)
+    root: Path | None = None
 
     @property
     def num_classes(self) -> int:

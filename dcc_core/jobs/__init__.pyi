@@ -8,7 +8,6 @@ from .configuration import (
 )
 from .coreset import (
     coreset_provenance as coreset_provenance,
-    real_set as real_set,
     select_coreset as select_coreset,
 )
 from .job import (

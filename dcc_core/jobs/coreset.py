@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
+from dcc_core.engine import Rows
+from dcc_core.errors import faults_of
 from dcc_core.jobs.job import Job
 from dcc_core.jobs.provenance import describe_coreset, describe_random
-from dcc_core.jobs.starting_images import select_indices
+from dcc_core.jobs.starting_images import make_rows
 from dcc_core.sets import CondensedSet, Provenance
 
 
 def select_coreset(job: Job, set_index: int = 0) -> CondensedSet:
-    """The unchanged images that the selection picks, `run.ipc` per class."""
+    """The images that the selection picks or makes, `run.ipc` per class."""
     run = job.context(set_index)
-    return real_set(job, select_indices(job.config, run, run.ipc), coreset_provenance(job, set_index))
+    owners = torch.arange(run.num_classes).repeat_interleave(run.ipc)
+    return _set_of_rows(make_rows(job.config, run, run.ipc), owners, coreset_provenance(job, set_index))
 
 
 def coreset_provenance(job: Job, set_index: int) -> Provenance:
@@ -22,11 +27,18 @@ def coreset_provenance(job: Job, set_index: int) -> Provenance:
     return describe_coreset(job.config, job.registry, job.data, set_index, initial_set=job.initial_set)
 
 
-def real_set(job: Job, chosen: Tensor, provenance: Provenance) -> CondensedSet:
-    """A set of unchanged training images. chosen: their indices, class by class."""
-    train = job.data.train
-    images, labels = train.images[chosen].to(torch.float32) / 255, train.labels[chosen]
-    return CondensedSet({"images": images, "labels": labels, "owners": labels}, provenance)
+def label_by_selection(job: Job, s: CondensedSet) -> CondensedSet:
+    """The same images with labels of the kind that the job's selection makes."""
+    run = job.context(s.provenance.set)
+    rows = Rows(images=s.images.to(job.device, job.dtype), labels=s.labels.to(job.device))
+    with faults_of(run.title_of_section("selection")):
+        return _set_of_rows(job.config.selection.label(rows, run), s.owners, s.provenance)
+
+
+def _set_of_rows(rows: Rows, owners: Tensor, provenance: Provenance) -> CondensedSet:
+    stored = {"images": rows.images.float(), "labels": rows.labels, **rows.more}
+    stored = {name: t.cpu() for name, t in stored.items()} | {"owners": owners}
+    return CondensedSet(stored, replace(provenance, labels=rows.about))
 
 
 def random_set(job: Job, like: CondensedSet) -> CondensedSet:

@@ -72,9 +72,9 @@ class Job:
         self.group = group
         self.device = find_device(config.run.device, group, precision=config.run.precision)
         self.dtype = DTYPES[config.run.precision]
-        root = config.run.data_root or Path(platformdirs.user_cache_dir("dcc"))
+        self.root = config.run.data_root or Path(platformdirs.user_cache_dir("dcc"))
         with group.leader_first():
-            how = {"root": root, "download": config.run.download, "progress": progress and group.first}
+            how = {"root": self.root, "download": config.run.download, "progress": progress and group.first}
             self.data = load_data(config.data, config.titles["data"], **how)
         self.real = RealImages(self.data, self.device, self.dtype)
         self.augmentation = self._adapt(config.aug, "aug")
@@ -112,13 +112,11 @@ class Job:
     def build(self, generator: torch.Generator, architecture: Architecture | None = None) -> nn.Module:
         """A fresh network on the device: the run's, unless another is asked for."""
         channels, height, width = self.data.shape
-        architecture = architecture or self.config.arch
-        network = architecture.build(
-            channels=channels, classes=self.data.num_classes, size=(height, width), generator=generator
-        )
+        architecture, classes = architecture or self.config.arch, self.data.num_classes
+        network = architecture.build(channels=channels, classes=classes, size=(height, width), generator=generator)
         if not isinstance(network, nn.Module):
-            title = self.config.title_of(architecture)
-            raise ContractError(f"build gives a torch.nn.Module; it gave {type(network).__name__}", title)
+            message = f"build gives a torch.nn.Module; it gave {type(network).__name__}"
+            raise ContractError(message, self.config.title_of(architecture))
         return in_precision(network, self.config.run, self.device)
 
     def context(self, set_index: int = 0) -> RunContext:
@@ -155,6 +153,7 @@ class Job:
             compiler=self._compiler,
             group=self.group,
             titles=self.config.titles,
+            root=self.root,
         )
 
     def start(self, set_index: int = 0) -> Start:

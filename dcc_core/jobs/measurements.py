@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 
+from dcc_core.compute import Randomness
 from dcc_core.data import Batch
 from dcc_core.engine import TrainingImages
-from dcc_core.jobs.coreset import random_set
+from dcc_core.jobs.coreset import label_by_selection, random_set
 from dcc_core.jobs.job import Job
 from dcc_core.plugins import Score
 from dcc_core.scoring import COMPOSITES, Measurement, Scorer, Watch, measurements
 from dcc_core.sets import CondensedSet, check_fits
+
+CROPS = "crop_logits"
+"""The tensor (N, E, K) of a set file: a teacher's logits of every image's crop in every epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +71,13 @@ class Measurer:
             return work_on_all_images(
                 self._job, self._network, m.training, nets=options.nets if self._given_accuracy is None else 1
             )
+        if m.labels == "selection":
+            labelled = label_by_selection(self._job, self._random_set)
+            return self._taught_work(labelled, m) if labelled.provenance.labels else None
         if m.subject == "random":
             return Work(scorer=self._scorer(self._random_set, m), data=self._random_images, nets=options.nets)
         if m.labels == "own":
-            return Work(scorer=self._scorer(self._set, m), data=self._own_images, nets=options.nets)
+            return self._taught_work(self._set, m)
         if not self._own_images.labels.is_floating_point():
             return None
         hard = Batch(self._own_images.images, self._image_classes(self._own_images))
@@ -80,8 +88,8 @@ class Measurer:
         work = self.work(m)
         if m.subject == "full":
             return self._measure_all(name, work, watch)
-        if work is None:  # the set's own labels are hard
-            self.scores[name] = self.scores["condensed"]
+        if work is None:  # the set's own labels are hard, or nobody can label random images
+            self.scores |= {} if m.labels == "selection" else {name: self.scores["condensed"]}
             return None
         data = work.data
         if m.subject == "random" and m.labels == "own" and self._own_images.labels.is_floating_point():
@@ -96,6 +104,17 @@ class Measurer:
             return self.scores["condensed"]
         given = {} if self._given_accuracy is None else {"full": self._given_accuracy}
         return replace(self.scores["condensed"], robustness=composite.compute_score(self.scores, given))
+
+    def _taught_work(self, s: CondensedSet, m: Measurement) -> Work:
+        """Training on a set with its own labels; under `distilled`, with a teacher's labels of crops if it has any."""
+        scorer, data, about = self._scorer(s, m), self._job.decode(s), s.provenance.labels
+        if m.training == "distilled" and CROPS in s.stored:
+            how = {name: about[name] for name in ("batch", "augmentation", "options")}
+            protocol, crops = replace(scorer.protocol, **how), _crops_by_epoch(s, data)
+            own = protocol.resolve_augmentation(self._job.registry, self._job.data, "", scorer.augmentation)
+            how = {"protocol": protocol, "augmentation": own, "temperature": about["temperature"], "of_epoch": crops}
+            scorer = replace(scorer, **how)
+        return Work(scorer=scorer, data=data, nets=self._job.config.score.nets)
 
     def _measure_all(self, name: str, work: Work | None, watch: Watch | None) -> Score | None:
         if work is None:
@@ -141,6 +160,19 @@ class Measurer:
     @functools.cached_property
     def _random_images(self) -> Batch:
         return self._job.decode(self._random_set)
+
+
+def _crops_by_epoch(s: CondensedSet, images: Batch) -> Callable[[int], tuple[Batch, Randomness]]:
+    """The images with the labels of their crops in an epoch, and the random numbers that make these crops again."""
+    about, logits = s.provenance.labels, s.stored[CROPS]
+    random = Randomness(about["seed"], tuple(about["address"]))
+
+    def of_epoch(number: int) -> tuple[Batch, Randomness]:
+        place = number % logits.shape[1]
+        labels = (logits[:, place].to(images.images) / about["temperature"]).softmax(dim=1)
+        return Batch(images.images, labels), random.at("epoch", place)
+
+    return of_epoch
 
 
 def score_set(job: Job, s: CondensedSet, network: str = "") -> Score:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dcc_core.engine import RunContext, check_picked, check_stored
-from dcc_core.errors import DccError, faults_of
+from dcc_core.data import RealData
+from dcc_core.engine import Rows, RunContext, check_stored
+from dcc_core.errors import ContractError, DccError, faults_of
 from dcc_core.jobs.configuration import Config
 from dcc_core.plugins import Registry
 from dcc_core.sets import CondensedSet, check_fits, decode_set, normalisation_of, normalise_stored
 
-Rows = tuple[dict[str, Tensor], Tensor]
+Initial = tuple[dict[str, Tensor], Tensor]
 
 
-def initial_rows(config: Config, registry: Registry, run: RunContext, initial_set: CondensedSet | None) -> Rows:
+def initial_rows(config: Config, registry: Registry, run: RunContext, initial_set: CondensedSet | None) -> Initial:
     """The initial stored tensors, and the class of each row: (N,) int64 on the CPU, ascending.
 
     Raises DccError if a selection or the parametrisation breaks its contract, or a set file does not fit.
@@ -27,18 +28,32 @@ def initial_rows(config: Config, registry: Registry, run: RunContext, initial_se
         labels = torch.arange(run.num_classes).repeat_interleave(n).to(run.device)
         noise = torch.randn((len(labels), *run.data.shape), generator=run.random.generator("init"), dtype=run.dtype)
         return _init_rows(config, run, noise.to(run.device), labels, len(owners)), owners
-    batch = run.real.batch(select_indices(config, run, n))
-    return _init_rows(config, run, batch.images, batch.labels, len(owners)), owners
+    made = make_rows(config, run, n)
+    images = run.real.normalisation.normalise(made.images)
+    return _init_rows(config, run, images, made.labels, len(owners)), owners
 
 
-def select_indices(config: Config, run: RunContext, n: int) -> Tensor:
-    """Indices of the `n` training images per class that the selection picks, class by class.
+def make_rows(config: Config, run: RunContext, n: int) -> Rows:
+    """The `n` images per class that the selection picks or makes, class by class.
 
     Raises DccError if the selection breaks its contract, or keeps every image.
     """
     check_partial(config)
     with faults_of(run.title_of_section("selection")):
-        return check_picked(config.selection.select(run.data, n, run), n, run.data)
+        return check_rows(config.selection.make(n, run), n, run.data)
+
+
+def check_rows(rows: object, n: int, data: RealData) -> Rows:
+    """What a selection makes: `n` images of every class, and a label for each."""
+    if not isinstance(rows, Rows):
+        raise ContractError(f"make gives Rows; it gave {type(rows).__name__}")
+    count = n * data.num_classes
+    labels = (count, data.num_classes) if rows.labels.is_floating_point() else (count,)
+    shapes = {name: tuple(t.shape) for name, t in {"images": rows.images, "labels": rows.labels, **rows.more}.items()}
+    fits = (shapes["images"], shapes["labels"]) == ((count, *data.shape), labels)
+    if not fits or any(shape[:1] != (count,) for shape in shapes.values()):
+        raise ContractError(f"make gives {n} images of every class, {count} rows with a label each; it gave {shapes}")
+    return rows
 
 
 def check_partial(config: Config) -> None:
@@ -56,7 +71,7 @@ def _init_rows(config: Config, run: RunContext, images: Tensor, labels: Tensor, 
         return check_stored(config.param.init(images, labels, run), rows)
 
 
-def _rows_of_set(config: Config, registry: Registry, s: CondensedSet, run: RunContext) -> Rows:
+def _rows_of_set(config: Config, registry: Registry, s: CondensedSet, run: RunContext) -> Initial:
     """Another set as initial images: its stored tensors if the parametrisation is the same, else its decoded images."""
     check_fits(s, run.data)
     decoded = decode_set(s, registry, run.device, run.dtype)

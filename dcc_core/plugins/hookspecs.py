@@ -91,6 +91,11 @@ def dcc_objects(values: Mapping[str, Any], registry: Any) -> tuple[dict[str, Any
 
 
 @hookspec
+def dcc_run_planned(run: Any, forecast: Mapping[str, Any]) -> None:
+    """Observer: the cost of a run, a `RunContext`, is known. forecast: as `dcc-run --dry-run --json` prints it."""
+
+
+@hookspec
 def dcc_run_started(run: RunInfo) -> None:
     """Observer: a run's configuration is resolved and its data are loaded."""
 

@@ -45,6 +45,7 @@ from .run_folder import (
     METRICS as METRICS,
     REPORT as REPORT,
     SELECTING as SELECTING,
+    SNAPSHOTS as SNAPSHOTS,
     UNFINISHED as UNFINISHED,
     RunFolder as RunFolder,
     open_folder as open_folder,
@@ -54,7 +55,6 @@ from .set_scoring import (
 )
 from .snapshots import (
     SNAPSHOT_KEY as SNAPSHOT_KEY,
-    SNAPSHOTS as SNAPSHOTS,
     Pictures as Pictures,
     make_pictures as make_pictures,
 )

@@ -210,7 +210,8 @@ def _scoring_seconds(job: Job, s: CondensedSet) -> dict[str, float]:
     known: dict[tuple[str, str, int, int], float] = {}
     for network in job.config.networks:
         measurer = Measurer(job, s, network)
-        for m in measurements(score.protocol or "dc", baseline=score.baseline).values():
+        taught = bool(s.provenance.labels)
+        for m in measurements(score.protocol or "dc", baseline=score.baseline, taught=taught).values():
             if (work := measurer.work(m)) is None:
                 continue
             kind = (network, m.training, len(work.data), work.nets)
@@ -275,12 +276,14 @@ def plan_run(job: Job, load: float) -> Forecast:
 
     load: seconds that the job took to load.
     """
-    probe, budget = Probe(job, load), job.config.run.budget
-    if budget is None:
-        return probe.forecast()
-    outer_loops = job.group.broadcast(lambda: probe.within(parse_duration(budget, "run.budget")))
-    job.config = job.config.within_budget(outer_loops)
-    return probe.forecast(outer_loops)
+    probe, budget, outer_loops = Probe(job, load), job.config.run.budget, None
+    if budget is not None:
+        outer_loops = job.group.broadcast(lambda: probe.within(parse_duration(budget, "run.budget")))
+        job.config = job.config.within_budget(outer_loops)
+    found = probe.forecast(outer_loops)
+    if job.group.first:
+        job.registry.notify("dcc_run_planned", run=job.context(), forecast=found.as_dict())
+    return found
 
 
 def forecast_line(job: Job, load: float) -> tuple[str, Mapping[str, float]]:

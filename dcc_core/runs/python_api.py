@@ -125,7 +125,7 @@ def settings_of_set(s: CondensedSet, registry: Registry, *, own_network: bool = 
     own_network: its own architecture is needed. One that was given in Python then stays, for others to give it again.
     """
     own = s.provenance.options("data", "param", "score")
-    for key in ("arch", "aug"):
+    for key in ("arch", "aug", *(["selection"] if s.provenance.labels else [])):
         options = s.provenance.options(key)
         name = str(options.get(key, DEFAULT_NAMES[key]))
         try:

@@ -20,6 +20,13 @@ FORMAT = 1
 NONE = "–"
 SPREADS = {"std": "std", "std_over_sets": "over sets", "std_over_networks": "over networks", "ci95": "95 % interval"}
 """Columns beside the mean in a table of one network, by the key of a summary."""
+TITLES = {
+    "condensed": "{}",
+    "hard": "{}, hard labels",
+    "random": "random real images",
+    "random_soft": "random real images, the same teacher's labels",
+}
+"""Titles in a table of what a simple protocol measures."""
 PARTS = {
     "hard": "{}, hard labels",
     "full": "all real images",
@@ -87,8 +94,8 @@ def result_table(report: Mapping[str, Any]) -> Table:
 
 def _rows(method: str, row: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """The summaries in a network's row of the report, by their titles in a table."""
-    titles = {"condensed": method, "random": "random real images"}
-    rows = {title: row[subject] for subject, title in titles.items() if subject in row}
+    titles = {subject: title.format(method) for subject, title in TITLES.items() if subject in row}
+    rows = {title: row[subject] for subject, title in titles.items()}
     for name in (n for n in COMPOSITES if n in row):
         parts = {part: found for part, found in row[name]["parts"].items() if part not in titles}
         rows |= {PARTS[part].format(method): found for part, found in parts.items()}
@@ -111,7 +118,7 @@ def _cost(report: Mapping[str, Any]) -> str:
     seen = 0
     for row in report["by_architecture"].values():
         composite = [row[name] for name in COMPOSITES if name in row]
-        simple = [row[subject] for subject in ("condensed", "random") if subject in row]
+        simple = [row[subject] for subject in TITLES if subject in row]
         seen += sum(found["images_seen"] for found in composite or simple)
     peak = report["peak_memory_bytes"]
     return f"{phases}; networks were shown {seen:,} images" + (

@@ -10,7 +10,7 @@ from dcc_core.jobs import Job, Measurer, work_for_curve, work_on_all_images
 from dcc_core.plugins import Registry, Score, ScoreReport
 from dcc_core.runs.progress import Progress
 from dcc_core.runs.stopwatch import Stopwatch
-from dcc_core.scoring import Measurement, measurements
+from dcc_core.scoring import COMPOSITES, Measurement, measurements
 from dcc_core.sets import CondensedSet
 
 log = logging.getLogger("dcc")
@@ -57,12 +57,12 @@ class Scoring:
         self._clock = clock
 
     def score_set(self, s: CondensedSet) -> dict[str, list[Score]]:
-        """Scores by subject, `condensed` and (unless switched off) `random`: one for each network.
+        """Scores by subject, `condensed` and (unless switched off) `random` and others: one for each network.
 
         Under a composite protocol, the scores of the condensed set carry the composite score.
         """
         score = self._job.config.score
-        wanted = measurements(score.protocol or "dc", baseline=score.baseline)
+        wanted = measurements(score.protocol or "dc", baseline=score.baseline, taught=bool(s.provenance.labels))
         measurers = {network: Measurer(self._job, s, network) for network in self._job.config.networks}
         for name, m in wanted.items():
             with self._clock(PHASES[m.subject]):
@@ -71,8 +71,9 @@ class Scoring:
         scores = {"condensed": [measurer.result() for measurer in measurers.values()]}
         for network, found in zip(measurers, scores["condensed"], strict=True):
             self._report_robustness(s.provenance.set, network, found)
-        if "random" in wanted:
-            scores["random"] = [measurer.scores["random"] for measurer in measurers.values()]
+        beside = ["random"] if score.protocol in COMPOSITES else [name for name in wanted if name != "condensed"]
+        for name in (n for n in beside if all(n in measurer.scores for measurer in measurers.values())):
+            scores[name] = [measurer.scores[name] for measurer in measurers.values()]
         return scores
 
     def score_moment(self, step: int, s: CondensedSet) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -16,22 +16,26 @@ from dcc_core.plugins import Registry
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """SGD from scratch for `epochs` epochs, and one test at the end.
+    """Training from scratch for `epochs` epochs, and one test at the end.
 
     decays: indices of the epochs after which the rate is multiplied by `decay`. restarts: whether the optimiser is
-    then rebuilt, so that its momentum starts at zero. augmentation: the component, by name, and its options.
+    then rebuilt, so that its momentum starts at zero. schedule: half-cosine: the rate goes down
+    the first half of a cosine, to half of it, in place of `decays`.
+    augmentation: the component, by name, and its options.
     """
 
     name: str
     version: int
     epochs: int
-    decays: tuple[int, ...]
+    decays: tuple[int, ...] = ()
     decay: float = 0.1
     restarts: bool = True
     rate: float = 0.01
     momentum: float = 0.9
     weight_decay: float = 5e-4
     batch: int = 256
+    optimiser: Literal["sgd", "adamw"] = "sgd"
+    schedule: Literal["steps", "half-cosine"] = "steps"
     augmentation: str = "none"
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -84,8 +88,21 @@ PROTOCOLS = {
             augmentation="idc",
             options={"cutmix": 0.5, "beta": 1.0},  # whatever the run's: matching with `idc` goes without CutMix
         ),
+        Protocol(
+            name="distilled",
+            version=1,
+            epochs=300,
+            optimiser="adamw",
+            schedule="half-cosine",
+            rate=0.001,
+            weight_decay=0.01,
+            batch=50,
+            augmentation="crops",
+            options={"cutmix": 1.0},  # matching with `crops` goes without CutMix
+        ),
     )
 }
 """Source: the evaluations of Zhao et al. 2021 and Zhao & Bilen 2021: `range(Epoch + 1)` epochs, the rate
 lowered after epoch index Epoch // 2 + 1; and of Kim et al. 2022 (`idc`, small sets): torch's MultiStepLR, stepped
-after every epoch, with milestones 2 * epochs // 3 and 5 * epochs // 6."""
+after every epoch, with milestones 2 * epochs // 3 and 5 * epochs // 6; and of Sun et al. 2024, RDED (`distilled`),
+which shuffles the tiles of a composed image too, and takes batches of 10, 50 or 100 for an ipc of 1, 10 or 50."""

@@ -25,12 +25,13 @@ class Measurement:
 
     subject: the condensed set, as many random real images, or all real images. labels: each image's class, or the
     set's own; for random images, labels of the same kind: if the set's are soft, the softmax of the logits of a
-    network that was trained on all real images, the first of those that are.
+    network that was trained on all real images, the first of those that are. selection: labels that the run's selection
+    gives, by the teacher of the set's.
     """
 
     subject: Literal["condensed", "random", "full"]
     training: str
-    labels: Literal["own", "hard"]
+    labels: Literal["own", "hard", "selection"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,15 +116,20 @@ COMPOSITES = {
 }
 
 
-def measurements(protocol: str, *, baseline: bool = True) -> Mapping[str, Measurement]:
+def measurements(protocol: str, *, baseline: bool = True, taught: bool = False) -> Mapping[str, Measurement]:
     """What a protocol measures, by name, in the order of the work.
 
-    baseline: whether a simple protocol measures random real images; a composite one always does.
+    baseline: whether a simple protocol measures random real images; a composite one always does. taught: whether a
+    teacher has made the set's labels; then a simple protocol measures what the labels alone bring.
     """
     if protocol in COMPOSITES:
         return COMPOSITES[protocol].measurements
-    both = {
+    simple = {
         "condensed": Measurement(subject="condensed", training=protocol, labels="own"),
+        "hard": Measurement(subject="condensed", training=protocol, labels="hard"),
         "random": Measurement(subject="random", training=protocol, labels="hard"),
+        "random_soft": Measurement(subject="random", training=protocol, labels="selection"),
     }
-    return both if baseline else {"condensed": both["condensed"]}
+    left_out = {"hard", "random_soft"} if not taught else set()
+    left_out |= {"random", "random_soft"} if not baseline else set()
+    return {name: m for name, m in simple.items() if name not in left_out}

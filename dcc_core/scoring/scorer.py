@@ -39,7 +39,8 @@ class Scorer:
 
     build: a fresh network from a generator. test: the real test images, normalised like the set. chunks: how many
     images of a batch the network sees at once. group: the processes that the networks are divided over. compiler: for
-    their training.
+    their training. temperature: by which logits are divided, as a teacher's have been for soft labels. of_epoch: the
+    images of an epoch with labels of its crops, and the random numbers that make these crops, in place of fresh ones.
     """
 
     protocol: Protocol
@@ -52,6 +53,8 @@ class Scorer:
     random: Randomness
     group: Group = ALONE
     compiler: Compiler = OFF
+    temperature: float = 1.0
+    of_epoch: Callable[[int], tuple[Batch, Randomness]] | None = None
 
     def score(self, data: TrainingImages, nets: int, watch: Watch | None = None) -> Score:
         """Train and test `nets` networks on a set (normalised, decoded), or on real images.
@@ -103,6 +106,8 @@ class Scorer:
     def optimiser(self, network: nn.Module, rate: float) -> torch.optim.Optimizer:
         """The protocol's optimiser, without momentum yet."""
         p = self.protocol
+        if p.optimiser == "adamw":
+            return torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=p.weight_decay, fused=True)
         return torch.optim.SGD(
             network.parameters(), lr=rate, momentum=p.momentum, weight_decay=p.weight_decay, fused=True
         )
@@ -112,7 +117,7 @@ class Scorer:
         return {
             "batch_size": self.protocol.batch,
             "num_classes": self.num_classes,
-            "criterion": cross_entropy,
+            "criterion": lambda logits, labels: cross_entropy(logits / self.temperature, labels),
             "augmentation": self.augmentation,
         }
 
@@ -157,8 +162,12 @@ class Scorer:
         """A trained network, and the number of images it was shown."""
         network = self.build(random.generator("network"))
         passes = self.compile(network, data)
-        shown = self._train(network, lambda optimiser, e: self.epoch(passes, data, optimiser, random.at("epoch", e)))
-        return network, shown
+
+        def epoch(optimiser: torch.optim.Optimizer, number: int) -> int:
+            own, numbers = self.of_epoch(number) if self.of_epoch else (data, random.at("epoch", number))
+            return self.epoch(passes, own, optimiser, numbers)
+
+        return network, self._train(network, epoch)
 
     def _train_together(self, data: TrainingImages, randoms: Sequence[Randomness]) -> tuple[list[nn.Module], int]:
         """The networks that `_train_alone` gives for each of the random numbers, to rounding; images shown to each."""
@@ -166,6 +175,9 @@ class Scorer:
         passes = self.compile(stack, data)
 
         def epoch(optimiser: torch.optim.Optimizer, number: int) -> int:
+            if self.of_epoch:
+                own, numbers = self.of_epoch(number)
+                return self.stack_epoch(passes, own, optimiser, [numbers] * len(randoms))
             return self.stack_epoch(passes, data, optimiser, [random.at("epoch", number) for random in randoms])
 
         shown = self._train(stack, epoch)
@@ -181,6 +193,8 @@ class Scorer:
         rate, shown = self.protocol.rate, 0
         optimiser = self.optimiser(network, rate)
         for number in range(self.protocol.epochs):
+            if self.protocol.schedule == "half-cosine":
+                optimiser.param_groups[0]["lr"] = rate * (1 + math.cos(math.pi * number / self.protocol.epochs / 2)) / 2
             shown += epoch(optimiser, number)
             for _ in range(self.protocol.decays.count(number)):
                 rate *= self.protocol.decay

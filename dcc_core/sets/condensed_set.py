@@ -51,7 +51,8 @@ class Provenance:
 
     mean, std: of the data, per channel; training normalises by them. config: every option that bears on the
     result, by dotted key. learned: what the loss learned beside the images. versions: of the distributions
-    involved. scores: as `Score.as_dict` gives them. notes: retries, resumes and conversions, in words.
+    involved. scores: as `Score.as_dict` gives them. notes: retries, resumes and conversions, in words. labels: what the
+    labels are and which teacher made them, if one did.
     """
 
     method: str
@@ -68,6 +69,7 @@ class Provenance:
     scores: tuple[Mapping[str, Any], ...] = ()
     finished: bool = True
     notes: tuple[str, ...] = ()
+    labels: Mapping[str, Any] = field(default_factory=dict)
 
     def options(self, *sections: str) -> dict[str, Any]:
         """The part of the configuration in some sections."""
@@ -114,6 +116,7 @@ class CondensedSet:
     def to_bytes(self) -> bytes:
         """The file's content; equal sets give equal bytes."""
         fields = {"format": FORMAT} | dataclasses.asdict(self.provenance)
+        fields = {name: value for name, value in fields.items() if value or name != "labels"}
         metadata = {METADATA_KEY: json.dumps(fields, sort_keys=True, ensure_ascii=False)}
         tensors = {name: t.detach().cpu().contiguous().clone() for name, t in sorted(self.stored.items())}
         return save(tensors, metadata)

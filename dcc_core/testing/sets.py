@@ -9,12 +9,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from dcc_core.engine import Synthetic
+from dcc_core.engine import Rows, Selection, Synthetic
 from dcc_core.errors import DccError
 from dcc_core.jobs import Job
 from dcc_core.sets import load_set
 from dcc_core.testing.base import Conformance
 from dcc_core.testing.randomness import generator, global_seeds, left_alone
+
+BEYOND = 10
+"""No image in unit space holds numbers as large as this."""
 
 
 class ParametrisationConformance(Conformance):
@@ -151,10 +154,27 @@ class SelectionConformance(Conformance):
                 f"{self.title}: the same seed picks the same; it gave {twice[0]} and {twice[1]}"
             )
 
+    def test_what_it_makes_becomes_a_set(self) -> None:
+        """A maker gives finite images in unit space, ipc of every class, each with a label; the same each time."""
+        if not self._makes():
+            pytest.skip("it picks images")
+        for ipc in self._counts():
+            job, rows, again = self.job(), self._make(ipc), self._make(ipc)
+            count, classes = ipc * job.data.num_classes, job.data.num_classes
+            labels, soft = tuple(rows.labels.shape), rows.labels.is_floating_point()
+            expected = (count, classes) if soft else (count,)
+            right = (tuple(rows.images.shape), labels) == ((count, *job.data.shape), expected)
+            right = right and torch.isfinite(rows.images).all() and (rows.images.abs() < BEYOND).all()
+            right = right and torch.equal(rows.images, again.images) and torch.equal(rows.labels, again.labels)
+            assert right, (
+                f"{self.title}: what it makes becomes a set: {ipc} finite images of every class, in unit space, each "
+                f"with a label, the same each time; it gave images {tuple(rows.images.shape)}, labels {labels}"
+            )
+
     def test_global_randomness_is_left_alone(self) -> None:
         """A run inside a larger program changes none of that program's random numbers."""
         with left_alone(self.title):
-            self._pick(1)
+            self._make(1) if self._makes() else self._pick(1)
 
     def _counts(self) -> tuple[int, ...]:
         if self.built().whole:
@@ -162,5 +182,14 @@ class SelectionConformance(Conformance):
         return self.counts
 
     def _pick(self, ipc: int) -> list[Tensor]:
+        if self._makes():
+            pytest.skip("it makes images")
         job = self.job()
         return list(job.config.selection.select(job.data, ipc, job.context()))
+
+    def _makes(self) -> bool:
+        return type(self.built()).make is not Selection.make
+
+    def _make(self, ipc: int) -> Rows:
+        job = self.job()
+        return job.config.selection.make(ipc, job.context())

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from dcc_core.cli import Display
 from dcc_core.config import parse_duration
-from dcc_core.jobs import Job, coreset_provenance, entries_of, real_set, select_coreset
+from dcc_core.jobs import Job, coreset_provenance, entries_of, select_coreset
 from dcc_core.plugins import StepReport
 from dcc_core.runs import CHECKPOINT, Checkpoint, Checkpointer, Interrupts, RunFolder, Stopwatch, load_checkpoint
 from dcc_core.sets import CondensedSet, Provenance, write_atomically
@@ -38,7 +39,7 @@ class Maker:
             if memory.kind == "loss":
                 s = self._condense(job, run, clock, f"{memory.label}: condensing stage {stage + 1}")
             elif memory.kind == RING:
-                s = real_set(job, learner.last_seen(stage, job.config.run.ipc), _ring_provenance(job))
+                s = _ring(job, learner.last_seen(stage, job.config.run.ipc))
             else:
                 s = select_coreset(job)
         content = s.to_bytes()
@@ -69,6 +70,13 @@ class Maker:
 
             with self.interrupts.hold():
                 return job.condense(0, on_step, start, keep=checkpointer.step, begin=initial.moment)
+
+
+def _ring(job: Job, chosen: Tensor) -> CondensedSet:
+    """A set of unchanged training images. chosen: their indices, class by class."""
+    train = job.data.train
+    images, labels = train.images[chosen].to(torch.float32) / 255, train.labels[chosen]
+    return CondensedSet({"images": images, "labels": labels, "owners": labels}, _ring_provenance(job))
 
 
 def _ring_provenance(job: Job) -> Provenance:

@@ -23,7 +23,7 @@ OURS = {
     "in_chans": "the data's",
     "num_classes": "the data's",
     "img_size": "the data's",
-    "pretrained": "false: networks begin with random weights",
+    "pretrained": "false: networks begin with random weights, unless weights=pretrained",
     "pretrained_cfg": "left alone: networks begin with random weights",
     "pretrained_cfg_overlay": "left alone: networks begin with random weights",
     "checkpoint_path": "left empty: networks begin with random weights",
@@ -47,7 +47,7 @@ def names() -> list[str]:
 @final
 @dataclass(frozen=True, kw_only=True)
 class TimmModel(Architecture):
-    """A classifier of timm, for images of the data's size and channels, with random initial weights.
+    """A classifier of timm, for images of the data's size and channels, with random initial weights unless asked.
 
     The model's arguments are options, `-o arch.drop_path_rate=0.1`, if they are numbers, words or lists of them.
     Raises ValueError for a name or an argument that timm does not know.
@@ -58,6 +58,9 @@ class TimmModel(Architecture):
         Literal["small", "original"],
         "small: smaller patches for small images, so that there are as many as at the model's own size at most",
     ] = "small"
+    weights: Annotated[
+        Literal["random", "pretrained"], "initial weights; pretrained: timm's, fetched unless they are there"
+    ] = "random"
     arguments: Annotated[
         Mapping[str, object], "any argument of the model that is a number, a word or a list of them"
     ] = field(default_factory=dict)
@@ -92,7 +95,15 @@ class TimmModel(Architecture):
         chosen = tuple(sorted(self.arguments.items()))
         arguments = _fit_stem(self.model, self.stem, chosen, channels, classes, size)
         with seeded(generator):
-            return TimmClassifier(timm.create_model(self.model, **arguments))
+            if self.weights == "random":
+                return TimmClassifier(timm.create_model(self.model, **arguments))
+            try:
+                return TimmClassifier(timm.create_model(self.model, pretrained=True, **arguments))
+            except Exception as error:  # whatever the network, the cache or other shapes lead timm to
+                raise DccError(
+                    f"timm/{self.model}: its pretrained weights cannot be had: {_reason(error)}; fetch them where "
+                    "there is a network, take stem=original, or weights=random"
+                ) from error
 
 
 class TimmClassifier(nn.Module):

@@ -87,7 +87,7 @@ def test_every_field_and_tensor_is_described():
     described = re.findall(r"^\| (`[^|]*`) \|", PAGE, re.M)
     named = {name for cell in described for name in re.findall(r"`(\w+)`", cell)}
     fields = {field.name for field in dataclasses.fields(Provenance)} | {"format"}
-    tensors = {"owners", "images", "labels", "shared_grey", WHITENED, *RAW.values()}
+    tensors = {"owners", "images", "labels", "shared_grey", "shared_size", "crop_logits", WHITENED, *RAW.values()}
     assert named == fields | tensors
     assert f"**format {FORMAT}**" in PAGE
 

@@ -136,6 +136,25 @@ def test_what_timm_does_not_know_is_told_before_any_data_are_loaded(configure, o
         configure(options)
 
 
+def test_pretrained_weights_are_timms_and_asked_for_alone(monkeypatch):
+    asked = []
+
+    def create(model, *, pretrained=False, **arguments):
+        asked.append(pretrained)
+        if pretrained:
+            raise OSError("no network")
+        return made(model, **arguments)
+
+    made = timm.create_model
+    how = {"channels": 3, "classes": 10, "size": (32, 32), "generator": torch.Generator()}
+    monkeypatch.setattr(timm, "create_model", create)
+    TimmModel(model="resnet10t").build(**how)
+    assert not any(asked)
+    with pytest.raises(DccError, match=r"timm/resnet10t: its pretrained weights cannot be had: .*no network"):
+        TimmModel(model="resnet10t", weights="pretrained").build(**how)
+    assert asked[-1]
+
+
 @pytest.mark.parametrize(
     ("model", "size", "message"),
     [

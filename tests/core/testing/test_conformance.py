@@ -76,6 +76,10 @@ class TestIdentity(Here, ParametrisationConformance):
     component = "identity"
 
 
+class TestUpsampled(Here, ParametrisationConformance):
+    component = "upsampled"
+
+
 class TestRandom(Here, SelectionConformance):
     component = "random"
 
@@ -86,6 +90,14 @@ class TestHerding(Here, SelectionConformance):
 
 class TestKMeans(Here, SelectionConformance):
     component, options = "k-means", {"features": "pixels"}
+
+
+class TestComposed(Here, SelectionConformance):
+    component, options = "composed", {"teacher_epochs": 1}
+
+
+class TestSoft(Here, SelectionConformance):
+    component, options = "soft", {"of": "random", "teacher_epochs": 1, "epochs": 2}
 
 
 class TestVico(Here, FormatConformance):

@@ -138,6 +138,7 @@ MUTANTS = {
         "Others": ("test_images_are_of_their_class", r"images are of their class; for class 0 it gave labels \[2\]"),
         "Moody": ("test_the_same_seed_picks_the_same", "the same seed picks the same"),
         "Tosses": GLOBAL,
+        "Blinding": ("test_what_it_makes_becomes_a_set", "what it makes becomes a set: 1 finite images of every class"),
     },
 }
 ALL = [(kit, name, broken) for kit, named in MUTANTS.items() for name, broken in named.items()]
