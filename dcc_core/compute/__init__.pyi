@@ -35,6 +35,11 @@ from .memory import (
 from .normalisation import (
     group_norm as group_norm,
 )
+from .optimisers import (
+    IMAGE_OPTIMISERS as IMAGE_OPTIMISERS,
+    load_optimiser_state as load_optimiser_state,
+    optimiser_state as optimiser_state,
+)
 from .precision import (
     DTYPES as DTYPES,
     Autocast as Autocast,

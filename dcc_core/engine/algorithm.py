@@ -9,9 +9,9 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from dcc_core.compute import load_optimiser_state, optimiser_state
 from dcc_core.data import Batch
 from dcc_core.engine.divergence import Guard
-from dcc_core.engine.image_optimiser import load_optimiser_state, optimiser_state
 from dcc_core.engine.image_update import Update, read_updates, start_update
 from dcc_core.engine.matching_loss import MatchingLoss, State
 from dcc_core.engine.network_training import train_epoch

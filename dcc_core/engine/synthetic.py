@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from dcc_core.compute import widest
+from dcc_core.compute import IMAGE_OPTIMISERS, load_optimiser_state, optimiser_state, widest
 from dcc_core.data import Batch
 from dcc_core.engine.contracts import as_batch
-from dcc_core.engine.image_optimiser import IMAGE_OPTIMISERS, load_optimiser_state, optimiser_state
 from dcc_core.engine.parametrisation import SHARED, Parametrisation
 from dcc_core.errors import DccError
 from dcc_core.group import Group

@@ -9,20 +9,21 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from dataclasses import replace
+from typing import cast
 
 import torch
 from torch import nn
 
 from dcc_core.compute import Autocast, Randomness, peak_memory
-from dcc_core.config import format_duration, format_size, parse_duration
+from dcc_core.config import format_duration, parse_duration
 from dcc_core.data import Batch
 from dcc_core.engine import Network, Step, update
 from dcc_core.errors import DccError, NotFiniteError
 from dcc_core.group import ALONE, Group
 from dcc_core.jobs import Config, Job, Measurer, Work, work_for_curve
 from dcc_core.plugins import Registry
+from dcc_core.runs.cost import Forecast
 from dcc_core.runs.progress import Progress
 from dcc_core.runs.set_scoring import CURVE, PHASES
 from dcc_core.runs.snapshots import make_pictures, snapshot_steps
@@ -44,38 +45,6 @@ EPOCH = 1024
 """Images that an epoch is timed on, at most."""
 METRIC_BYTES = 110
 """Bytes of a line in `metrics.jsonl`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Forecast:
-    """Predicted cost. seconds: by phase, for all sets. peak: bytes of memory of the process, or of the GPU if one
-    is used; disk: bytes of the run's files."""
-
-    outer_loops: int
-    seconds: Mapping[str, float]
-    peak: int
-    disk: int
-
-    @property
-    def total(self) -> float:
-        """Seconds from start to end."""
-        return sum(self.seconds.values())
-
-    def words(self) -> str:
-        """The prediction in a line, e.g. `about 12 min: condense 10 min, score 2 min; 900 MB of memory`."""
-        phases = ", ".join(f"{phase} {format_duration(s)}" for phase, s in self.seconds.items())
-        memory, disk = format_size(self.peak), format_size(self.disk)
-        return f"about {format_duration(self.total)} ({phases}), {memory} of memory, {disk} on disk"
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
-            "outer_loops": self.outer_loops,
-            "seconds": {phase: round(s, 3) for phase, s in self.seconds.items()},
-            "total_seconds": round(self.total, 3),
-            "peak_memory_bytes": self.peak,
-            "disk_bytes": self.disk,
-        }
 
 
 class Probe:
