@@ -103,7 +103,9 @@ def _series(rows: Sequence[Row]) -> Mapping[str, list[Row]]:
     for row in sorted(rows, key=lambda row: row.subject.ipc or 0):
         methods.setdefault(row.subject.method, []).append(row)
     apart = all(len({row.subject.ipc for row in own}) == len(own) for own in methods.values())
-    return {printable(m): own for m, own in methods.items()} if apart else {_name(row): [row] for row in rows}
+    if not apart:
+        return {_name(row): [row] for row in rows}
+    return {printable(m) + (" (!)" if any(row.differs for row in own) else ""): own for m, own in methods.items()}
 
 
 def _draw_point(axes: Axes, x: float, row: Row, style: Mapping[str, Any], label: str | None) -> None:

@@ -12,7 +12,7 @@ import pytest
 import rooms
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("commands", "continual", "exchange", "pages", "studies", "tables", "terminal", "testing")
+COMMANDS = ("commands", "compare", "continual", "exchange", "pages", "studies", "tables", "terminal", "testing")
 """Folders of dcc_plugins whose modules are commands, or what commands work with: they may use the doors of the core."""
 CORE = sorted((ROOT / "dcc_core").glob("**/*.py"))
 KIT = sorted((ROOT / "dcc_core" / "testing").glob("*.py"))

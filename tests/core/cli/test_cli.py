@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from dcc_core.cli.app import cli, run
 
 EVAL_FLAGS = shlex.split("""
-file --arch --data --protocol --nets --seed --device --memory --data-root --config -o --json --quiet
+file --arch --data --protocol --nets --seed --device --memory --data-root --config -o --judge --json --quiet
 """)
 SELECT_FLAGS = shlex.split("""
 --method --data --arch --recipe --ipc --seed --sets --protocol --eval-arch --eval-nets --device --memory --data-root
@@ -90,9 +90,10 @@ def test_light_commands_import_nothing_heavy(arguments):
 def test_the_surface_is_frozen():
     flags = [o for p in run.params for o in p.opts]
     assert flags == FLAGS
-    commands = (
-        "cache continual convert eval inspect new-plugin plugins report run select show study sweep table tune watch"
-    )
+    commands = """
+    cache compare continual convert doctor eval inspect new-plugin plugins report run select show study sweep table tune
+    watch
+    """
     context = click.Context(cli)
     assert sorted(cli.list_commands(context)) == commands.split()
     assert [o for p in cli.get_command(context, "convert").params for o in p.opts] == CONVERT_FLAGS

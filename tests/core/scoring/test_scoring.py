@@ -353,3 +353,12 @@ def test_a_last_image_on_its_own_joins_the_batch_before_where_statistics_are_tak
     options["chunks"] = some_at_once(1000)
     train_epoch(network, data, optimiser, augmentation=augmentation, **options)
     assert augmentation.batches == batches
+
+
+@pytest.mark.parametrize(("name", "epochs"), [("dc", 300), ("dsa", 1000)])
+def test_dc_benchs_evaluator_is_ours(name, epochs):
+    """Its evaluator.py and evaluator_utils.py at 071901d: `range(Epoch + 1)`, the rate lowered after Epoch // 2 + 1."""
+    p = PROTOCOLS[name]
+    assert (p.epochs, p.decays, p.decay, p.restarts) == (epochs + 1, (epochs // 2 + 1,), 0.1, True)
+    assert (p.rate, p.momentum, p.weight_decay, p.batch) == (0.01, 0.9, 5e-4, 256)
+    assert p.augmentation == {"dc": "none", "dsa": "dsa"}[name]
