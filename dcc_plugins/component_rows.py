@@ -31,6 +31,11 @@ LOSSES = [
         summary="any loss plus a penalty on the norms of the images (eq. 4)",
     ),
     Component(
+        name="dm",
+        target="dcc_plugins.distribution:DistributionMatching",
+        summary="match the mean features of each class under untrained networks (DM)",
+    ),
+    Component(
         name="early",
         target="dcc_plugins.early:Early",
         summary="any loss, on a pool of networks that real images have trained for a little",

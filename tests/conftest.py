@@ -42,7 +42,7 @@ def registry() -> Registry:
 
 @pytest.fixture(scope="session")
 def configure(registry):
-    """Resolve a configuration of dotted options over toy data: `configure({"loss": "dm"})`."""
+    """Resolve a configuration of dotted options over toy data: `configure({"loss": "means"})`."""
 
     def build(options=None, **flags) -> Config:
         settings = Settings()

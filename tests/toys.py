@@ -117,7 +117,7 @@ class First(Selection):
 @hookimpl
 def dcc_losses():
     return [
-        Component(name="dm", target="toys:DistributionMatching", summary="feature means"),
+        Component(name="means", target="toys:DistributionMatching", summary="feature means"),
         Component(name="mtt", target="toys:TrajectoryMatching", summary="trajectories"),
     ]
 

@@ -12,7 +12,7 @@ from dcc_plugins.parametrisations import Upsampled
 
 def test_a_run_on_large_images_names_both_forecasts(make_job, monkeypatch, caplog):
     monkeypatch.setattr(dcc_plugins.manifest, "LARGE", 8)
-    job = make_job({"run.outer_loops": 100_000, "arch": "linear", "loss": "dm", "score.nets": 1})
+    job = make_job({"run.outer_loops": 100_000, "arch": "linear", "loss": "means", "score.nets": 1})
     with caplog.at_level("INFO", "dcc"):
         plan_run(job, 0.0)
     assert "matching is forecast at" in caplog.text and "dcc select --recipe rded" in caplog.text
@@ -20,7 +20,7 @@ def test_a_run_on_large_images_names_both_forecasts(make_job, monkeypatch, caplo
 
 def test_small_images_are_given_no_advice(make_job, caplog):
     with caplog.at_level("INFO", "dcc"):
-        plan_run(make_job({"run.outer_loops": 100_000, "arch": "linear", "loss": "dm", "score.nets": 1}), 0.0)
+        plan_run(make_job({"run.outer_loops": 100_000, "arch": "linear", "loss": "means", "score.nets": 1}), 0.0)
     assert "matching is forecast" not in caplog.text
 
 

@@ -65,7 +65,7 @@ def test_it_runs_where_neither_dcc_nor_torch_is(fresh, tmp_path):
 
 def test_it_refuses_what_it_cannot_read(reader, fresh, make_job, tmp_path, monkeypatch):
     _, s, _ = fresh
-    half = make_job({"param": "half", "loss": "dm"}).condense()
+    half = make_job({"param": "half", "loss": "means"}).condense()
     half.save(tmp_path / "half.safetensors")
     with pytest.raises(ValueError, match="decoded by the parametrisation half"):
         reader(tmp_path / "half.safetensors")

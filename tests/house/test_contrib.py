@@ -16,15 +16,12 @@ ADAPTERS = {"dcc-avalanche": "avalanche"}
 PACKAGES = sorted({p.parent.name for p in CONTRIB.glob("*/pyproject.toml")} - ADAPTERS.keys())
 RUNS = {
     "dcc-datadam": "--recipe datadam --outer-loops 20",
-    "dcc-dm": "--loss dm --aug dsa",
     "dcc-kip": "--loss kip --param soft-labels",
     "dcc-mixed": "--loss grouped -o loss.inner=mixed -o loss.inner.inner=collective --aug dsa",
     "dcc-ncfm": "--recipe ncfm --outer-loops 5 -o loss.networks=1 -o loss.epochs=1 -o loss.frequencies=64",
     "dcc-mtt": "--loss mtt -o loss.experts=1 -o loss.expert_epochs=2 -o loss.latest_start=0",
 }
 """A run with all components of each package."""
-LONGEST = {"dcc-dm": 40}
-"""Lines of a module, where a method should show how little it takes."""
 
 
 def test_every_package_has_a_run():
@@ -75,7 +72,7 @@ def test_it_imports_the_public_interface_alone(name):
         names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
         public = {"dcc_core", "dcc_core.testing"} if file.parent.name == "tests" else {"dcc_core"}
         assert {n for n in names if n.startswith(("dcc_core", "dcc_plugins"))} <= public, file
-        assert file.parent.name == "tests" or len(file.read_text().splitlines()) <= LONGEST.get(name, 320)
+        assert file.parent.name == "tests" or len(file.read_text().splitlines()) <= 320
 
 
 @pytest.mark.parametrize("name", [*PACKAGES, *ADAPTERS])

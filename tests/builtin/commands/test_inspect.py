@@ -86,7 +86,7 @@ def test_the_images_are_drawn(s, path, tmp_path, make_job, registry):
     assert Image.open(tmp_path / "grid.png").size[1] > 3 * 64
     changed(s, path, {"images": s.images.clone().fill_(torch.nan)})
     assert inspect_set(path, registry).grid(registry).startswith(b"\x89PNG")
-    half = make_job({"param": "scaled", "loss": "dm"}).condense()
+    half = make_job({"param": "scaled", "loss": "means"}).condense()
     half.save(path)
     assert "images" not in half.stored
     assert inspect_set(path, registry).grid(registry).startswith(b"\x89PNG")
@@ -228,7 +228,7 @@ def test_files_that_cannot_be_read_are_exit_code_2(path, content):
 
 def test_dataset_of_any_set(make_job, registry):
     """Decoded where it is parametrised, in float32, normalised or not."""
-    for options in ({}, {"param": "half", "loss": "dm"}, {"param": "scaled", "loss": "dm"}):
+    for options in ({}, {"param": "half", "loss": "means"}, {"param": "scaled", "loss": "means"}):
         job = make_job({**options, "run.inner_loops": 1})
         s = job.condense()
         expected = job.decode(s)

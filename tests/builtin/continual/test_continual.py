@@ -341,7 +341,7 @@ def test_augmentations_reach_stage_and_memory(registry):
     assert set(replayed.unique().tolist()) == {0.0, 100.0}
 
 
-@pytest.mark.parametrize("loss", ["collective", "dm"])
+@pytest.mark.parametrize("loss", ["collective", "means"])
 def test_any_loss_and_parametrisation_makes_a_memory(registry, loss, tmp_path):
     from dcc_core.cli.display import Display
     from dcc_plugins.continual.comparison import Comparison

@@ -62,7 +62,7 @@ def test_all_that_a_table_has_a_sweep_may_have(described):
         [axes]
         "run.ipc" = [1, 10]
         [axes.method]
-        dm = { loss = "dm" }
+        dm = { loss = "means" }
         idc = { loss = "class-wise", "score.arch" = ["convnet", "lenet"] }
         [scales.large]
         [scales.small]

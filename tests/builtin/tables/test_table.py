@@ -116,7 +116,7 @@ FILE = {
     "options": {"data": "blobs", "arch": "linear", "score.baseline": "false"},
     "axes": {
         "ipc": {"ipc1": {"run.ipc": 1}, "ipc2": {"run.ipc": 2}},
-        "method": {"first": {"selection": "first"}, "dm": {"loss": "dm"}, "none": {"loss": "nothing"}},
+        "method": {"first": {"selection": "first"}, "dm": {"loss": "means"}, "none": {"loss": "nothing"}},
     },
     "without": ["ipc2/none"],
     "paper": {"ipc1": {"dm": [97.5, 0.25], "first": [80]}},

@@ -141,7 +141,10 @@ def test_a_killed_worker_costs_its_cell_a_retry_and_nothing_else(sweep, tmp_path
 
 def cell_of(folder, **options):
     settings = Settings()
-    settings.add({"data": "blobs", "arch": "linear", "loss": "dm", "run.outer_loops": 3, "run.sets": 1}, "x", Rank.FILE)
+    own = {"data": "blobs", "arch": "linear", "loss": "means", "run.outer_loops": 3, "run.sets": 1}
+    settings.add(own, "x", Rank.FILE)
+        {"data": "blobs", "arch": "linear", "loss": "means", "run.outer_loops": 3, "run.sets": 1}, "x", Rank.FILE
+    )
     settings.add({"score.nets": 1, "score.baseline": False, "run.checkpoint": "0s", **options}, "x", Rank.FILE)
     return CellRun(settings=settings, folder=folder, selects=False, earlier={})
 

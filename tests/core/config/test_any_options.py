@@ -19,7 +19,7 @@ from dcc_core.scoring.protocols import PROTOCOLS
 TINY = ("--outer-loops", "2", "--sets", "1", "--eval-nets", "1", "--quiet")
 OPTIONS = {
     "--data": ["blobs", "blobs-of:3,2", "blobs-of:9,1,4,2", "blobs-of:", "digits2"],
-    "--loss": ["collective", "class-wise", "dm", "mtt", "warmup", "collective-bare", "colective"],
+    "--loss": ["collective", "class-wise", "means", "mtt", "warmup", "collective-bare", "colective"],
     "--aug": ["none", "dsa", "mixup", "idc", "jitter"],
     "--arch": ["linear", "mlp", "convnet", "lenet", "timm/nothing"],
     "--param": ["identity", "half", "scaled"],

@@ -201,7 +201,7 @@ def test_config_files_that_cannot_be_read(tmp_path):
 
 def test_the_resolved_configuration_resolves_to_itself(configure, registry, tmp_path):
     config = configure(
-        {"aug": "dsa", "aug.strategy": "crop,flip", "loss": "warmup", "loss.first": "dm", "loss.then": "collective"}
+        {"aug": "dsa", "aug.strategy": "crop,flip", "loss": "warmup", "loss.first": "means", "loss.then": "collective"}
     )
     file = tmp_path / "config.toml"
     file.write_text(as_toml(config.entries))
@@ -222,7 +222,7 @@ def test_the_protocol_follows_the_augmentation(configure):
 
 def test_the_schedule_follows_the_loss_unless_given(configure):
     assert configure({"run.ipc": 10}).schedule == Schedule(10, 50)
-    assert configure({"loss": "dm"}).schedule == Schedule(1, 0)
+    assert configure({"loss": "means"}).schedule == Schedule(1, 0)
     given = configure({"run.inner_loops": 3, "run.network_steps": 0})
     assert given.schedule == Schedule(3, 0)
     assert given.entries["run.inner_loops"].origin == "test"
@@ -241,7 +241,7 @@ def test_none_is_kept_by_a_configuration_file(configure, registry, tmp_path):
 
 def test_versions_are_those_of_the_components_used(configure):
     assert configure({"data": "digits"}).versions == {"dcc": "0.1"}
-    assert configure({"loss": "dm"}).versions == {"dcc": "0.1", "dcc-toys": "1.0"}
+    assert configure({"loss": "means"}).versions == {"dcc": "0.1", "dcc-toys": "1.0"}
 
 
 @pytest.mark.parametrize("key", ["run.inner_loops", "run.network_steps", "lss.x"])

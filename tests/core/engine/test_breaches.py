@@ -13,7 +13,7 @@ from dcc_core import DccError, ImageSet, Part, RealData
 from dcc_core.engine.algorithm import Network, optimise
 from dcc_core.jobs.coreset import select_coreset
 
-DM = r"loss 'dm' of plugin toys \(dcc-toys 1.0\) breaks a rule of its kind: "
+DM = r"loss 'means' of plugin toys \(dcc-toys 1.0\) breaks a rule of its kind: "
 
 
 def nothing(step):
@@ -61,16 +61,16 @@ def shared(step):
 )
 def test_a_loss_is_held_to_its_terms(make_job, monkeypatch, terms, rule):
     monkeypatch.setattr(toys.DistributionMatching, "terms", lambda self, step, state: terms(step))
-    job = make_job({"loss": "dm", "run.ipc": 2})
+    job = make_job({"loss": "means", "run.ipc": 2})
     with pytest.raises(DccError, match=DM + rule):
         job.condense()
 
 
 def test_a_loss_inside_another_is_named_too(make_job, monkeypatch):
     monkeypatch.setattr(toys.DistributionMatching, "terms", lambda self, step, state: nothing(step))
-    job = make_job({"loss": "warmup", "loss.first": "dm", "loss.then": "mtt", "loss.outer": 1})
+    job = make_job({"loss": "warmup", "loss.first": "means", "loss.then": "mtt", "loss.outer": 1})
     run, synthetic, state = job.start()
-    match = r"loss 'warmup' of plugin builtin \(dcc 0.1\) with loss 'dm' of plugin toys .* breaks a rule"
+    match = r"loss 'warmup' of plugin builtin \(dcc 0.1\) with loss 'means' of plugin toys .* breaks a rule"
     with pytest.raises(DccError, match=match):
         optimise(run, job.config.loss, synthetic, state)
 
@@ -98,7 +98,7 @@ def test_an_augmentation_keeps_shapes(make_job, monkeypatch, apply, rule):
 
 
 def test_an_augmentation_that_changes_shapes_now_and_then_is_named(make_job, monkeypatch):
-    job = make_job({"aug": "mixup", "loss": "dm"})
+    job = make_job({"aug": "mixup", "loss": "means"})
     monkeypatch.setattr(toys.Mixup, "apply", lambda self, images, labels, params, index: smaller(images, labels))
     with pytest.raises(DccError, match=r"^augmentation 'mixup' of plugin toys .*keeps the shape of images"):
         job.condense()
@@ -106,7 +106,7 @@ def test_an_augmentation_that_changes_shapes_now_and_then_is_named(make_job, mon
 
 def test_one_that_changes_shapes_in_training_is_named(make_job, monkeypatch):
     """The networks' between image updates, and a student's inside a loss, which is not to blame."""
-    job = make_job({"aug": "mixup", "loss": "dm"})
+    job = make_job({"aug": "mixup", "loss": "means"})
     run, synthetic, state = job.start()
     run = replace(run, network_steps=1)
     monkeypatch.setattr(toys.Mixup, "apply", lambda self, images, labels, params, index: smaller(images, labels))
@@ -323,7 +323,7 @@ def test_what_is_stored_is_held_to_its_rules(make_job, monkeypatch, init, rule):
 
 
 def test_a_parametrisation_that_fails_on_a_file_is_named(make_job, monkeypatch):
-    s = make_job({"param": "half", "run.ipc": 2, "loss": "dm"}).condense()
+    s = make_job({"param": "half", "run.ipc": 2, "loss": "means"}).condense()
     monkeypatch.setattr(toys.Half, "decode", lambda self, stored: stored["pictures"])
     for job in (make_job(), make_job({"param": "half", "run.ipc": 2})):
         with pytest.raises(DccError, match=r"^parametrisation 'half' of plugin toys .* failed: KeyError: 'pictures'"):
@@ -332,8 +332,8 @@ def test_a_parametrisation_that_fails_on_a_file_is_named(make_job, monkeypatch):
 
 def test_rules_that_are_kept_cost_nothing(make_job):
     """A step whose process has no classes may yield nothing."""
-    job = make_job({"loss": "dm"})
+    job = make_job({"loss": "means"})
     titles = job.context().titles
     assert isinstance(titles, Mapping)
-    assert titles["loss"] == "loss 'dm' of plugin toys (dcc-toys 1.0)"
+    assert titles["loss"] == "loss 'means' of plugin toys (dcc-toys 1.0)"
     assert torch.isfinite(job.condense().images).all()

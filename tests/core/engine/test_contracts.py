@@ -16,13 +16,13 @@ from dcc_core.sets.condensed_set import CondensedSet
 EVERYTHING = [
     {"loss": "collective"},
     {"loss": "class-wise", "aug": "dsa"},
-    {"loss": "dm", "aug": "dsa"},
+    {"loss": "means", "aug": "dsa"},
     {"loss": "mtt"},
     {"loss": "collective", "aug": "mixup"},
     {"loss": "class-wise", "aug": "mixup"},
     {"loss": "collective", "arch": "linear", "param": "half"},
-    {"loss": "dm", "param": "half", "selection": "first"},
-    {"loss": "warmup", "loss.first": "dm", "loss.then": "mtt", "loss.outer": 1},
+    {"loss": "means", "param": "half", "selection": "first"},
+    {"loss": "warmup", "loss.first": "means", "loss.then": "mtt", "loss.outer": 1},
     {"loss": "collective", "run.criterion": "hinge", "run.init": "noise"},
     {"loss": "collective", "arch.norm": "batch"},
 ]
@@ -210,7 +210,7 @@ def test_data_that_do_not_fit_are_refused(changes, message):
 
 
 def test_the_toys_are_registered_like_any_plugin(registry):
-    assert registry.find("loss", "toys:dm").load() is toys.DistributionMatching
+    assert registry.find("loss", "toys:means").load() is toys.DistributionMatching
 
 
 def test_data_that_cannot_be_loaded_are_named(make_job, monkeypatch):

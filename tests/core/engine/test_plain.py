@@ -185,7 +185,7 @@ def test_an_operation_without_a_second_derivative_is_named(make_job, monkeypatch
 
 
 def test_such_a_network_still_serves_a_loss_that_matches_no_gradients(make_job, monkeypatch):
-    job = with_network(make_job, monkeypatch, "Custom", loss="dm")
+    job = with_network(make_job, monkeypatch, "Custom", loss="means")
     start = job.start()
     optimise(start.run, job.config.loss, start.synthetic, start.state)
 

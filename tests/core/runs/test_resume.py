@@ -63,7 +63,7 @@ RUNS = {
     "Adam": {"loss": "mtt", "run.inner_loops": 3, "run.image_optimiser": "adam"},
     "normalised gradients": {"loss": "collective", "run.image_optimiser": "normalised"},
     "representative batches": {"loss": "representative", "loss.of": "collective", "loss.every": 4, "run.real_batch": 8},
-    "composite protocol": {"loss": "dm", "score.protocol": "lrs", "score.full_accuracy": 0.9},
+    "composite protocol": {"loss": "means", "score.protocol": "lrs", "score.full_accuracy": 0.9},
 }
 
 

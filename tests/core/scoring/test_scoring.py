@@ -332,8 +332,8 @@ def test_what_scores_cost():
 
 
 def test_a_set_is_scored_without_the_plugin_of_its_loss(make_job):
-    s = make_job({"loss": "dm", "score.nets": 1}).condense()
-    assert s.provenance.config["loss"] == "dm"
+    s = make_job({"loss": "means", "score.nets": 1}).condense()
+    assert s.provenance.config["loss"] == "means"
     without = Registry([dcc_plugins.manifest, OnlyData()], [Origin("builtin"), Origin("data")])
     assert len(score(s, registry=without).accuracies) == 1
 

@@ -194,7 +194,7 @@ def test_every_rule_has_its_mutant(kit):
 
 
 def test_a_manifest_that_imports_torch_is_named():
-    test = kit_tests(testing.LossConformance, "dm")[MANIFEST]
+    test = kit_tests(testing.LossConformance, "means")[MANIFEST]
     with pytest.raises(
         AssertionError, match=r"plugin toys: a manifest holds strings only .*its manifest imports torch"
     ):
