@@ -6,6 +6,7 @@ import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from dcc_core.config import (
@@ -23,13 +24,14 @@ from dcc_core.engine import OnStep
 from dcc_core.errors import DccError
 from dcc_core.group import ALONE
 from dcc_core.jobs import Config, Job, resolve, score_set, select_coreset
-from dcc_core.plugins import PYTHON, Registry, Score, StepReport, hookimpl
+from dcc_core.plugins import PYTHON, Registry, Score, hookimpl
 from dcc_core.runs.progress import Silent
 from dcc_core.runs.run import execute
 from dcc_core.runs.run_folder import CONDENSING, SELECTING, open_folder
 from dcc_core.sets import CondensedSet, load_set
 
 log = logging.getLogger("dcc")
+Place = str | Path | None
 
 
 def condense(
@@ -38,8 +40,8 @@ def condense(
     set_index: int = 0,
     watch: OnStep | None = None,
     registry: Registry | None = None,
-    out: str | Path | None = None,
-    resume: str | Path | None = None,
+    out: Place = None,
+    resume: Place = None,
     overwrite: bool = False,
     **choices: Any,
 ) -> CondensedSet:
@@ -54,7 +56,7 @@ def condense(
     resume: the folder of an unfinished run; objects are given again. overwrite: replace an earlier run's results.
     Raises DccError (OptionError) for wrong names and values.
     """
-    config, registry, folder = _prepare(registry, (out, resume), overwrite, choices, options)
+    config, registry, folder = _prepare(registry, out, resume, overwrite, choices, options)
     if folder:
         return _run(config, registry, folder, CONDENSING, overwrite, set_index, watch)
     return Job(config, registry).condense(set_index, watch)
@@ -66,8 +68,8 @@ def select(
     options: Mapping[str, Any] | None = None,
     set_index: int = 0,
     registry: Registry | None = None,
-    out: str | Path | None = None,
-    resume: str | Path | None = None,
+    out: Place = None,
+    resume: Place = None,
     overwrite: bool = False,
     **choices: Any,
 ) -> CondensedSet:
@@ -78,7 +80,7 @@ def select(
     Raises DccError (OptionError) for wrong names and values, and if something that the selection needs is missing.
     """
     chosen = choices if method is None else choices | {"selection": method}
-    config, registry, folder = _prepare(registry, (out, resume), overwrite, chosen, options)
+    config, registry, folder = _prepare(registry, out, resume, overwrite, chosen, options)
     if folder:
         return _run(config, registry, folder, SELECTING, overwrite, set_index)
     return select_coreset(Job(config, registry), set_index)
@@ -152,13 +154,16 @@ def _make_job(
 ) -> Job:
     registry = registry or Registry.installed()
     own = settings_of_set(s, registry, own_network="score.arch" not in (options or {}))
-    return Job(*_resolve(registry, own, choices, options))
+    return Job(*resolve_options(registry, own, choices, options))
 
 
-def _resolve(
+def resolve_options(
     registry: Registry | None, settings: Settings, choices: Mapping[str, Any], options: Mapping[str, Any] | None
 ) -> tuple[Config, Registry]:
-    """The configuration from arguments, which override settings, and a registry that knows the objects among them."""
+    """The configuration from arguments, which override settings, and a registry that knows the objects among them.
+
+    Raises OptionError with every mistake, DccError for an object that stands for no component.
+    """
     given = flatten(options or {}) | {_key_of(name): value for name, value in choices.items()}
     named, registry = (registry or Registry.installed()).name_objects(given)
     flags = {_key_of(name) for name in choices}
@@ -170,16 +175,12 @@ def _resolve(
 
 
 def _prepare(
-    registry: Registry | None,
-    folders: tuple[str | Path | None, str | Path | None],
-    overwrite: bool,
-    choices: Mapping[str, Any],
-    options: Mapping[str, Any] | None,
+    registry: Registry | None, out: Place, resume: Place, overwrite: bool, choices: Mapping[str, Any], options: Any
 ) -> tuple[Config, Registry, Path | None]:
-    """The configuration of a run, its registry, and its folder if it has one. folders: `out` and `resume`."""
-    out, resume = (None if folder is None else Path(folder) for folder in folders)
+    """The configuration of a run, its registry, and its folder if it has one."""
+    out, resume = (None if folder is None else Path(folder) for folder in (out, resume))
     settings = settings_of_run(resume, out, overwrite=overwrite)
-    return *_resolve(registry, settings, choices, options), resume or out
+    return *resolve_options(registry, settings, choices, options), resume or out
 
 
 def _run(
@@ -195,27 +196,10 @@ def _run(
     if set_index:
         raise DccError(f"set_index: {set_index}, but a run into a folder makes all of run.sets; leave it out")
     folder = open_folder(ALONE, config, path, sections, overwrite=overwrite)
-    with registry.listening("watch", "watch", _Watching(watch)) if watch else contextlib.nullcontext():
+    observer = SimpleNamespace(dcc_step_finished=hookimpl(lambda report: watch and watch(report)))
+    with registry.listening("condense(watch)", "watch", observer) if watch else contextlib.nullcontext():
         execute(config, registry, folder, Silent(), selecting=sections is SELECTING)
     return load_set(path / "set.safetensors")
-
-
-class _Watching:
-    """An observer that calls a function after every step."""
-
-    def __init__(self, watch: OnStep) -> None:
-        self._watch = watch
-
-    @hookimpl
-    def dcc_step_finished(self, report: StepReport) -> None:
-        self._watch(report)
-
-
-def resolve_options(
-    registry: Registry, settings: Settings, choices: Mapping[str, Any], options: Mapping[str, Any] | None
-) -> Config:
-    """The configuration from arguments, which override settings. Raises OptionError with every mistake."""
-    return _resolve(registry, settings, choices, options)[0]
 
 
 def _key_of(name: str) -> str:

@@ -133,8 +133,8 @@ class Bench:
         from dcc_core.jobs import Job
         from dcc_core.runs import resolve_options
 
-        config = resolve_options(self.registry, Settings(), choices, self._under(options))
-        return Job(config, self.registry, progress=self._display.shows).context()
+        config, registry = resolve_options(self.registry, Settings(), choices, self._under(options))
+        return Job(config, registry, progress=self._display.shows).context()
 
     def table(
         self, name: str, scale: str, *, cells: Sequence[str] = (), options: Row | None = None
