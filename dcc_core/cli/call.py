@@ -19,8 +19,7 @@ def registry_of_call(context: click.Context | None = None) -> Registry:
     """
     meta = (context or click.get_current_context()).meta
     if REGISTRY not in meta:
-        with warnings.catch_warnings():
-            if (context or click.get_current_context()).resilient_parsing:  # a shell asks, in the middle of a line
-                warnings.simplefilter("ignore")
-            meta[REGISTRY] = Registry.installed()
+        if (context or click.get_current_context()).resilient_parsing:  # a shell asks, in the middle of a line
+            warnings.simplefilter("ignore")
+        meta[REGISTRY] = Registry.installed()
     return meta[REGISTRY]
