@@ -115,7 +115,8 @@ class WithTeacher:
     def _identify(self, run: RunContext) -> tuple[nn.Module, str, Path | None]:
         """The teacher's network before its training, what it is known by, and the file that it is kept in."""
         network = run.build(self._random.generator("network"), *filter(None, [self.teacher]))
-        parts = (run.data.digest(), str(network), checksum(network), self._training(run), run.dtype, torch.__version__)
+        how = (self._training(run), str(run.dtype), torch.__version__)
+        parts = (run.data.digest(), str(network), checksum(network), *how)
         key = hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
         return network, key, run.root / FOLDER / f"teacher-{key}.safetensors" if run.root else None
 
