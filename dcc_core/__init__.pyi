@@ -1,4 +1,10 @@
-from .compute import Randomness as Randomness, peak_memory as peak_memory, seeded as seeded, send as send
+from .compute import (
+    Footprint as Footprint,
+    Randomness as Randomness,
+    peak_memory as peak_memory,
+    seeded as seeded,
+    send as send,
+)
 from .data import (
     Batch as Batch,
     DataSource as DataSource,

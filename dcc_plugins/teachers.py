@@ -19,7 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from dcc_core import Architecture, Randomness, RealImages, RunContext, train_on_real
+from dcc_core import Architecture, Footprint, Randomness, RealImages, RunContext, train_on_real
 from dcc_plugins.crops import Crops, flips
 from dcc_plugins.data.kept_files import FOLDER, written_whole
 
@@ -27,6 +27,8 @@ log = logging.getLogger("dcc")
 
 AT_ONCE = 64
 """Images in a pass of a teacher, at most."""
+TRIED = 8
+"""Images of the passes that a forecast times."""
 
 
 @dataclass(frozen=True)
@@ -75,30 +77,33 @@ class WithTeacher:
         network, key, file = self._identify(run)
         known = _TEACHERS.setdefault(run.real, {})
         if key not in known:
-            at_once = max(1, min(AT_ONCE, run.chunks.most or AT_ONCE))
             if file and file.exists():
                 about = _read(file, network)
             else:
                 about = self._train(run, network)
                 _keep(file, network, about)
-            known[key] = Teacher(network.eval().requires_grad_(False), about, at_once)
+            known[key] = Teacher(network.eval().requires_grad_(False), about, min(AT_ONCE, run.chunks.images))
         return known[key]
 
-    def forecast_teacher(self, run: RunContext) -> tuple[float, float]:
-        """Seconds, about, that training the teacher will take, and that it takes for an image then.
+    def forecast_teacher(self, run: RunContext) -> tuple[float, float, int]:
+        """About: seconds of training the teacher, seconds that it takes for an image then, bytes that a step takes.
 
-        From one training step and one pass without gradients, of whole batches.
+        From a training step and a pass without gradients, of a few images.
         """
         network, key, file = self._identify(run)
-        batch = run.real.batch(torch.arange(min(self.teacher_batch, len(run.real))))
+        batch = run.real.batch(torch.arange(min(TRIED, len(run.real))))
+        kept = Footprint.of(network.train(), batch.images).total
         start = time.perf_counter()
-        run.criterion(network.train()(batch.images), batch.labels).mean().backward()
+        run.criterion(network(batch.images), batch.labels).mean().backward()
         trained = time.perf_counter()
         Teacher(network.eval(), {}).logits(batch.images)
         seen = time.perf_counter()
-        there = key in _TEACHERS.get(run.real, {}) or bool(file and file.exists())
-        training = 0 if there else self.teacher_epochs * len(run.real) * (trained - start) / len(batch)
-        return training, (seen - trained) / len(batch)
+        if key in _TEACHERS.get(run.real, {}) or (file and file.exists()):
+            return 0, (seen - trained) / len(batch), 0
+        whole = any(isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d) for m in network.modules())
+        at_once = self.teacher_batch if whole else min(self.teacher_batch, run.chunks.images)
+        steps = self.teacher_epochs * len(run.real)
+        return steps * (trained - start) / len(batch), (seen - trained) / len(batch), at_once * kept
 
     @property
     def _random(self) -> Randomness:
@@ -115,7 +120,8 @@ class WithTeacher:
     def _identify(self, run: RunContext) -> tuple[nn.Module, str, Path | None]:
         """The teacher's network before its training, what it is known by, and the file that it is kept in."""
         network = run.build(self._random.generator("network"), *filter(None, [self.teacher]))
-        parts = (run.data.digest(), str(network), checksum(network), self._training(run), run.dtype, torch.__version__)
+        how = (self._training(run), str(run.dtype), torch.__version__)
+        parts = (run.data.digest(), str(network), checksum(network), *how)
         key = hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
         return network, key, run.root / FOLDER / f"teacher-{key}.safetensors" if run.root else None
 
@@ -134,7 +140,7 @@ class WithTeacher:
         about = {
             "architecture": run.title_of_section("arch") if self.teacher is None else repr(self.teacher),
             "options": self._training(run),
-            "accuracy": accuracy(Teacher(network.eval(), {}), run),
+            "accuracy": accuracy(Teacher(network.eval(), {}, min(AT_ONCE, run.chunks.images)), run),
             "weights": checksum(network),
         }
         log.info(f"the teacher is right on {100 * about['accuracy']:.1f} % of the test images")

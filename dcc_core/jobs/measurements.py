@@ -15,10 +15,7 @@ from dcc_core.jobs.coreset import label_by_selection, random_set
 from dcc_core.jobs.job import Job
 from dcc_core.plugins import Score
 from dcc_core.scoring import COMPOSITES, Measurement, Scorer, Watch, measurements
-from dcc_core.sets import CondensedSet, check_fits
-
-CROPS = "crop_logits"
-"""The tensor (N, E, K) of a set file: a teacher's logits of every image's crop in every epoch."""
+from dcc_core.sets import CROPS, CondensedSet, check_fits
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dcc_core.compute import OFF, Chunks, Compiler, Randomness, cross_entropy
 from dcc_core.data import Batch
@@ -117,9 +117,12 @@ class Scorer:
         return {
             "batch_size": self.protocol.batch,
             "num_classes": self.num_classes,
-            "criterion": lambda logits, labels: cross_entropy(logits / self.temperature, labels),
+            "criterion": self._criterion if self.temperature != 1 else cross_entropy,
             "augmentation": self.augmentation,
         }
+
+    def _criterion(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return cross_entropy(logits / self.temperature, labels)
 
     def _each(self, data: TrainingImages, nets: Sequence[int], kept: int | None) -> Iterator[tuple[int, _Outcome]]:
         """The number and the outcome of some of the networks: several at a time, as suits the device."""

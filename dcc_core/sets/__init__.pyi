@@ -4,6 +4,7 @@ from .atomic_files import (
 )
 from .condensed_set import (
     CPU as CPU,
+    CROPS as CROPS,
     METADATA_KEY as METADATA_KEY,
     WHITENED as WHITENED,
     CondensedSet as CondensedSet,

@@ -45,6 +45,10 @@ WHITENED = "whitened"
 no way back to it."""
 
 
+CROPS = "crop_logits"
+"""The tensor (N, E, K) of a teacher's logits of every image's crop in every epoch."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
     """Where a set comes from and how to read it.

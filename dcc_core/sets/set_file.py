@@ -10,7 +10,10 @@ from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 
 from dcc_core.errors import DccError, check_regular
-from dcc_core.sets.condensed_set import FORMAT, METADATA_KEY, WHITENED, CondensedSet, Provenance
+from dcc_core.sets.condensed_set import CROPS, FORMAT, METADATA_KEY, WHITENED, CondensedSet, Provenance
+
+CROP_FIELDS = {"temperature", "batch", "augmentation", "options", "seed", "address"}
+"""What makes the crops again that a teacher has labelled."""
 
 
 def load_set(path: str | Path) -> CondensedSet:
@@ -68,3 +71,8 @@ def check_set(s: CondensedSet) -> None:
             raise ValueError(f"labels have shape {tuple(labels.shape)} for {rows} images, {classes} classes")
         if not labels.is_floating_point() and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
             raise ValueError(f"labels lie outside 0 to {classes - 1}")
+    if (crops := s.stored.get(CROPS)) is not None:
+        if crops.ndim != 3 or (len(crops), crops.shape[2]) != (rows, classes) or not crops.shape[1]:
+            raise ValueError(f"{CROPS} have shape {tuple(crops.shape)}; expected ({rows}, epochs, {classes})")
+        if missing := CROP_FIELDS - set(p.labels):
+            raise ValueError(f"{CROPS} are of crops that nobody can make: labels lack {', '.join(sorted(missing))}")

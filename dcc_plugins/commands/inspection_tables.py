@@ -16,7 +16,20 @@ from dcc_plugins.commands.inspection import Inspection, TensorFacts, dict_or_emp
 
 NONE = "–"
 MAX_NAMES = 20
-SUMMARY = ("method", "data", "size", "mean", "std", "seed", "set", "finished", "learned", "versions", "format")
+SUMMARY = (
+    "method",
+    "data",
+    "size",
+    "mean",
+    "std",
+    "seed",
+    "set",
+    "finished",
+    "learned",
+    "labels",
+    "versions",
+    "format",
+)
 FIELDS = {field.name for field in dataclasses.fields(Provenance)} | {"format"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, final
@@ -19,6 +20,8 @@ from dcc_plugins.teachers import Teacher, WithTeacher
 log = logging.getLogger("dcc")
 
 PRECISIONS = {"float16": torch.float16, "float32": torch.float32}
+COPIES = 4
+"""Copies of the images that exist at a time."""
 
 
 @final
@@ -57,12 +60,12 @@ class Soft(WithTeacher, Selection):
 
         What a selection without a teacher takes is left out.
         """
-        training, forward = self.forecast_teacher(run)
+        training, forward, step = self.forecast_teacher(run)
         labels = self.epochs * ipc * run.num_classes if self.labels == "crops" else 0
         crops = self.of.count_crops(run) if isinstance(self.of, Composed) else 0
-        images = 4 * ipc * run.num_classes * run.data.train.images[0].numel() * run.real.normalisation.mean.itemsize
+        images = COPIES * ipc * run.num_classes * math.prod(run.data.shape) * run.real.normalisation.mean.itemsize
         logits = labels * run.num_classes * PRECISIONS[self.precision].itemsize
-        return training + (labels + crops) * forward, peak_memory(run.device) + images + logits
+        return training + (labels + crops) * forward, peak_memory(run.device) + max(step, images + logits)
 
     def label(self, rows: Rows, run: RunContext) -> Rows:
         teacher = self.find_teacher(run)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from dcc_core import CondensedSet, Randomness, epoch_order, shuffled_batches
+from dcc_core import CondensedSet, DccError, Randomness, epoch_order, load_set, shuffled_batches
 from dcc_core.jobs.coreset import select_coreset
 from dcc_core.jobs.measurements import Measurer
 from dcc_core.scoring.protocols import PROTOCOLS
@@ -130,3 +130,19 @@ def test_files_without_a_teacher_say_nothing_of_labels(job, make_job):
     taught = select_coreset(job)
     assert isinstance(taught, CondensedSet) and taught.provenance.labels["teacher"]["accuracy"] >= 0
     assert b'"labels": {' in taught.to_bytes() or b'\\"labels\\": {' in taught.to_bytes()
+
+
+@pytest.mark.parametrize("missing", ["temperature", "address"])
+def test_labels_of_crops_that_nobody_can_make_are_refused(job, tmp_path, missing):
+    s = select_coreset(job)
+    about = {name: value for name, value in s.provenance.labels.items() if name != missing}
+    replace(s, provenance=replace(s.provenance, labels=about)).save(tmp_path / "set.safetensors")
+    with pytest.raises(DccError, match=f"crop_logits are of crops that nobody can make: labels lack {missing}"):
+        load_set(tmp_path / "set.safetensors")
+
+
+def test_labels_of_crops_of_another_shape_are_refused(job, tmp_path):
+    s = select_coreset(job)
+    replace(s, stored={**s.stored, "crop_logits": s.stored["crop_logits"][:, :, :2].contiguous()}).save(tmp_path / "s")
+    with pytest.raises(DccError, match=r"crop_logits have shape \(6, 3, 2\); expected \(6, epochs, 3\)"):
+        load_set(tmp_path / "s")
