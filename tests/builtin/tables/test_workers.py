@@ -143,8 +143,6 @@ def cell_of(folder, **options):
     settings = Settings()
     own = {"data": "blobs", "arch": "linear", "loss": "means", "run.outer_loops": 3, "run.sets": 1}
     settings.add(own, "x", Rank.FILE)
-        {"data": "blobs", "arch": "linear", "loss": "means", "run.outer_loops": 3, "run.sets": 1}, "x", Rank.FILE
-    )
     settings.add({"score.nets": 1, "score.baseline": False, "run.checkpoint": "0s", **options}, "x", Rank.FILE)
     return CellRun(settings=settings, folder=folder, selects=False, earlier={})
 
