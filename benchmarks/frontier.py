@@ -3,9 +3,11 @@
     dcc table frontier --scale narrow --cells 'cifar10/ipc1/*/3m/seed0' --data-root DIR --out RUNS
     python benchmarks/frontier.py collect RUNS --rows benchmarks/results/frontier.jsonl --machine "2-core CPU"
     python benchmarks/frontier.py draw benchmarks/results/frontier.jsonl --out benchmarks/results/frontier
+    python benchmarks/frontier.py expect benchmarks/results/frontier.jsonl --method fast
 
 Cells that are done are not run again, so that a frontier grows in pieces. Rows that are there are kept; a cell that has
-been measured again takes the place of its row. `draw` writes a Markdown table and a picture.
+been measured again takes the place of its row. `draw` writes a Markdown table and a picture, `expect` what runs of a
+method may expect, for `dcc-run` to say.
 """
 
 from __future__ import annotations
@@ -20,6 +22,9 @@ from typing import Any
 import click
 from matplotlib.figure import Figure
 
+OPTIONS = ("data", "run.ipc", "loss", "loss.of", "aug", "param", "arch", "arch.width", "run.real_batch")
+"""What makes two runs alike enough to expect the same."""
+EXPECTED = Path(__file__).parents[1] / "dcc_plugins" / "recipes" / "expected.json"
 PLACE = ("scale", "data", "ipc", "method", "minutes", "seed")
 
 
@@ -66,6 +71,8 @@ def read_report(report: Path, runs: Path, scale: str) -> dict[str, Any]:
         **{"minutes": float(minutes.removesuffix("m")), "seed": int(seed.removeprefix("seed"))},
         **{"accuracies": content["scores"][0]["accuracies"], "network": network},
         "protocol": scores["condensed"]["protocol"],
+        "part": config["score.part"],
+        "options": {key: config[key] for key in OPTIONS if key in config},
         "outer_loops": config.get("run.outer_loops"),
         "image_rate": config.get("run.image_rate"),
         "seconds": {phase: round(s, 1) for phase, s in content["seconds"].items()},
@@ -91,6 +98,19 @@ def draw(file: Path, out: Path) -> None:
         draw_group(own, group, rows)
     Path(f"{out}.md").write_text("\n\n".join(text) + "\n")
     figure.savefig(f"{out}.svg", metadata={"Date": None, "Creator": None})
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True))
+@click.option("--method", default="fast")
+def expect(file: Path, method: str) -> None:
+    found: dict[tuple[str, float], dict[str, Any]] = {}
+    for row in read(file):
+        if row["method"] == method:
+            same = {key: row[key] for key in ("options", "minutes", "network", "protocol", "part")}
+            own = found.setdefault((json.dumps(row["options"]), row["minutes"]), {**same, "accuracies": []})
+            own["accuracies"].append(round(fmean(row["accuracies"]), 4))
+    EXPECTED.write_text(json.dumps(list(found.values()), indent=1) + "\n")
 
 
 def means(rows: list[dict[str, Any]]) -> dict[str, dict[float, list[float]]]:

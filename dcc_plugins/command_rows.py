@@ -76,6 +76,11 @@ RECIPES = [
         summary="the paper's settings, with the conventions of the official code",
     ),
     Component(
+        name="fast",
+        target="dcc_plugins.recipes:fast.toml",
+        summary="the most accuracy for minutes on a CPU: features of early networks, four images in each",
+    ),
+    Component(
         name="rded",
         target="dcc_plugins.recipes:rded.toml",
         summary="for dcc select: composed images, soft labels for crops, the distilled protocol (RDED)",

@@ -83,8 +83,11 @@ def dcc_objects(values: Mapping[str, Any], registry: Registry) -> tuple[dict[str
 
 
 @hookimpl
-def dcc_run_planned(run: RunContext, forecast: Mapping[str, Any]) -> None:
-    """Say which way suits large images."""
+def dcc_run_planned(run: RunContext, options: Mapping[str, Any], forecast: Mapping[str, Any]) -> None:
+    """Say which way suits large images, and what accuracy is to be expected."""
+    from dcc_plugins.expectation import tell_expected_accuracy
+
+    tell_expected_accuracy(options, forecast)
     if min(run.data.shape[1:]) >= LARGE:
         from dcc_plugins.advice import advise
 

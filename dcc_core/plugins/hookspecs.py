@@ -91,8 +91,11 @@ def dcc_objects(values: Mapping[str, Any], registry: Any) -> tuple[dict[str, Any
 
 
 @hookspec
-def dcc_run_planned(run: Any, forecast: Mapping[str, Any]) -> None:
-    """Observer: the cost of a run, a `RunContext`, is known. forecast: as `dcc-run --dry-run --json` prints it."""
+def dcc_run_planned(run: Any, options: Mapping[str, Any], forecast: Mapping[str, Any]) -> None:
+    """Observer: the cost of a run, a `RunContext`, is known.
+
+    options: of the run, by dotted key. forecast: as `dcc-run --dry-run --json` prints it.
+    """
 
 
 @hookspec

@@ -251,7 +251,8 @@ def plan_run(job: Job, load: float) -> Forecast:
         job.config = job.config.within_budget(outer_loops)
     found = probe.forecast(outer_loops)
     if job.group.first:
-        job.registry.notify("dcc_run_planned", run=job.context(), forecast=found.as_dict())
+        how = {"options": job.config.table(), "forecast": found.as_dict()}
+        job.registry.notify("dcc_run_planned", run=job.context(), **how)
     return found
 
 
