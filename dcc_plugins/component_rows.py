@@ -168,6 +168,12 @@ DATASETS = [
         family=True,
     ),
     Component(
+        name="hf:REPO",
+        target="dcc_plugins.data.hub:HubImages",
+        summary="images of the Hugging Face Hub: owner/name, or a folder in its layout",
+        family=True,
+    ),
+    Component(
         name="npz:PATH",
         target="dcc_plugins.data.npz:Npz",
         summary="your own images: arrays x_train, y_train, x_test, y_test",

@@ -26,11 +26,12 @@ def inspect(file: Path, grid: Path | None, preview: bool, check: bool, as_json: 
     """
     from dcc_core.cli import print_table, printable, show_preview, terminal
     from dcc_core.runs import make_pictures
-    from dcc_core.sets import load_set, write_atomically
+    from dcc_core.sets import find_set, load_set, write_atomically
     from dcc_plugins.commands.inspection import inspect_set
     from dcc_plugins.commands.inspection_tables import build_tables
 
     registry = registry_of_call()
+    file = find_set(file)
     if file.is_dir():
         if sets := sorted(file.glob("**/*.safetensors")):
             raise DccError(f"'{file}' is a folder of runs; name a set file, e.g. {sets[0]}")
