@@ -247,6 +247,21 @@ OBSERVERS = [
         summary="write losses and accuracies for TensorBoard to the run folder",
     ),
     Component(
+        name="wandb",
+        target="dcc_plugins.trackers:WandB",
+        summary="send losses, accuracies, pictures and set files to Weights & Biases",
+    ),
+    Component(
+        name="mlflow",
+        target="dcc_plugins.trackers:MLflow",
+        summary="send losses, accuracies, pictures and set files to an MLflow server",
+    ),
+    Component(
+        name="trackio",
+        target="dcc_plugins.trackers:Trackio",
+        summary="write losses, accuracies, pictures and set files for Trackio",
+    ),
+    Component(
         name="ntk-velocity",
         target="dcc_plugins.ntk:NtkVelocity",
         summary="write how fast the kernel of the matching loss changes to ntk_velocity.csv",
