@@ -187,6 +187,11 @@ COMMANDS = [
         summary="Convert a set from or to another tool's format",
     ),
     Component(
+        name="push",
+        target="dcc_plugins.commands.push:push",
+        summary="Upload a run's set to the Hugging Face Hub, with a card",
+    ),
+    Component(
         name="table",
         target="dcc_plugins.tables.commands:table",
         summary="Run a table's missing cells and compare it with the paper",

@@ -188,6 +188,12 @@ DATASETS = [
         family=True,
     ),
     Component(
+        name="hf:REPO",
+        target="dcc_plugins.data.hub:HubImages",
+        summary="images of the Hugging Face Hub: owner/name, or a folder in its layout",
+        family=True,
+    ),
+    Component(
         name="npz:PATH",
         target="dcc_plugins.data.npz:Npz",
         summary="your own images: arrays x_train, y_train, x_test, y_test",
@@ -279,6 +285,21 @@ OBSERVERS = [
         name="tensorboard",
         target="dcc_plugins.observers:TensorBoard",
         summary="write losses and accuracies for TensorBoard to the run folder",
+    ),
+    Component(
+        name="wandb",
+        target="dcc_plugins.trackers:WandB",
+        summary="send losses, accuracies, pictures and set files to Weights & Biases",
+    ),
+    Component(
+        name="mlflow",
+        target="dcc_plugins.trackers:MLflow",
+        summary="send losses, accuracies, pictures and set files to an MLflow server",
+    ),
+    Component(
+        name="trackio",
+        target="dcc_plugins.trackers:Trackio",
+        summary="write losses, accuracies, pictures and set files for Trackio",
     ),
     Component(
         name="ntk-velocity",

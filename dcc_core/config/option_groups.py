@@ -31,11 +31,11 @@ def without_places(entries: Mapping[str, Setting], registry: Registry) -> dict[s
     """Options without what says where, as plain values: of folders that a component's name holds, the last part."""
     table = {key: plain(s.value) for key, s in entries.items() if key not in PLACES}
     for key, setting in entries.items():
-        if isinstance(setting.value, Path) and key in table:
+        component, value = key.rpartition(".")[0], setting.value
+        local = isinstance(value, Path) or (isinstance(value, str) and value.startswith(("/", "./", "../", "~/")))
+        if local and key in table and component in KIND_OF_KEY:
             del table[key]
-            component = key.rpartition(".")[0]
-            kind = KIND_OF_KEY[component]
-            found = registry.find(kind, str(table[component]))
+            found = registry.find(KIND_OF_KEY[component], str(table[component]))
             if found.argument is not None:
-                table[component] = found.provided.component.prefix + setting.value.resolve().name
+                table[component] = found.provided.component.prefix + Path(value).resolve().name
     return table

@@ -170,6 +170,11 @@ class DataSource(ABC):
         """Class names and statistics, if they are known without the files; `dcc convert` asks for them."""
         return None
 
+    @classmethod
+    def set_file(cls, argument: str) -> Path | None:
+        """The file of a condensed set in the place that a family's argument names, fetched if need be, if any."""
+        return None
+
     @abstractmethod
     def load(self, *, root: Path, download: bool, progress: bool) -> RealData:
         """Read the whole data set from below `root`, downloading it there if that is allowed and needed.

@@ -24,5 +24,6 @@ from .grid import (
 )
 from .set_file import (
     check_set as check_set,
+    find_set as find_set,
     load_set as load_set,
 )

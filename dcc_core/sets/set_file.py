@@ -10,20 +10,29 @@ from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 
 from dcc_core.errors import DccError, check_regular
+from dcc_core.plugins import Registry
 from dcc_core.sets.condensed_set import CROPS, FORMAT, METADATA_KEY, WHITENED, CondensedSet, Provenance
 
 CROP_FIELDS = {"temperature", "batch", "augmentation", "options", "seed", "address"}
 """What makes the crops again that a teacher has labelled."""
 
 
+def find_set(path: str | Path) -> Path:
+    """The file of a set: the path itself, or the one in the place of a data source, `hf:owner/name`."""
+    try:
+        found = None if ":" not in str(path) or Path(path).exists() else Registry.installed().find("data", str(path))
+    except DccError:
+        found = None  # a colon in a file's name
+    return (found and found.load().set_file(found.argument or "")) or Path(path)
+
+
 def load_set(path: str | Path) -> CondensedSet:
-    """Read a set file.
+    """Read a set file, or the one in a data source's place: `hf:owner/name`.
 
     Raises DccError where the file is missing, damaged, not a condensed set, or of a newer format.
     """
-    path = Path(path)
     try:
-        with safe_open(check_regular(path), framework="pt") as file:
+        with safe_open(check_regular(find_set(path)), framework="pt") as file:
             metadata = file.metadata() or {}
             stored = {name: file.get_tensor(name).clone() for name in sorted(file.keys())}
     except (OSError, ValueError, SafetensorError) as error:

@@ -7,10 +7,10 @@ import itertools
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, final
+from typing import Annotated, Any, final
 
 from dcc_core import DccError, RealData
 from dcc_plugins.data.picture_source import PictureSource, Understood
@@ -65,7 +65,7 @@ def unpacked(path: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-def check_losses(tree: Tree, faults: dict[Path, str]) -> None:
+def check_losses(tree: Tree, faults: Mapping[Any, str]) -> None:
     """Raise DccError if a class loses more than half of its pictures: there is no reader, or they are broken."""
     lost: dict[str, list[str]] = {}
     for path, reason in tree.left_out.items():

@@ -8,12 +8,13 @@ import os
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 FOLDER = "dcc-cache"
 UNFINISHED = ".unfinished-"
 
 
-def key_of(files: Iterable[Path], *options: object) -> str:
+def key_of(files: Iterable[Any], *options: object) -> str:
     """A name for what is made of some files under some options: another one where a file or an option changes."""
     digest = hashlib.sha256(repr(options).encode())
     for path in files:

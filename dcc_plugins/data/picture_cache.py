@@ -12,6 +12,7 @@ import numpy as np
 import PIL
 
 from dcc_plugins.data.kept_files import FOLDER, key_of, written_whole
+from dcc_plugins.data.pictures import Picture
 
 log = logging.getLogger("dcc")
 
@@ -25,7 +26,7 @@ Decode = Callable[[Callable[[tuple[int, ...]], np.ndarray]], tuple[np.ndarray, F
 
 
 def through_cache(
-    root: Path | None, files: Sequence[Path], options: object, decode: Decode
+    root: Path | None, files: Sequence[Path | Picture], options: object, decode: Decode
 ) -> tuple[np.ndarray, Faults]:
     """The pixels (N, C, H, W) of files: of the cache, or decoded into it where that is worth a file.
 

@@ -23,7 +23,7 @@ from rich.progress import track
 
 from dcc_core import DataSource, DccError, ImageSet, RealData
 from dcc_plugins.data.picture_cache import through_cache
-from dcc_plugins.data.pictures import Fit, Header, Resample, read_header, read_picture, read_upright
+from dcc_plugins.data.pictures import Fit, Header, Picture, Resample, read_header, read_picture, read_upright
 from dcc_plugins.data.splits import split
 
 log = logging.getLogger("dcc")
@@ -34,7 +34,7 @@ THUMBNAIL = 160
 """Longest side of an example, in pixels."""
 MANY = 10_000
 """Files from which on they pay for smaller ones."""
-Parts = Mapping[str, Sequence[tuple[Path, str]]]
+Parts = Mapping[str, Sequence[tuple[Path | Picture, str]]]
 """For `train`, `test` and `validation`, files with the name of their class."""
 
 
@@ -99,7 +99,7 @@ class PictureSource(DataSource, ABC):
 
     def read_parts(
         self, name: str, found: Understood, root: Path | None, *, progress: bool
-    ) -> tuple[RealData, dict[Path, str]]:
+    ) -> tuple[RealData, dict[Path | Picture, str]]:
         """The data of some files, and why others cannot be read; without a test part a fifth of each class is one.
 
         root: the folder for data sets, in which pixels are kept for the next run. progress: show a bar. Raises DccError
@@ -154,7 +154,7 @@ class PictureSource(DataSource, ABC):
         return lines
 
     def _read(
-        self, files: Sequence[Path], make: Callable[[tuple[int, ...]], np.ndarray], progress: bool
+        self, files: Sequence[Path | Picture], make: Callable[[tuple[int, ...]], np.ndarray], progress: bool
     ) -> tuple[np.ndarray, dict[int, str]]:
         """Pixels (N, C, H, W) in an array that `make` gives, and why some files cannot be read, by their place."""
         cores = os.cpu_count() or 1
@@ -171,7 +171,7 @@ class PictureSource(DataSource, ABC):
             faults = {i: why for i, why in enumerate(found) if why}
         return images, faults
 
-    def _pixels(self, path: Path) -> np.ndarray | None:
+    def _pixels(self, path: Path | Picture) -> np.ndarray | None:
         """A picture as a run sees it, uint8 (H, W, C); none if it cannot be read."""
         header = read_header(path)
         if isinstance(header, str):
@@ -180,7 +180,7 @@ class PictureSource(DataSource, ABC):
         pixels = np.zeros((*size, channels), np.uint8)
         return None if read_picture(path, pixels, fit=self.fit, resample=self.resample) else pixels
 
-    def _report(self, faults: dict[Path, str], count: int) -> None:
+    def _report(self, faults: dict[Path | Picture, str], count: int) -> None:
         """Images that cannot be read: an error, or a line of the log."""
         if not faults:
             return

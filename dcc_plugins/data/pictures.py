@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import mimetypes
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import IO, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -21,6 +21,14 @@ GREY_MODES = frozenset({"1", "L", "LA", "I;16", "I"})
 ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)
 """The EXIF tag that says how the camera was held, and its values that swap height and width."""
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+
+
+class Picture(Protocol):
+    """A picture's file, or what stands for one: its path, or a row of a table. `str` names it in messages."""
+
+    def open(self) -> IO[bytes]: ...
+
+    def stat(self) -> Any: ...
 
 
 class Header(NamedTuple):
@@ -60,10 +68,10 @@ def is_picture_ending(ending: str) -> bool:
     return ending in OTHER_PICTURES or (mimetypes.guess_type(f"x{ending}")[0] or "").startswith("image/")
 
 
-def read_header(path: Path) -> Header | str:
+def read_header(path: Path | Picture) -> Header | str:
     """The header of a picture, or why it cannot be read. Pillow goes by the content, not by the name."""
     try:
-        with Image.open(path, formats=formats()) as image:
+        with _open(path) as image:
             turn = image.getexif().get(ORIENTATION, 1)
             animated = bool(getattr(image, "is_animated", False)) and image.format != "MPO"
             return Header(upright_size(image), image.mode in GREY_MODES, turn not in (0, 1), animated)
@@ -77,10 +85,10 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
     return (image.width, image.height) if sideways else (image.height, image.width)
 
 
-def read_upright(path: Path, side: int) -> Image.Image | None:
+def read_upright(path: Path | Picture, side: int) -> Image.Image | None:
     """A picture as it is shown, in 8 bits, of at most `side` pixels a side; none if it cannot be read."""
     try:
-        with Image.open(path, formats=formats()) as image:
+        with _open(path) as image:
             upright = _eight_bits(ImageOps.exif_transpose(image)).convert("RGB")
             upright.thumbnail((side, side))
             return upright
@@ -88,7 +96,7 @@ def read_upright(path: Path, side: int) -> Image.Image | None:
         return None
 
 
-def read_picture(path: Path, out: np.ndarray, *, fit: Fit = "squash", resample: Resample = "bilinear") -> str:
+def read_picture(path: Path | Picture, out: np.ndarray, *, fit: Fit = "squash", resample: Resample = "bilinear") -> str:
     """Read a picture into uint8 (H, W, 1 or 3), upright; says why if it cannot be read.
 
     fit: `squash` changes the proportions, `crop` cuts the longer side, `pad` adds black borders to the shorter one. Of
@@ -97,7 +105,7 @@ def read_picture(path: Path, out: np.ndarray, *, fit: Fit = "squash", resample: 
     height, width, channels = out.shape
     method = Image.Resampling[resample.upper()]
     try:
-        with Image.open(path, formats=formats()) as image:
+        with _open(path) as image:
             upright = ImageOps.exif_transpose(image)
             eight = _eight_bits(upright).convert("L" if channels == 1 else "RGB")
             if eight.size != (width, height):
@@ -112,6 +120,11 @@ def read_picture(path: Path, out: np.ndarray, *, fit: Fit = "squash", resample: 
             return ""
     except UNREADABLE as error:
         return _reason(error)
+
+
+def _open(path: Path | Picture) -> Image.Image:
+    """A picture of which the header is read."""
+    return Image.open(path if isinstance(path, Path) else path.open(), formats=formats())
 
 
 def _reason(error: Exception) -> str:
