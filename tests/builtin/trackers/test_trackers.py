@@ -84,7 +84,7 @@ def means(report, subject):
 
 
 def wandb_records(folder):
-    """The records of an offline run: blocks of 32 kB, whose pieces have checksum, length and type, as LevelDB has them."""
+    """The records of an offline run, in blocks of 32 kB as LevelDB has them: checksum, length and type before each."""
     from wandb.proto import wandb_internal_pb2 as protocol
 
     (file,) = folder.glob("wandb/offline-run-*/*.wandb")
