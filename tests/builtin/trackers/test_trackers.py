@@ -84,7 +84,7 @@ def means(report, subject):
 
 
 def wandb_records(folder):
-    """The records of an offline run: blocks of 32 kB with pieces, each with checksum, length and type, as of LevelDB."""
+    """The records of an offline run: blocks of 32 kB of pieces, each with checksum, length and type, as LevelDB's."""
     from wandb.proto import wandb_internal_pb2 as protocol
 
     (file,) = folder.glob("wandb/offline-run-*/*.wandb")
