@@ -93,7 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refuse(401, "")
         if repo in self.hub.forbidden:
             return self._refuse(403, "")
-        if about.get("private"):
+        if about.get("private") or about.get("visibility") == "private":  # in the words of older and newer clients
             self.hub.closed.add(repo)
         new = repo not in self.hub.repos
         self.hub.repos.setdefault(repo, {"main": {}})

@@ -127,7 +127,7 @@ LINES = [
     for part in line.split(" && ")
 ]
 COMMANDS = list(dict.fromkeys(line for line in LINES if line.startswith("dcc")))
-LOOKING = ("dcc inspect", "dcc report", "dcc watch", "dcc compare", "dcc doctor")
+LOOKING = ("dcc inspect", "dcc report", "dcc watch", "dcc compare", "dcc doctor", "dcc push")
 RESOLVED = (
     *("dcc-run", "dcc select", "dcc table", "dcc sweep", "dcc study", "dcc continual"),
     *("dcc convert", "dcc eval", "dcc tune"),

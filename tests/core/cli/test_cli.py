@@ -91,8 +91,8 @@ def test_the_surface_is_frozen():
     flags = [o for p in run.params for o in p.opts]
     assert flags == FLAGS
     commands = """
-    cache compare continual convert doctor eval inspect new-plugin plugins report run select show study sweep table tune
-    watch
+    cache compare continual convert doctor eval inspect new-plugin plugins push report run select show study sweep table
+    tune watch
     """
     context = click.Context(cli)
     assert sorted(cli.list_commands(context)) == commands.split()
