@@ -47,6 +47,12 @@ class Silent:
         finally:
             logger.setLevel(level)
 
-    def track(self, what: str, total: int) -> contextlib.AbstractContextManager[Callable[[int, str], None]]:
+    def track(
+        self, what: str, total: int, phase: str = ""
+    ) -> contextlib.AbstractContextManager[Callable[[int, str], None]]:
         """Nothing is shown."""
         return contextlib.nullcontext(lambda done, note: None)
+
+    def track_run(self) -> contextlib.AbstractContextManager[Callable[[float, str], None]]:
+        """Nothing is shown."""
+        return contextlib.nullcontext(lambda share, note: None)
