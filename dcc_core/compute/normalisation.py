@@ -28,7 +28,7 @@ class _GroupNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         maps, weight, bias, ctx.size, ctx.eps = inputs
-        result, mean, rstd = torch.native_group_norm(maps, weight, bias, *ctx.size, ctx.eps)
+        result, mean, rstd = torch.native_group_norm(maps, weight, bias, *ctx.size, ctx.eps)  # pyright: ignore[reportCallIssue]
         ctx.save_for_backward(maps, weight, mean, rstd)
         return result
 
@@ -60,7 +60,7 @@ class _Derivative(torch.autograd.Function):
             return of_channel if groups == channels else of_channel.mean(dim=-2, keepdim=True)
 
         inner = functools.partial(torch.einsum, "ngcp,ngcp->ngc")
-        x = torch.native_group_norm(maps, None, None, *ctx.size, ctx.eps)[0].view(shape)
+        x = torch.native_group_norm(maps, None, None, *ctx.size, ctx.eps)[0].view(shape)  # pyright: ignore[reportCallIssue]
         g, rstd = gradient.view(shape), rstd.view(n, groups, 1, 1)
         v = torch.zeros_like(g) if for_maps is None else for_maps.reshape(shape)
         sums = torch.stack([v.sum(3), inner(v, x), g.sum(3), inner(g, x), inner(g, v)])

@@ -92,7 +92,7 @@ class WeightGradient:
 
 def add_up(gradients: Iterable[list[Tensor]]) -> list[Tensor]:
     """The sum of gradients that are constants, each a list over weights."""
-    return functools.reduce(lambda total, gradient: list(torch._foreach_add(total, gradient)), gradients)
+    return functools.reduce(lambda total, gradient: list(torch._foreach_add(total, gradient)), gradients)  # pyright: ignore[reportPrivateImportUsage]
 
 
 class _RecomputeInBackward(torch.autograd.Function):

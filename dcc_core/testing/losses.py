@@ -185,7 +185,7 @@ class LossConformance(Conformance):
         if any(not _close(g, again.gradient()) for g, again in zip(whole, self.moments(), strict=True)):
             return  # not even the same pass agrees with itself: another test's
         for images in (1, 5):
-            in_passes = self.moments(**{"run.micro_batch": images})
+            in_passes = self.moments(**{"run.micro_batch": images})  # pyright: ignore[reportArgumentType]
             assert all(_close(g, moment.gradient()) for g, moment in zip(whole, in_passes, strict=True)), (
                 f"{self.title}: images in a pass do not change it; with {images} at once the gradient is another. Cut "
                 "images with step.run.chunks, and sum or average over all of them"
