@@ -5,6 +5,14 @@
     python benchmarks/frontier.py draw benchmarks/results/frontier.jsonl --out benchmarks/results/frontier
     python benchmarks/frontier.py expect benchmarks/results/frontier.jsonl --method fast
 
+On a machine that does other work a budget says little. Then
+
+    python benchmarks/frontier.py sample NAME --rows benchmarks/results/samples.jsonl --data-root DIR --ipc 10 --loops 380 \
+        -o loss=early -o loss.of=dm -o loss.networks=2 -o loss.epochs=1
+
+condenses for so many outer loops on CIFAR-10, with DSA and multi-formation unless -o says otherwise, and appends the CPU
+seconds and the validation accuracy of one network of width 32, by protocol `dsa` with 300 epochs in place of 1000.
+
 Cells that are done are not run again, so that a frontier grows in pieces. Rows that are there are kept; a cell that has
 been measured again takes the place of its row. `draw` writes a Markdown table and a picture, `expect` what runs of a
 method may expect, for `dcc-run` to say.
@@ -13,7 +21,9 @@ method may expect, for `dcc-run` to say.
 from __future__ import annotations
 
 import json
+import time
 from collections import defaultdict
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from statistics import fmean
@@ -22,6 +32,20 @@ from typing import Any
 import click
 from matplotlib.figure import Figure
 
+from dcc_core import Registry
+from dcc_core.config import Rank, Settings
+from dcc_core.jobs import Job, resolve
+
+SAMPLED = {
+    **{"data": "cifar10", "aug": "dsa", "param": "multi-formation", "arch": "convnet", "arch.width": 32},
+    **{
+        "run.real_batch": 64,
+        "run.sets": 1,
+        "data.validation": 0.1,
+        "score.part": "validation",
+        "score.protocol": "dsa",
+    },
+}
 OPTIONS = ("data", "run.ipc", "loss", "loss.of", "aug", "param", "arch", "arch.width", "run.real_batch")
 """What makes two runs alike enough to expect the same."""
 EXPECTED = Path(__file__).parents[1] / "dcc_plugins" / "recipes" / "expected.json"
@@ -31,6 +55,32 @@ PLACE = ("scale", "data", "ipc", "method", "minutes", "seed")
 @click.group()
 def main() -> None:
     """Collect, or draw what was collected."""
+
+
+@main.command()
+@click.argument("name")
+@click.option("--rows", "file", type=click.Path(path_type=Path), required=True)
+@click.option("--data-root", type=click.Path(path_type=Path))
+@click.option("--ipc", type=int, default=1)
+@click.option("--loops", type=int, required=True)
+@click.option("-o", "pairs", multiple=True)
+def sample(name: str, file: Path, data_root: Path | None, ipc: int, loops: int, pairs: tuple[str, ...]) -> None:
+    registry, settings = Registry.installed(), Settings()
+    own = {"run.ipc": ipc, "run.outer_loops": loops, "run.data_root": data_root}
+    settings.add(SAMPLED | own, "benchmark", Rank.SUGGESTION)
+    settings.add_options(pairs)
+    job = Job(resolve(registry, settings), registry)
+    began = time.process_time()
+    start = job.start()
+    ready = time.process_time()
+    s = job.condense(0, None, start)
+    row = {"name": name, "ipc": ipc, "loops": loops, "options": pairs, "rate": job.config.image_rate}
+    row |= {"setup_cpu": round(ready - began, 1), "cpu": round(time.process_time() - began, 1)}
+    scorer = job.scorer(s)
+    scorer = replace(scorer, protocol=replace(scorer.protocol, epochs=300, decays=(151,)))
+    row |= {"accuracies": scorer.score(job.decode(s), 1).accuracies}
+    with file.open("a") as rows:
+        rows.write(json.dumps(row) + "\n")
 
 
 @main.command()
