@@ -7,11 +7,11 @@
 
 On a machine that does other work a budget says little. Then
 
-    python benchmarks/frontier.py sample NAME --rows benchmarks/results/samples.jsonl --data-root DIR --ipc 10 --loops 380 \
-        -o loss=early -o loss.of=dm -o loss.networks=2 -o loss.epochs=1
+    python benchmarks/frontier.py sample NAME --rows benchmarks/results/samples.jsonl --data-root DIR --ipc 10 \
+        --loops 380 -o loss=early -o loss.of=dm -o loss.networks=2 -o loss.epochs=1
 
-condenses for so many outer loops on CIFAR-10, with DSA and multi-formation unless -o says otherwise, and appends the CPU
-seconds and the validation accuracy of one network of width 32, by protocol `dsa` with 300 epochs in place of 1000.
+condenses for so many outer loops on CIFAR-10, with DSA and multi-formation unless -o says otherwise, and appends the
+CPU seconds and the validation accuracy of one network of width 32, by protocol `dsa` with 300 epochs in place of 1000.
 
 Cells that are done are not run again, so that a frontier grows in pieces. Rows that are there are kept; a cell that has
 been measured again takes the place of its row. `draw` writes a Markdown table and a picture, `expect` what runs of a
