@@ -28,7 +28,7 @@ log = logging.getLogger("dcc")
 AT_ONCE = 64
 """Images in a pass of a teacher, at most."""
 TRIED = 8
-"""Images of the passes that a forecast times."""
+"""Images of the passes that a forecast times, at most."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class WithTeacher:
         From a training step and a pass without gradients, of a few images.
         """
         network, key, file = self._identify(run)
-        batch = run.real.batch(torch.arange(min(TRIED, len(run.real))))
+        batch = run.real.batch(torch.arange(min(TRIED, run.chunks.images, len(run.real))))
         kept = Footprint.of(network.train(), batch.images).total
         start = time.perf_counter()
         run.criterion(network(batch.images), batch.labels).mean().backward()

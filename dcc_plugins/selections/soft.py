@@ -56,16 +56,17 @@ class Soft(WithTeacher, Selection):
         return self.label(of.make(ipc, run), run)
 
     def forecast(self, ipc: int, run: RunContext) -> tuple[float, int]:
-        """Seconds and bytes of memory, about, that `make` will take: from a step of the teacher's training.
+        """Seconds that `make` will take, about, and bytes of memory, with scoring: from a few images' passes.
 
-        What a selection without a teacher takes is left out.
+        The seconds of a selection without a teacher are left out.
         """
         training, forward, step = self.forecast_teacher(run)
         labels = self.epochs * ipc * run.num_classes if self.labels == "crops" else 0
         crops = self.of.count_crops(run) if isinstance(self.of, Composed) else 0
         images = COPIES * ipc * run.num_classes * math.prod(run.data.shape) * run.real.normalisation.mean.itemsize
         logits = labels * run.num_classes * PRECISIONS[self.precision].itemsize
-        return training + (labels + crops) * forward, peak_memory(run.device) + max(step, images + logits)
+        tested = run.data.test.images.numel() * run.real.normalisation.mean.itemsize
+        return training + (labels + crops) * forward, peak_memory(run.device) + max(2 * step, images + logits) + tested
 
     def label(self, rows: Rows, run: RunContext) -> Rows:
         teacher = self.find_teacher(run)
