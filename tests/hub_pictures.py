@@ -17,7 +17,7 @@ def write_split(folder, split, numbers, **columns):
 
     own = {"image": picture, "label": lambda i: i % 2, **columns}
     rows = {name: [make(i) for i in numbers] for name, make in own.items() if make}
-    kinds = {"image": datasets.Image(), "label": datasets.ClassLabel(names=["ant", "bee"])}
+    kinds = {"image": datasets.Image(), "mask": datasets.Image(), "label": datasets.ClassLabel(names=["ant", "bee"])}
     values = {name: datasets.Value("string" if isinstance(rows[name][0], str) else "int64") for name in rows}
     features = datasets.Features({name: kinds.get(name, values[name]) for name in rows})
     place = folder / "data" / f"{split}-00000-of-00001.parquet"

@@ -17,7 +17,7 @@ from dcc_plugins.hub_access import Place, hub_errors
 
 BUFFER = 1000
 """Images, at least, among which the order of streamed ones is shuffled."""
-COMMIT = re.compile(r"hf://datasets/[^@]+@([0-9a-f]{40})/")
+COMMIT = re.compile("[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,8 @@ class Row:
     column: Any
     place: int
     split: str
-    state: tuple[int, int]
+    size: int = 0
+    version: str = ""
 
     def __str__(self) -> str:
         return f"row {self.place} of {self.split}"
@@ -37,9 +38,8 @@ class Row:
         return io.BytesIO(self.column[self.place].as_py())
 
     def stat(self) -> SimpleNamespace:
-        """Its size, about, and what changes where the data set does."""
-        size, time = self.state
-        return SimpleNamespace(st_size=size, st_mtime_ns=time)
+        """Its size, about, and, as the time of a file does, what changes where the column's content does."""
+        return SimpleNamespace(st_size=self.size, st_mtime_ns=self.version)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def open_splits(place: Place, *, streaming: bool, download: bool, progress: bool
             raise DccError(
                 f"hf: '{place.repo}': {' '.join(str(error).split())[:400]}; hf:OWNER/NAME:CONFIG names one"
             ) from error
-        return Splits(found, "" if place.folder else _commit(place, found))
+        return Splits(found, "" if place.folder else _find_commit(place, found))
 
 
 def find_columns(splits: Splits, repo: str, image: str | None, label: str | None) -> tuple[str, str]:
@@ -101,12 +101,12 @@ def read_rows(split: Any, name: str, image: str, label: str) -> list[tuple[Path 
     rows = split.select_columns([image]).cast_column(image, datasets.Image(decode=False))
     column = rows.with_format("arrow")[:].column(image)
     content, paths = (compute.struct_field(column, part) for part in ("bytes", "path"))
-    files = [Path(one["filename"]).stat() for one in rows.cache_files]
-    size = sum(file.st_size for file in files) // max(1, len(rows))
-    state = (size, max((file.st_mtime_ns for file in files), default=0))
+    files = [Path(one["filename"]) for one in rows.cache_files]
+    size = sum(file.stat().st_size for file in files) // max(1, len(rows))
+    version = repr([image, *((str(file), file.stat().st_mtime_ns) for file in files)])
     there = zip(compute.is_valid(content).to_pylist(), paths.to_pylist(), strict=True)
     pictures = [
-        Row(content, i, f"split '{name}'", state) if held else Path(path) if path else None
+        Row(content, i, f"split '{name}'", size, version) if held else Path(path) if path else None
         for i, (held, path) in enumerate(there)
     ]
     labels = split.select_columns([label])[:][label]
@@ -132,7 +132,7 @@ def stream_rows(
         content.append(picture.get("bytes"))
         labels.append(row[label])
     column = pyarrow.array(content, pyarrow.large_binary())
-    rows = [None if held is None else Row(column, i, f"split '{name}'", (0, 0)) for i, held in enumerate(content)]
+    rows = [None if held is None else Row(column, i, f"split '{name}'") for i, held in enumerate(content)]
     return list(zip(rows, labels, strict=True))
 
 
@@ -146,21 +146,34 @@ def _describe(kind: Any) -> str:
     return str(kind.dtype) if name == "Value" else name
 
 
-def _commit(place: Place, splits: Mapping[str, Any]) -> str:
-    """The commit of a data set's files: of what was prepared, or what the Hub says now."""
-    for split in splits.values():
-        for url in split.info.download_checksums or ():
-            if found := COMMIT.match(url):
-                return found[1]
-    if re.fullmatch("[0-9a-f]{40}", place.revision or ""):
-        return str(place.revision)
+def _find_commit(place: Place, splits: Mapping[str, Any]) -> str:
+    """The commit of a data set's files; empty where nobody knows.
 
-    from huggingface_hub import HfApi
+    Raises DccError if it is not that of the revision: without the Hub, `datasets` takes whatever its cache has.
+    """
+    folders = [Path(file["filename"]).parent.name for s in splits.values() for file in getattr(s, "cache_files", ())]
+    read = next(filter(COMMIT.fullmatch, folders), "")
+    asked = place.revision or "main"
+    known = asked if COMMIT.fullmatch(asked) else _resolve(place.repo, asked)
+    if read and known != read and (known or place.revision):
+        raise DccError(
+            f"hf: the cache of this computer has '{place.repo}' at commit {read}, which is not '{asked}'; "
+            f"hf:{place.repo}@{read} names it, and the Hub, which has others, is not asked or does not answer"
+        )
+    return read or known
 
-    try:
-        return HfApi().dataset_info(place.repo, revision=place.revision).sha or ""
-    except Exception:  # the data are there: offline, nobody can say
-        return ""
+
+def _resolve(repo: str, revision: str) -> str:
+    """The commit of a branch or tag: as the Hub says, or without it the cache; empty where neither does."""
+    import datasets
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    if not datasets.config.HF_HUB_OFFLINE:
+        with contextlib.suppress(Exception):  # the data are there, and the cache may know
+            return HfApi().dataset_info(repo, revision=revision).sha or ""
+    ref = Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=repo, repo_type="dataset"), "refs", revision)
+    return ref.read_text(encoding="utf-8").strip() if ref.is_file() else ""
 
 
 @contextlib.contextmanager

@@ -152,14 +152,21 @@ def test_the_cache_is_enough_offline(pushed, hub, endpoint):
         ["inspect", "hf:me/other"],
         ["show", "data", "hf:some/other"],
         ["push", "mine", "me/tiny"],
+        ["show", "data", "hf:some/pictures"],
+        ["show", "data", "hf:some/pictures@v2"],
+        ["show", "data", f"hf:some/pictures@{'0' * 40}"],
     ]
     done = in_process(place, lines, endpoint=endpoint, token=TOKEN, HF_HUB_OFFLINE="1")
-    assert [code for code, *_ in done] == [0, 2, 2, 2]
+    assert [code for code, *_ in done] == [0, 2, 2, 2, 0, 2, 2]
     assert hub.asked == []
     off = "HF_HUB_OFFLINE or HF_DATASETS_OFFLINE keeps the network off"
     assert f"'me/other' is not in the cache of this computer, and {off}" in done[1][2]
     assert f"'some/other' is not in the cache of this computer, and {off}" in done[2][2]
     assert f"the Hub cannot be written, and {off}" in done[3][2]
+    _, commit = hub.commit("some/pictures", "main")
+    assert f"commit {commit}" in done[4][1]
+    for (_, _, message), revision in zip(done[5:], ("v2", "0" * 40), strict=True):
+        assert f"has 'some/pictures' at commit {commit}, which is not '{revision}'" in message
 
 
 def test_what_is_not_there_is_one_message_each(pushed, hub, endpoint):

@@ -91,12 +91,15 @@ def test_sizes_go_through_the_options_of_folders(tmp_path):
 
 def test_decoded_pictures_are_kept_and_mapped(tmp_path, monkeypatch):
     monkeypatch.setattr("dcc_plugins.data.picture_cache.WORTHWHILE", 0)
-    write_split(tmp_path / "d", "train", range(12))
-    first = load(tmp_path / "d", root=tmp_path / "root")
+    write_split(tmp_path / "d", "train", range(12), mask=picture)
+    first = load(tmp_path / "d", root=tmp_path / "root", image_column="image")
     monkeypatch.setattr("dcc_plugins.data.picture_source.read_picture", None)  # it would be called to decode
-    again = load(tmp_path / "d", root=tmp_path / "root")
+    again = load(tmp_path / "d", root=tmp_path / "root", image_column="image")
     assert torch.equal(first.train.images, again.train.images)
+    with pytest.raises(TypeError):  # another column of the same files
+        load(tmp_path / "d", root=tmp_path / "root", image_column="mask")
     monkeypatch.undo()
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     monkeypatch.setattr("dcc_plugins.data.picture_cache.WORTHWHILE", 0)
     write_split(tmp_path / "d", "train", range(50, 62))
