@@ -38,6 +38,7 @@ TEACHER = [
 ]
 METHODS = {
     "soft": ["selection=soft", "selection.of=composed", *TEACHER],
+    "soft-1": ["selection=soft", "selection.of=composed", "selection.of.factor=1", "score.baseline=false", *TEACHER],
     "k-center": ["selection=k-center", "score.baseline=false", "selection.epochs=4"],
     "herding": ["selection=herding", "score.baseline=false", "selection.epochs=4"],
 }
@@ -45,9 +46,11 @@ TITLES = {
     "random": "random, hard labels",
     "k-center": "k-center, hard labels",
     "herding": "herding, hard labels",
-    "hard": "composed, hard labels",
+    "hard": "composed 2×2, hard labels",
+    "hard-1": "composed, factor 1, hard labels",
     "random_soft": "random, soft labels",
-    "soft": "composed, soft labels",
+    "soft": "composed 2×2, soft labels",
+    "soft-1": "composed, factor 1, soft labels",
 }
 
 
@@ -75,6 +78,8 @@ class Cell:
 CELLS = [
     Cell("convnet", 10, "soft", 0),
     Cell("convnet", 1, "soft", 0),
+    Cell("convnet", 1, "soft-1", 0),
+    Cell("convnet", 10, "soft-1", 0),
     Cell("convnet", 10, "herding", 0),
     Cell("convnet", 10, "k-center", 0),
     Cell("convnet", 10, "soft", 1),
@@ -98,7 +103,7 @@ def run(cell: Cell, data: Path, work: Path) -> dict[str, object]:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     report = json.loads(done.stdout.splitlines()[-1])
     (row,) = report["by_architecture"].values()
-    names = {"condensed": cell.method}
+    names = {"condensed": cell.method} | ({"hard": "hard-1"} if cell.method == "soft-1" else {})
     return {
         "cell": cell.name,
         "accuracies": {names.get(name, name): found["mean"] for name, found in row.items() if name != "gain"},
