@@ -51,7 +51,7 @@ def push(
     except ValueError as error:
         raise DccError(f"push {error}") from error
 
-    from dcc_core.sets import place_atomically
+    from dcc_plugins.placing import place_atomically
 
     registry = registry_of_call()
     if dry_run:

@@ -121,7 +121,7 @@ def test_the_examples_condense_together(package, tmp_path, monkeypatch):
 
     started, *losses, condensed, random, method = dcc_example_manifest.seen
     assert (started, condensed, random, method) == (4, "condensed", "random", "feature-mean+brightness")
-    assert len(losses) == 2
+    assert len(losses) == 2 and dcc_example_manifest.planned[0] > 0
     import wandb
 
     scores = ["accuracy/condensed/linear", "accuracy/random/linear"]
