@@ -394,7 +394,13 @@ def test_a_killed_process_restarts_the_group_which_ends_with_the_same_bytes(undi
     """SIGKILL for the process that writes, once a checkpoint is there."""
     out = tmp_path / "out"
     running = torchrun("run", *SMALL, "--out", out)
-    wait_for(lambda: (out / CHECKPOINT).exists() and load_checkpoint(out / CHECKPOINT).moment.outer >= 1, running)
+    copy = tmp_path / "checkpoint"  # the run replaces its own while it is read
+
+    def is_past_the_first_loop():
+        copy.write_bytes((out / CHECKPOINT).read_bytes() if (out / CHECKPOINT).exists() else b"")
+        return copy.stat().st_size and load_checkpoint(copy).moment.outer >= 1
+
+    wait_for(is_past_the_first_loop, running)
     children = subprocess.run(["pgrep", "-P", str(running.pid)], capture_output=True, text=True).stdout.split()
     os.kill(min(map(int, children)), signal.SIGKILL)
     said = running.communicate(timeout=120)[0]
