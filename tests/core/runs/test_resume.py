@@ -459,7 +459,7 @@ def test_a_run_that_is_stopped_before_its_first_step_leaves_no_folder(tmp_path, 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_a_signal_in_a_step_waits_for_its_end_and_a_second_does_not(name):
     number = getattr(signal, name)
-    interrupts, seen = Interrupts(), []
+    interrupts, seen, before = Interrupts(), [], signal.getsignal(number)
     with interrupts.install():
         with pytest.raises(Stopped) as stopped, interrupts.hold():
             os.kill(os.getpid(), number)
@@ -471,7 +471,7 @@ def test_a_signal_in_a_step_waits_for_its_end_and_a_second_does_not(name):
         os.kill(os.getpid(), signal.SIGINT)
         seen.append("never")
     assert seen == ["the step ends"]
-    assert signal.getsignal(number) == signal.SIG_DFL
+    assert signal.getsignal(number) == before
 
 
 def test_a_signal_that_comes_while_processes_agree_is_of_the_next_step():
