@@ -79,6 +79,10 @@ class MLflow(Tracker):
     """
 
     package: ClassVar[str] = "mlflow"
+    place: ClassVar[str] = (
+        "Name a server, --log mlflow,uri=http://... or MLFLOW_TRACKING_URI; for files MLFLOW_TRACKING_URI=./mlruns and "
+        "MLFLOW_ALLOW_FILE_STORE=true; for a database of your own install all of mlflow"
+    )
 
     uri: Annotated[str | None, "tracking server; none: MLFLOW_TRACKING_URI, or MLflow's default"] = None
 

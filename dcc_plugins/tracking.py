@@ -48,6 +48,8 @@ class Tracker(Observer, ABC):
     """Options of trackers. A run's options, losses, scores, pictures at snapshots and set files go there."""
 
     package: ClassVar[str]
+    place: ClassVar[str] = ""
+    """What to say of where runs go, if the tracker does not begin."""
 
     project: Annotated[str, "project, or experiment, that the run belongs to"] = "dcc"
     title: Annotated[str | None, "name of the run; none: its folder's"] = None
@@ -65,7 +67,8 @@ class Tracker(Observer, ABC):
             tracked = self.begin(run, folder, self.title or folder.name, earlier)
         except Exception as error:
             reason = " ".join(str(error).split())
-            raise DccError(f"log: {self.package} does not begin: {type(error).__name__}: {reason}") from error
+            hint = f". {self.place}" if self.place else ""
+            raise DccError(f"log: {self.package} does not begin: {type(error).__name__}: {reason}{hint}") from error
         kept.write_text(f"{tracked.identity}\n", encoding="utf-8")
         return Listener(tracked, folder, self.every, run.inner_loops)
 
