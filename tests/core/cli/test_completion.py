@@ -39,7 +39,7 @@ def ask(words, shell="bash"):
         ("dcc run --data fold", ["folder:"]),
         ("dcc-run --aug ds", ["dsa"]),
         ("dcc-run --eval-arch resnet", ["resnet18", "resnet34", "resnet18-ap"]),
-        ("dcc-run --recipe o", ["official"]),
+        ("dcc-run --recipe ", ["paper", "official", "fast", "rded"]),
         ("dcc-run --protocol d", ["dc", "dsa", "distilled"]),
         ("dcc-run --init k-", ["k-center", "k-means"]),
         ("dcc-run --log ten", ["tensorboard"]),

@@ -247,7 +247,7 @@ def test_the_built_in_components(registry):
     found = {k: names(registry, k) for k in ("loss", "augmentation", "architecture", "recipe")}
     assert found["loss"][:4] == ["class-wise", "collective", "collective-bare", "warmup"]
     assert found["augmentation"][:3] == ["none", "dsa", "jitter"]
-    assert found["recipe"][:2] == ["paper", "official"]
+    assert found["recipe"] == ["paper", "official", "fast", "rded"]
     for provided in registry.components():
         if not provided.kind.files:
             name = provided.component.name.replace("COUNTS", "3")
