@@ -142,6 +142,11 @@ TABLES = [
 
 COMMANDS = [
     Component(
+        name="run",
+        target="dcc_plugins.commands.run:run",
+        summary="Condense a data set into a few images per class, and score the result",
+    ),
+    Component(
         name="plugins",
         target="dcc_plugins.commands.plugins:plugins",
         summary="List all components, and the plugins that are broken",

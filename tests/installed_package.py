@@ -16,12 +16,13 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from dcc_core import Registry
-from dcc_core.cli.app import cli, run
-from dcc_core.cli.flags import RUN_FLAGS, add_flags
+from dcc_core.cli.app import cli
+from dcc_core.cli.flags import add_flags
 from dcc_core.config.settings import Settings
 from dcc_core.jobs.configuration import resolve
 from dcc_core.testing import Conformance, in_processes, job_of, learned
 from dcc_core.testing.base import TINY
+from dcc_plugins.commands.run import RUN_FLAGS, run
 
 NAME, SITE, RUN = os.environ["DCC_PACKAGE"], Path(os.environ["DCC_SITE"]), shlex.split(os.environ["DCC_RUN"])
 SMALL = "--outer-loops 2 --protocol dc --eval-nets 1 -o arch.width=4 -o score.baseline=false --quiet --json"

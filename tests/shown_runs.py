@@ -11,7 +11,6 @@ from safetensors.torch import save_file
 
 import dcc_plugins.manifest
 from dcc_core import Registry
-from dcc_core.cli.display import Display
 from dcc_core.config.settings import Rank, Settings
 from dcc_core.jobs.configuration import resolve
 from dcc_core.plugins.registry import Origin
@@ -20,6 +19,7 @@ from dcc_core.runs.run_folder import RunFolder
 from dcc_core.runs.snapshots import make_pictures, to_bytes
 from dcc_core.scoring.protocols import PROTOCOLS
 from dcc_core.sets.condensed_set import CondensedSet, Provenance
+from dcc_plugins.terminal import Display
 
 HOSTILE = (
     "<script>window.harm = 1</script>",

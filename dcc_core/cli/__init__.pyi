@@ -1,4 +1,5 @@
 from .app import (
+    RESERVED as RESERVED,
     cli as cli,
     main as main,
     main_run as main_run,
@@ -9,14 +10,7 @@ from .call import (
 from .completion import (
     offer_components as offer_components,
 )
-from .display import (
-    Display as Display,
-    print_table as print_table,
-    printable as printable,
-    terminal as terminal,
-)
 from .flags import (
-    RUN_FLAGS as RUN_FLAGS,
     Flag as Flag,
     add_flags as add_flags,
     with_flags as with_flags,
@@ -26,8 +20,4 @@ from .flags import (
 )
 from .guard import (
     GuardedCommand as GuardedCommand,
-)
-from .run_command import (
-    run as run,
-    show_result as show_result,
 )

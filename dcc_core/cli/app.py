@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
 
 from dcc_core.cli.call import registry_of_call
 from dcc_core.cli.guard import guard
-from dcc_core.cli.run_command import run
 from dcc_core.errors import DccError, SilentError, did_you_mean
 from dcc_core.group import is_launched, is_speaker
 from dcc_core.plugins import Provided
 
+RESERVED = {"run": "builtin:run"}
+"""Commands whose names are the core's, whichever plugin claims them, and who provides them."""
 TOGETHER = ("run", "select", "eval")
 """Commands that several processes work on together."""
 
 
 class Commands(click.Group):
-    """The commands of the core, then those of plugins (`dcc_commands`), imported when they are called.
-
-    A command's name in the core belongs to the core, whichever plugin claims it.
-    """
+    """The commands of plugins (`dcc_commands`), imported when they are called."""
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         """Parse the command line; `--help` ends here, and lists the commands of plugins."""
@@ -31,12 +30,11 @@ class Commands(click.Group):
         return guard(lambda: super(Commands, self).invoke(ctx))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*self.commands, *self._plugin_commands(ctx)]
+        return list(self._rows(ctx))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command with this name. Raises DccError if a plugin's does not load, or two plugins claim it."""
-        if cmd_name in self.commands:
-            return self.commands[cmd_name]
+        cmd_name = RESERVED.get(cmd_name, cmd_name)
         provider, _, name = cmd_name.rpartition(":")
         rows = registry_of_call(ctx).components("command")
         if name not in {row.component.name for row in rows if provider in ("", row.origin.provider)}:
@@ -56,22 +54,20 @@ class Commands(click.Group):
         return name, command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """One line for each command; those of plugins come from their rows, so that none of them is imported."""
-        own = [(name, command.get_short_help_str(formatter.width)) for name, command in self.commands.items()]
+        """One line for each command, from its row, so that none of them is imported."""
         with formatter.section("Commands"):
-            formatter.write_dl(
-                [*own, *((name, row.component.summary) for name, row in self._plugin_commands(ctx).items())]
-            )
+            formatter.write_dl([(name, row.component.summary) for name, row in self._rows(ctx).items()])
 
-    def _plugin_commands(self, ctx: click.Context) -> dict[str, Provided]:
-        """The commands of plugins by what users write; one that two plugins claim, or the core has, is qualified."""
+    def _rows(self, ctx: click.Context) -> dict[str, Provided]:
+        """The commands by what users write; one that two plugins claim is qualified, unless the name is reserved."""
         rows = list(registry_of_call(ctx).components("command"))
-        names = [row.component.name for row in rows]
-        clear = {name for name in names if names.count(name) == 1 and name not in self.commands}
-        return {row.component.name if row.component.name in clear else row.qualified: row for row in rows}
+        names = [row.component.name for row in rows if row.component.name not in RESERVED]
+        clear = {row.qualified: row.component.name for row in rows if names.count(row.component.name) == 1}
+        clear |= {provider: name for name, provider in RESERVED.items()}
+        return {clear.get(row.qualified, row.qualified): row for row in rows}
 
     def _unknown(self, ctx: click.Context, name: str) -> str:
-        known = [*self.commands, *self._plugin_commands(ctx)]
+        known = list(self._rows(ctx))
         lines = [f"no command named '{name}'.{did_you_mean(name, known)}", f"  available: {', '.join(known)}"]
         return "\n".join([*lines, *(f"  not loaded: {b.origin}: {b.reason}" for b in registry_of_call(ctx).broken)])
 
@@ -82,9 +78,6 @@ def cli() -> None:
     """Dataset condensation: a few synthetic images per class on which networks train nearly as well."""
 
 
-cli.add_command(run)
-
-
 def main() -> None:
     """Entry point of `dcc`."""
     cli.main(prog_name="dcc")
@@ -92,4 +85,6 @@ def main() -> None:
 
 def main_run() -> None:
     """Entry point of `dcc-run`, which is `dcc run`."""
-    run.main(prog_name="dcc-run")
+    context = click.Context(cli, resilient_parsing="_DCC_RUN_COMPLETE" in os.environ)
+    command = guard(lambda: registry_of_call(context).find("command", RESERVED["run"]).load())
+    command.main(prog_name="dcc-run", parent=context)

@@ -28,32 +28,6 @@ class Flag:
     switch: bool = False
 
 
-RUN_FLAGS = (
-    Flag("--data", "data", "data source"),
-    Flag("--loss", "loss", "matching loss"),
-    Flag("--aug", "aug", "augmentation, Siamese in matching"),
-    Flag("--arch", "arch", "network architecture"),
-    Flag("--param", "param", "parametrisation of the synthetic images"),
-    Flag("--recipe", "recipe", "named settings, e.g. paper or official"),
-    Flag("--ipc", "run.ipc"),
-    Flag("--seed", "run.seed"),
-    Flag("--sets", "run.sets"),
-    Flag("--outer-loops", "run.outer_loops"),
-    Flag("--budget", "run.budget"),
-    Flag("--inner-loops", "run.inner_loops"),
-    Flag("--network-steps", "run.network_steps"),
-    Flag("--init", "run.init"),
-    Flag("--protocol", "score.protocol"),
-    Flag("--eval-arch", "score.arch", "network to score on, with options: resnet18,norm=batch; repeatable", True),
-    Flag("--eval-nets", "score.nets"),
-    Flag("--log", "run.log", "observer, with options: tensorboard,every=10; repeatable", True),
-    Flag("--device", "run.device"),
-    Flag("--memory", "run.memory"),
-    Flag("--compile", "run.compile", switch=True),
-    Flag("--data-root", "run.data_root"),
-)
-
-
 def with_flags(
     flags: tuple[Flag, ...], *, defaults: bool, sections: Mapping[str, type] = MappingProxyType({})
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -73,15 +73,6 @@ class Config:
         run = replace(self.run, outer_loops=outer_loops, budget=None)
         return replace(self, run=run, image_rate=rate.value, entries=self.entries | decided | {"run.image_rate": rate})
 
-    def with_micro_batch(self, micro_batch: int) -> Config:
-        """Set the number of images per pass to a tuned one."""
-        entries = self.entries | {"run.micro_batch": Setting(micro_batch, "tuned")}
-        if self.run.budget is not None:
-            del entries["run.outer_loops"]  # the budget decides them later
-            if entries["run.image_rate"].origin == _loss_origin(self.names):
-                del entries["run.image_rate"]
-        return replace(self, run=replace(self.run, micro_batch=micro_batch), entries=entries)
-
     @property
     def method(self) -> str:
         """The loss and the augmentation in a word, e.g. `collective+dsa`."""

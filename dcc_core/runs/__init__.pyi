@@ -16,6 +16,7 @@ from .lock import (
 )
 from .progress import (
     Progress as Progress,
+    Silent as Silent,
 )
 from .python_api import (
     condense as condense,
@@ -26,11 +27,9 @@ from .python_api import (
     settings_of_set as settings_of_set,
 )
 from .report import (
-    NONE as NONE,
-    SPREADS as SPREADS,
+    by_architecture as by_architecture,
+    confidence as confidence,
     make_report as make_report,
-    percent as percent,
-    result_table as result_table,
 )
 from .resume_checks import (
     apply_earlier_budget as apply_earlier_budget,
@@ -60,8 +59,4 @@ from .snapshots import (
 )
 from .stopwatch import (
     Stopwatch as Stopwatch,
-)
-from .summary import (
-    by_architecture as by_architecture,
-    confidence as confidence,
 )

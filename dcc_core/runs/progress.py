@@ -1,4 +1,4 @@
-"""Progress of a run. `dcc_core.cli.Display` shows it; tests and programs may have their own."""
+"""Progress of a run. `dcc_plugins.terminal.Display` shows it; tests and programs may have their own."""
 
 from __future__ import annotations
 

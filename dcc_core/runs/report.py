@@ -1,39 +1,20 @@
-"""The report of a run or an evaluation: options, accuracies, cost."""
+"""The report of a run or an evaluation: options, and summaries of scores, with spreads, intervals and cost."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-from rich.table import Table
+from scipy.special import stdtrit
 
 from dcc_core.compute import peak_memory
-from dcc_core.config import format_size
 from dcc_core.jobs import Job, entries_of
 from dcc_core.plugins import Score
-from dcc_core.runs.summary import by_architecture
-from dcc_core.scoring import COMPOSITES
 
 FORMAT = 1
-
-NONE = "–"
-SPREADS = {"std": "std", "std_over_sets": "over sets", "std_over_networks": "over networks", "ci95": "95 % interval"}
-"""Columns beside the mean in a table of one network, by the key of a summary."""
-TITLES = {
-    "condensed": "{}",
-    "hard": "{}, hard labels",
-    "random": "random real images",
-    "random_soft": "random real images, the same teacher's labels",
-}
-"""Titles in a table of what a simple protocol measures."""
-PARTS = {
-    "hard": "{}, hard labels",
-    "full": "all real images",
-    "condensed_plain": "{}, no augmentation",
-    "random_plain": "random real images, no augmentation",
-}
-"""Titles in a table of a composite protocol's further measurements."""
 
 
 def make_report(
@@ -62,77 +43,83 @@ def make_report(
     }
 
 
-def result_table(report: Mapping[str, Any]) -> Table:
-    """The accuracies of a report for a terminal, in percent, and its cost.
-
-    For one network its spreads in columns; for several a column each, their intervals in rows of their own. A
-    composite score (0..1, times 100) has a row, and so has every accuracy that went into it.
-    """
-    architectures = report["by_architecture"]
-    first = report["accuracy"]["condensed"]
-    title = f"{report['config']['score.part']['value']} accuracy, %: protocol {_protocols(report)}"
-    rows = {label: _rows(report["method"], row) for label, row in architectures.items()}
-    names = list(next(iter(rows.values())))
-    if len(architectures) == 1:
-        title += f", {first['architecture']}"
-        columns = ["mean", *SPREADS.values()]
-        (own,) = rows.values()
-        cells = {n: [percent(own[n]["mean"]), *(percent(own[n].get(k)) for k in SPREADS)] for n in names}
-    else:
-        columns = list(architectures)
-        cells = {n: [_mean_and_std(row[n]) for row in rows.values()] for n in names}
-        cells |= {f"{n}, 95 %": [percent(row[n].get("ci95")) for row in rows.values()] for n in names}
-    table = Table(title=title)
-    for column in ("set", *columns):
-        table.add_column(column, justify="left" if column == "set" else "right")
-    for name, own in cells.items():
-        if any(cell != NONE for cell in own):
-            table.add_row(name, *own)
-    table.caption = f"{first['sets']} set(s) × {first['networks']} network(s){_interval(first)}; {_cost(report)}"
-    return table
-
-
-def _rows(method: str, row: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The summaries in a network's row of the report, by their titles in a table."""
-    titles = {subject: title.format(method) for subject, title in TITLES.items() if subject in row}
-    rows = {title: row[subject] for subject, title in titles.items()}
-    for name in (n for n in COMPOSITES if n in row):
-        parts = {part: found for part, found in row[name]["parts"].items() if part not in titles}
-        rows |= {PARTS[part].format(method): found for part, found in parts.items()}
-        rows[f"{COMPOSITES[name].title} ({name}), × 100"] = row[name]
+def by_architecture(networks: Iterable[str], scores: Mapping[str, Sequence[Score]]) -> dict[str, dict[str, Any]]:
+    """For every network, the summaries by subject, `condensed` and perhaps `random`; with both, the `gain`."""
+    rows: dict[str, dict[str, Any]] = {}
+    for label in networks:
+        own = {subject: [s for s in many if s.architecture == label] for subject, many in scores.items()}
+        row: dict[str, Any] = {subject: summary(many) for subject, many in own.items() if many}
+        if "random" in row:
+            row["gain"] = row["condensed"]["mean"] - row["random"]["mean"]
+        rows[label] = row | robustness_summary(own["condensed"])
     return rows
 
 
-def _protocols(report: Mapping[str, Any]) -> str:
-    row = report["accuracy"]
-    composite = "".join(f"{name} {row[name]['version']}, trained by " for name in COMPOSITES if name in row)
-    return composite + row["condensed"]["protocol"]
+def summary(scores: Sequence[Score]) -> dict[str, Any]:
+    """The summary of scores of several sets on one architecture.
+
+    Accuracies in 0..1, spread over all, over sets, and over networks; a single set has no spread over sets (none).
+    `ci95`, see `confidence`, is of the mean: over sets if there are several, else over networks. Cost: seconds, and
+    training images that networks were shown (`images_seen`), of all sets together.
+    """
+    every = [a for s in scores for a in s.accuracies]
+    means = [s.mean for s in scores]
+    return {
+        "mean": statistics.fmean(every),
+        "std": statistics.pstdev(every),
+        "std_over_sets": statistics.pstdev(means) if len(scores) > 1 else None,
+        "std_over_networks": statistics.fmean([s.std for s in scores]),
+        "ci95": confidence(means if len(scores) > 1 else every),
+        "ci95_over": "sets" if len(scores) > 1 else "networks",
+        "sets": len(scores),
+        "networks": len(scores[0].accuracies),
+        "protocol": scores[0].protocol,
+        "version": scores[0].version,
+        "architecture": scores[0].architecture,
+        "seconds": round(sum(s.seconds for s in scores), 3),
+        "images_seen": sum(s.images_seen for s in scores),
+    }
 
 
-def _interval(summary: Mapping[str, Any]) -> str:
-    return "" if summary["ci95"] is None else f", 95 % intervals of the mean over {summary['ci95_over']}"
+def confidence(values: Sequence[float]) -> list[float] | None:
+    """The 95 % confidence interval of the mean, [low, high], by Student's t; none for a single value. Not clipped."""
+    if len(values) < 2:
+        return None
+    mean = statistics.fmean(values)
+    half = float(stdtrit(len(values) - 1, 0.975)) * statistics.stdev(values) / math.sqrt(len(values))
+    return [mean - half, mean + half]
 
 
-def _cost(report: Mapping[str, Any]) -> str:
-    phases = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in report["seconds"].items())
-    seen = 0
-    for row in report["by_architecture"].values():
-        composite = [row[name] for name in COMPOSITES if name in row]
-        simple = [row[subject] for subject in TITLES if subject in row]
-        seen += sum(found["images_seen"] for found in composite or simple)
-    peak = report["peak_memory_bytes"]
-    return f"{phases}; networks were shown {seen:,} images" + (
-        f"; {format_size(peak)} of memory at most" if peak else ""
-    )
+def robustness_summary(scores: Sequence[Score]) -> dict[str, dict[str, Any]]:
+    """The composite scores of several sets on one architecture, by the protocol's name.
+
+    `mean` of the scores (0..1) with its spread and interval over sets; `parts`: for every measurement its `summary`,
+    or its accuracy if that was given. Cost: of all parts, each counted once.
+    """
+    found = [s.robustness for s in scores if s.robustness]
+    if not found:
+        return {}
+    values = [r.value for r in found]
+    parts = {name: _remove_repeats([r.scores[name] for r in found if name in r.scores]) for name in found[0].accuracies}
+    trained = _remove_repeats([s for part in parts.values() for s in part])
+    return {
+        found[0].protocol: {
+            "version": found[0].version,
+            "mean": statistics.fmean(values),
+            "std_over_sets": statistics.pstdev(values) if len(values) > 1 else None,
+            "ci95": confidence(values),
+            "ci95_over": "sets",
+            "values": values,
+            "parts": {
+                name: summary(part) if part else {"mean": found[0].accuracies[name], "given": True}
+                for name, part in parts.items()
+            },
+            "seconds": round(sum(s.seconds for s in trained), 3),
+            "images_seen": sum(s.images_seen for s in trained),
+        }
+    }
 
 
-def percent(value: float | Sequence[float] | None) -> str:
-    """A share, or an interval of shares, in percent."""
-    if value is None:
-        return NONE
-    return " to ".join(f"{100 * v:.1f}" for v in (value if isinstance(value, Sequence) else [value]))
-
-
-def _mean_and_std(row: Mapping[str, Any]) -> str:
-    spread = row.get("std", row.get("std_over_sets"))
-    return percent(row["mean"]) if spread is None else f"{percent(row['mean'])} ± {percent(spread)}"
+def _remove_repeats(scores: Sequence[Score]) -> list[Score]:
+    """Drop repeats: sets share the scores of all real images, and a set's labels may already be hard."""
+    return list({id(s): s for s in scores}.values())

@@ -9,14 +9,11 @@ any images. Source: DD-Ranking, whose scores take accuracies as fractions.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from dcc_core.plugins import Robustness, Score
-
-WEIGHT = 0.5
-"""w of the label-robust score and γ of the augmentation-robust one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,17 +33,20 @@ class Measurement:
 
 @dataclass(frozen=True, kw_only=True)
 class Composite:
-    """A composite protocol: what it measures, `condensed` and `random` among it, and what it makes of the accuracies.
+    """A composite protocol: what it measures, `condensed` and `random` among it, and what each accuracy counts.
 
-    combine: from accuracies (0..1) by measurement to a number between 0 and 1. Version: a change of any number that
-    it gives is a new one.
+    Version: a change of any number that it gives is a new one.
     """
 
     name: str
     version: int
     title: str
     measurements: Mapping[str, Measurement]
-    combine: Callable[[Mapping[str, float]], float]
+    weights: Mapping[str, float]
+
+    def combine(self, accuracies: Mapping[str, float]) -> float:
+        """From accuracies (0..1) by measurement to a number between 0 and 1."""
+        return map_to_unit(sum(weight * accuracies[name] for name, weight in self.weights.items()))
 
     def compute_score(self, scores: Mapping[str, Score], given: Mapping[str, float]) -> Robustness:
         """The composite score of trained measurements, and of accuracies that are known without (`given`)."""
@@ -62,29 +62,9 @@ def map_to_unit(a: float) -> float:
     return (math.exp(a) - math.exp(-1)) / (math.e - math.exp(-1))
 
 
-def label_robust(accuracies: Mapping[str, float]) -> float:
-    """The label-robust score: `robust` of w · IOR − (1 − w) · HLR, w = 0.5.
-
-    HLR, the hard-label recovery, is the accuracy of all real images less that of the set with hard labels; IOR, the
-    improvement over random, that of the set with its own labels less that of random images with such labels. HLR
-    is 1 at most and IOR −1 at least, so that the result lies in 0..1 for any accuracies.
-    """
-    lost = accuracies["full"] - accuracies["hard"]
-    gained = accuracies["condensed"] - accuracies["random"]
-    return map_to_unit(WEIGHT * gained - (1 - WEIGHT) * lost)
-
-
-def augmentation_robust(accuracies: Mapping[str, float]) -> float:
-    """The augmentation-robust score: `robust` of the improvement over random, with augmentation and without, averaged.
-
-    γ · (condensed − random) + (1 − γ) · (condensed_plain − random_plain), γ = 0.5.
-    """
-    augmented = accuracies["condensed"] - accuracies["random"]
-    plain = accuracies["condensed_plain"] - accuracies["random_plain"]
-    return map_to_unit(WEIGHT * augmented + (1 - WEIGHT) * plain)
-
-
-# Under `ars` random images keep their classes as labels, whatever the set's: it is about augmentation, not labels.
+# `lrs`: half of what the set with its own labels gains over random images with such labels, less half of what the set
+# with hard labels loses against all real images. `ars`: the gain over random images, with augmentation and without,
+# averaged; random images keep their classes as labels, whatever the set's. All lie in -1..1 for any accuracies.
 COMPOSITES = {
     c.name: c
     for c in (
@@ -98,7 +78,7 @@ COMPOSITES = {
                 "full": Measurement(subject="full", training="dc", labels="hard"),
                 "random": Measurement(subject="random", training="dc", labels="own"),
             },
-            combine=label_robust,
+            weights={"condensed": 0.5, "random": -0.5, "full": -0.5, "hard": 0.5},
         ),
         Composite(
             name="ars",
@@ -110,7 +90,7 @@ COMPOSITES = {
                 "random": Measurement(subject="random", training="dsa", labels="hard"),
                 "random_plain": Measurement(subject="random", training="dc", labels="hard"),
             },
-            combine=augmentation_robust,
+            weights={"condensed": 0.5, "random": -0.5, "condensed_plain": 0.5, "random_plain": -0.5},
         ),
     )
 }

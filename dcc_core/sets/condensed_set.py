@@ -43,8 +43,6 @@ SHOWN = 50
 WHITENED = "whitened"
 """The tensor of images that were ZCA-whitened elsewhere. Not `images`: those are in unit space, and from here there is
 no way back to it."""
-
-
 CROPS = "crop_logits"
 """The tensor (N, E, K) of a teacher's logits of every image's crop in every epoch."""
 
@@ -133,8 +131,6 @@ class CondensedSet:
         Raises DccError if the set cannot be decoded, and for whitened images in unit space.
         """
         from torch.utils.data import TensorDataset
-
-        from dcc_core.sets.condensed_set import training_images
 
         batch = training_images(self, registry, unit=not normalised)
         soft = batch.labels.is_floating_point()

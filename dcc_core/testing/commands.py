@@ -8,7 +8,7 @@ import sys
 
 from click.testing import CliRunner
 
-from dcc_core.cli import cli
+from dcc_core.cli import RESERVED
 from dcc_core.plugins import Found
 from dcc_core.testing.base import Conformance
 
@@ -39,7 +39,7 @@ class CommandConformance(Conformance):
 
     def test_it_leaves_the_core_its_names(self) -> None:
         """A command with the name of one of the core's is reached by its qualified name alone."""
-        assert self.component not in cli.commands, f"{self.title}: `dcc {self.component}` is a command of the core"
+        assert self.component not in RESERVED, f"{self.title}: `dcc {self.component}` is a command of the core"
 
     def found(self) -> Found:
         """The command as the registry has it."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-from dcc_core.cli import Display
 from dcc_core.config import Rank, Settings
 from dcc_core.errors import ContractError, PluginWarning
 from dcc_core.jobs import resolve
 from dcc_core.plugins import RunInfo
-from dcc_core.runs import RunFolder, execute
+from dcc_core.runs import RunFolder, Silent, execute
 from dcc_core.testing.base import TINY, Conformance
 from dcc_core.testing.randomness import left_alone
 
@@ -58,7 +57,7 @@ class ObserverConformance(Conformance):
             return  # another test's
         registry = self.registry()
         config = resolve(registry, self._settings())
-        execute(config, registry, RunFolder(place / "run"), Display(mute=True))
+        execute(config, registry, RunFolder(place / "run"), Silent())
 
     def _settings(self) -> Settings:
         words = [self.component, *(f"{name}={value}" for name, value in self.options.items())]

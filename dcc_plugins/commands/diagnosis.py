@@ -15,10 +15,10 @@ from pathlib import Path
 
 import platformdirs
 
-from dcc_core.cli import terminal
 from dcc_core.config import format_size
 from dcc_core.plugins import Registry
 from dcc_plugins.data.kept_files import FOLDER
+from dcc_plugins.terminal import terminal
 
 DISTRIBUTION = "dataset-condensation"
 PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "timm", "kornia", "safetensors", "matplotlib")

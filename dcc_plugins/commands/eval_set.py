@@ -59,10 +59,10 @@ def evaluate(
     """
     registry = registry_of_call()
 
-    from dcc_core.cli import Display, print_table
-    from dcc_core.runs import result_table, settings_of_set
+    from dcc_core.runs import settings_of_set
     from dcc_core.sets import load_set
     from dcc_plugins.commands.evaluation import evaluate_set
+    from dcc_plugins.terminal import Display, print_table, result_table
 
     with current_group() as group:
         s = group.broadcast(lambda: load_set(file))
@@ -93,8 +93,8 @@ def _judge(
     as_json: bool,
 ) -> None:
     """Print both scores, and whose they are. Raises DccError for what the judge decides by itself."""
-    from dcc_core.cli import print_table
     from dcc_plugins.commands.judging import judge_set, judgement_table
+    from dcc_plugins.terminal import print_table
 
     if is_launched() or flags["protocol"]:
         what = "--protocol" if flags["protocol"] else "torchrun"

@@ -24,10 +24,10 @@ def inspect(file: Path, grid: Path | None, preview: bool, check: bool, as_json: 
 
     Findings change the exit code only with --check. A file that cannot be read gives exit code 2.
     """
-    from dcc_core.cli import print_table, printable
     from dcc_core.sets import find_set, write_atomically
     from dcc_plugins.commands.inspection import inspect_set
     from dcc_plugins.commands.inspection_tables import build_tables
+    from dcc_plugins.terminal import print_table, printable
     from dcc_plugins.terminal.preview import Preview
 
     registry = registry_of_call()

@@ -9,10 +9,10 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from dcc_core.cli import printable
 from dcc_core.config import format_size
 from dcc_core.sets import Provenance
 from dcc_plugins.commands.inspection import Inspection, TensorFacts, dict_or_empty, list_or_empty
+from dcc_plugins.terminal import printable
 
 NONE = "–"
 MAX_NAMES = 20

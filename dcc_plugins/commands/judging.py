@@ -11,11 +11,12 @@ from rich.table import Table
 from dcc_core.errors import as_dcc_error
 from dcc_core.jobs import Config, Job
 from dcc_core.plugins import Registry
-from dcc_core.runs import NONE, Progress, percent
+from dcc_core.runs import Progress
 from dcc_core.scoring import COMPOSITES
 from dcc_core.sets import CondensedSet
 from dcc_plugins.commands import dd_ranking
 from dcc_plugins.commands.evaluation import evaluate_set
+from dcc_plugins.terminal import NONE, percent
 
 
 def judge_set(

@@ -31,13 +31,14 @@ def plugins(kind: str | None, match: str | None, check: bool, as_json: bool) -> 
         _check(registry, as_json)
         return
     wanted = find_kind(kind).name if kind else None
+    conflicts = registry.conflicts()
     rows = [
         {
             "kind": row.kind.name,
             "name": name,
             **asdict(row.origin),
             "summary": row.component.summary,
-            "conflict": (row.kind.name, row.component.name) in registry.conflicts(),
+            "conflict": (row.kind.name, row.component.name) in conflicts,
         }
         for row in registry.components(wanted)
         for name in _names(row, match)

@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from dcc_core.cli import print_table
+from dcc_plugins.terminal import print_table
 
 
 def print_rows(title: str, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:

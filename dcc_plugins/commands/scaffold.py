@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
-from dcc_core.cli import cli
+from dcc_core.cli import RESERVED
 from dcc_core.errors import DccError
 from dcc_core.plugins import Kind, Registry
 
@@ -46,7 +46,7 @@ def write_plugin(given: str, kind: Kind, place: Path, registry: Registry) -> Pat
         raise DccError(
             f"'{given}' cannot name a component: use lower-case letters, digits and hyphens, e.g. my-{kind.name}"
         )
-    if kind.commands and name in cli.commands:
+    if kind.commands and name in RESERVED:
         raise DccError(f"command '{name}' already exists, in the core; choose another name")
     taken = [row for row in registry.components(kind.name) if row.component.name == name]
     if taken:

@@ -10,7 +10,6 @@ from dcc_core.cli import (
     Flag,
     add_flags,
     registry_of_call,
-    show_result,
     with_flags,
     with_preview,
     with_results,
@@ -19,6 +18,7 @@ from dcc_core.cli import (
 from dcc_core.config import settings_of_run
 from dcc_core.group import current_group
 from dcc_core.jobs import resolve
+from dcc_plugins.commands.run import show_result
 
 SELECT_FLAGS = (
     Flag("--method", "selection", "coreset selection: which real images to keep"),
@@ -64,8 +64,8 @@ def select(
         earlier = group.broadcast(lambda: settings_of_run(resume, out, overwrite=overwrite))
         config = resolve(registry, add_flags(earlier, SELECT_FLAGS, flags, config_file, pairs))
 
-        from dcc_core.cli import Display
         from dcc_core.runs import SELECTING, execute, open_folder
+        from dcc_plugins.terminal import Display
 
         folder = open_folder(group, config, resume or out, SELECTING, overwrite=overwrite)
         display = Display(quiet=quiet, mute=not group.first)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
-from dcc_core.cli import RUN_FLAGS, add_flags, registry_of_call, with_flags
+from dcc_core.cli import add_flags, registry_of_call, with_flags
 from dcc_core.config import Settings
 from dcc_core.jobs import resolve
+from dcc_plugins.commands.run import RUN_FLAGS
 
 
 @click.command()
@@ -33,14 +34,14 @@ def tune(
     registry = registry_of_call()
     config = resolve(registry, add_flags(Settings(), RUN_FLAGS, flags, config_file, pairs))
 
-    from dcc_core.cli import Display, print_table
     from dcc_core.config import as_toml
     from dcc_core.sets import write_atomically
-    from dcc_plugins.commands.tuning import tune_passes
+    from dcc_plugins.commands.tuning import tune_passes, tuned_options
+    from dcc_plugins.terminal import Display, print_table
 
     found = tune_passes(config, registry, Display(quiet=quiet))
     if out:
-        write_atomically(out, as_toml(config.with_micro_batch(found.best).entries).encode())
+        write_atomically(out, as_toml(tuned_options(config, found.best)).encode())
     if as_json:
         click.echo(json.dumps({"micro_batch": found.best, "suggested": found.suggested, "seconds": found.seconds}))
     else:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import torch
 from rich.table import Table
 
-from dcc_core.cli import Display
+from dcc_core.config import Setting
 from dcc_core.engine import Network, Step, update
 from dcc_core.jobs import Config, Job
 from dcc_core.plugins import Registry
+from dcc_plugins.terminal import Display
 
 FACTORS = (1 / 4, 1 / 2, 1, 2, 4, 8)
 ROUNDS = 5
@@ -44,6 +45,16 @@ class Tuning:
             mark = " (suggested)" if images == self.suggested else ""
             table.add_row(f"{images}{mark}", f"{1000 * seconds:.0f}", f"{seconds / self.seconds[self.suggested]:.2f}")
         return table
+
+
+def tuned_options(config: Config, micro_batch: int) -> dict[str, Setting]:
+    """The options of a configuration with a tuned number of images per pass, without those that a budget decides."""
+    entries = config.entries | {"run.micro_batch": Setting(micro_batch, "tuned")}
+    if config.run.budget is not None:
+        del entries["run.outer_loops"]
+        if entries["run.image_rate"].origin == f"loss {config.names['loss']}":
+            del entries["run.image_rate"]
+    return entries
 
 
 def tune_passes(config: Config, registry: Registry, display: Display) -> Tuning:

@@ -22,11 +22,11 @@ def compare(runs: tuple[Path, ...], out: Path | None, overwrite: bool, as_json: 
 
     RUN is a run folder, finished or not, or a set file. Differences are to the first one.
     """
-    from dcc_core.cli import print_table
     from dcc_plugins.compare.rows import differing_options, make_rows, warnings_of
     from dcc_plugins.compare.subjects import read_subjects
     from dcc_plugins.compare.tables import as_records, option_grid, score_csv, score_grid
     from dcc_plugins.placing import place_atomically
+    from dcc_plugins.terminal import print_table
 
     subjects = read_subjects(runs, registry_of_call())
     rows, differing = make_rows(subjects), differing_options(subjects)

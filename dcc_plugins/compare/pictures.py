@@ -7,10 +7,10 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dcc_core.cli import printable
 from dcc_core.runs import confidence
 from dcc_plugins.compare.rows import Row
 from dcc_plugins.figures import MARKERS, OKABE_ITO, figure_style, render_figure
+from dcc_plugins.terminal import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,12 +12,11 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from dcc_core.cli import printable
 from dcc_core.config import format_duration
-from dcc_core.runs import NONE, SPREADS, percent
 from dcc_plugins.compare.rows import Difference, Row
 from dcc_plugins.compare.subjects import Subject
 from dcc_plugins.pages.page import format_value
+from dcc_plugins.terminal import NONE, SPREADS, percent, printable
 
 MEASURED = ("mean", "std", "std_over_sets", "std_over_networks", "ci95_over", "sets", "networks", "images_seen")
 LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "×": r"$\times$"}

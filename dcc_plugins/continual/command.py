@@ -67,9 +67,9 @@ def continual(
     builder.stop_on_problems()
     stages, memories = stage_specs(options.stages, registry), memory_specs(options.memory, registry)
 
-    from dcc_core.cli import Display, print_table
     from dcc_plugins.continual.comparison import Comparison
     from dcc_plugins.continual.plan import Plan
+    from dcc_plugins.terminal import Display, print_table
 
     display = Display(quiet=quiet)
     with display.logging():

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 
-from dcc_core.cli import Display
 from dcc_core.compute import peak_memory
 from dcc_core.config import FREE, MACHINE, plain
 from dcc_core.errors import DccError, Stopped, as_dcc_error
@@ -24,6 +23,7 @@ from dcc_plugins.continual.making import COST, Maker
 from dcc_plugins.continual.plan import LEARNER, Plan
 from dcc_plugins.continual.results import CSV, JSON, PICTURES, Results
 from dcc_plugins.continual.specs import MemorySpec
+from dcc_plugins.terminal import Display
 
 log = logging.getLogger("dcc")
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dcc_core.cli import Display
 from dcc_core.config import parse_duration
 from dcc_core.jobs import Job, coreset_provenance, entries_of, select_coreset
 from dcc_core.plugins import StepReport
@@ -17,6 +16,7 @@ from dcc_core.runs import CHECKPOINT, Checkpoint, Checkpointer, Interrupts, RunF
 from dcc_core.sets import CondensedSet, Provenance, write_atomically
 from dcc_plugins.continual.replay import Learner
 from dcc_plugins.continual.specs import RING, MemorySpec
+from dcc_plugins.terminal import Display
 
 SET, PICTURE, COST = "set.safetensors", "grid.png", "cost.json"
 

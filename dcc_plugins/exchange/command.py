@@ -54,8 +54,8 @@ def convert(
     settings = Settings()
     settings.add_options(pairs)
 
-    from dcc_core.cli import Display, printable
     from dcc_plugins.exchange import convert as convert_set
+    from dcc_plugins.terminal import Display, printable
 
     with Display().logging():
         done = convert_set(

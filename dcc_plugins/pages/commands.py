@@ -15,9 +15,8 @@ PLACE = click.Path(path_type=Path)
 
 
 def _preview(folder: Path, registry: Registry) -> None:
-    from dcc_core.cli import terminal
     from dcc_plugins.pages.record import read_run
-    from dcc_plugins.terminal.preview import show_preview
+    from dcc_plugins.terminal import show_preview, terminal
 
     if pictures := read_run(folder, registry).pictures:
         show_preview(pictures[-1], terminal())

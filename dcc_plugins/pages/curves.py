@@ -9,8 +9,8 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from dcc_core.cli import printable
 from dcc_plugins.pages.record import RunRecord, Summary
+from dcc_plugins.terminal import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,12 +15,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dcc_core.config import format_duration, format_size
-from dcc_core.runs import NONE, SPREADS, percent
 from dcc_core.scoring import COMPOSITES
 from dcc_plugins.pages import curves
 from dcc_plugins.pages.examples import find_examples
 from dcc_plugins.pages.record import RunRecord
 from dcc_plugins.pages.sprites import Sprites, draw_sprites
+from dcc_plugins.terminal import NONE, SPREADS, percent
 
 MAX_IMAGE_BYTES = 16_000_000
 """Largest size of all images on a page, in bytes."""

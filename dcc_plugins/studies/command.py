@@ -42,8 +42,8 @@ def study(
     given = add_flags(Settings(), STUDY_FLAGS, flags, config_file, pairs)
     registry.find("study", name)
 
-    from dcc_core.cli import Display
     from dcc_plugins.studies.run_study import PAGE, choose_study, conduct_study
+    from dcc_plugins.terminal import Display
 
     what = choose_study(registry, name, given)
     out = out or Path("studies") / what.name
@@ -58,7 +58,7 @@ def study(
 def _print(summary: dict[str, Any]) -> None:
     from rich.table import Table
 
-    from dcc_core.cli import print_table
+    from dcc_plugins.terminal import print_table
 
     table = Table(title=summary["title"], title_justify="left")
     table.add_column("number")

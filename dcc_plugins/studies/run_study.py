@@ -14,13 +14,13 @@ from typing import Any
 import platformdirs
 import torch
 
-from dcc_core.cli import Display
 from dcc_core.config import FREE, Builder, Rank, Settings, plain
 from dcc_core.errors import DccError, faults_of
 from dcc_core.plugins import Registry
 from dcc_core.runs import RunFolder, Stopwatch
 from dcc_plugins.figures import figure_style, render_figure
 from dcc_plugins.studies.study import CELLS, Bench, Findings, Row, Study
+from dcc_plugins.terminal import Display
 
 PAGE, SUMMARY = "page.md", "study.json"
 

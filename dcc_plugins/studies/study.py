@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from dcc_core.cli import Display
 from dcc_core.config import Rank, Settings, format_duration
 from dcc_core.plugins import Registry
 from dcc_core.sets import write_atomically
+from dcc_plugins.terminal import Display
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

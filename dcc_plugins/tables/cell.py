@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from dcc_core.cli import Display
 from dcc_core.compute import reset_peak
 from dcc_core.config import Settings
 from dcc_core.jobs import resolve
 from dcc_core.plugins import Registry
 from dcc_core.runs import CHECKPOINT, REPORT, RunFolder, execute
+from dcc_plugins.terminal import Display
 
 Times = dict[str, int | None]
 

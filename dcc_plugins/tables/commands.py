@@ -110,8 +110,8 @@ def _run(
     resources = Resources(cpus=cell_cpus, gpus=cell_gpus)
     workers = choose_workers(place, resources.over(spec.file.resources), resources, out)
 
-    from dcc_core.cli import Display, print_table
     from dcc_plugins.tables.run_table import Tabling
+    from dcc_plugins.terminal import Display, print_table
 
     results = Tabling(spec, scale, chosen, given, registry, out, overwrite=overwrite).run(Display(quiet=quiet), workers)
     if as_json:

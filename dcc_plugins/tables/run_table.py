@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dcc_core.cli import Display
 from dcc_core.config import FREE, MACHINE, Settings
 from dcc_core.errors import DccError, Stopped
 from dcc_core.jobs import Config, resolve
@@ -21,6 +20,7 @@ from dcc_plugins.tables.cell import CellRun, CellWork, is_written
 from dcc_plugins.tables.output import Results
 from dcc_plugins.tables.table import Cell, TableSpec
 from dcc_plugins.tables.workers import Began, Done, Event, Failed, Lost, ThisProcess, Workers
+from dcc_plugins.terminal import Display
 
 log = logging.getLogger("dcc")
 

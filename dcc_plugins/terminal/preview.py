@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dcc_core import Observer, Registry, RunInfo, hookimpl, load_set
-from dcc_core.cli import printable, terminal
 from dcc_core.runs import Pictures, make_pictures
+from dcc_plugins.terminal.display import printable, terminal
 
 HALF = "▀"
 SIDE = 16

@@ -6,10 +6,10 @@ import math
 import re
 from pathlib import Path
 
-from dcc_core.cli import Display
 from dcc_core.testing import Conformance, global_seeds, left_alone
 from dcc_plugins.figures import figure_style, render_figure
 from dcc_plugins.studies import Bench, Findings
+from dcc_plugins.terminal import Display
 
 LINK = re.compile(r"!\[[^]]*\]\(([^)]+)\)")
 

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from dcc_core import Registry, Step
-from dcc_core.cli.app import cli, run
-from dcc_core.cli.flags import RUN_FLAGS, add_flags
+from dcc_core.cli.app import cli
+from dcc_core.cli.flags import add_flags
 from dcc_core.config.settings import Rank, Settings
 from dcc_core.jobs.configuration import resolve
 from dcc_core.plugins import hookspecs
@@ -23,6 +23,7 @@ from dcc_core.plugins.registry import Origin
 from dcc_core.testing import job_of, toys
 from dcc_core.testing.base import TINY
 from dcc_plugins.commands.eval_set import EVAL_FLAGS
+from dcc_plugins.commands.run import RUN_FLAGS, run
 from dcc_plugins.commands.select import SELECT_FLAGS
 from dcc_plugins.continual.specs import memory_specs, stage_specs
 from dcc_plugins.exchange.known_statistics import Sources

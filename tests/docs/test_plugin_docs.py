@@ -13,9 +13,10 @@ from click.testing import CliRunner
 from PIL import Image
 
 from dcc_core import condense, testing
-from dcc_core.cli.app import cli, run
+from dcc_core.cli.app import cli
 from dcc_core.plugins import hookspecs
 from dcc_plugins import testing as builtin_testing
+from dcc_plugins.commands.run import run
 
 PAGE = Path(__file__).parents[2] / "docs" / "plugins.md"
 HOOKS = [name for name in vars(hookspecs) if name.startswith("dcc_")]

@@ -5,7 +5,7 @@ import importlib
 import pytest
 
 import dcc_core
-from dcc_core import testing
+from dcc_core import cli, testing
 from dcc_core.engine import RunContext, Step
 
 MOVED = {
@@ -29,6 +29,8 @@ TESTS = ["FormatConformance", "StudyConformance", "TableConformance"]
     [
         *((dcc_core, place, name) for place, names in MOVED.items() for name in names),
         *((testing, "dcc_plugins.testing", name) for name in TESTS),
+        *((cli, "dcc_plugins.terminal", name) for name in ("Display", "print_table", "printable", "terminal")),
+        *((cli, "dcc_plugins.commands.run", name) for name in ("RUN_FLAGS", "run", "show_result")),
     ],
     ids=lambda value: getattr(value, "__name__", value),
 )
@@ -39,7 +41,7 @@ def test_a_moved_name_is_found(old, place, name):
 
 
 def test_a_name_that_never_was_is_not_found():
-    for module in (dcc_core, testing):
+    for module in (dcc_core, testing, cli):
         with pytest.raises(AttributeError, match="no_such_name"):
             _ = module.no_such_name
 

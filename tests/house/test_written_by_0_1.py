@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from dcc_core import Registry, load_set
-from dcc_core.cli.app import cli, run
+from dcc_core.cli.app import cli
+from dcc_plugins.commands.run import run
 
 WRITTEN = Path(__file__).parents[1] / "written_by_0_1"
 

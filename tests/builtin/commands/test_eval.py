@@ -7,8 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from dcc_core import DccError, load_set, score, score_across
-from dcc_core.cli.app import cli, run
-from dcc_core.runs.report import result_table
+from dcc_core.cli.app import cli
+from dcc_plugins.commands.run import run
+from dcc_plugins.terminal import result_table
 
 SMALL = shlex.split("--outer-loops 1 --inner-loops 1 --network-steps 1 --eval-nets 2 --protocol dc -o arch.width=8")
 ACROSS = shlex.split("--eval-arch convnet --eval-arch mlp --eval-arch convnet,norm=batch,width=4")

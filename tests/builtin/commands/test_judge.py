@@ -9,11 +9,12 @@ import torch
 from click.testing import CliRunner
 
 from dcc_core import CondensedSet
-from dcc_core.cli.app import cli, run
+from dcc_core.cli.app import cli
 from dcc_core.scoring.protocols import PROTOCOLS
 from dcc_core.scoring.robustness import COMPOSITES
 from dcc_plugins.commands import dd_ranking
 from dcc_plugins.commands.dd_ranking import evaluate, explain_absence
+from dcc_plugins.commands.run import run
 
 COLOURS = {"data": "blobs-of:8,8,8,8,8", "data.channels": 3, "run.ipc": 2, "arch": "linear", "run.inner_loops": 1}
 RECORDED = [

@@ -6,9 +6,9 @@ import shlex
 from click.testing import CliRunner
 
 from dcc_core.cli.app import cli
-from dcc_core.cli.display import Display
 from dcc_core.jobs.job import Job
-from dcc_plugins.commands.tuning import Tuning, tune_passes
+from dcc_plugins.commands.tuning import Tuning, tune_passes, tuned_options
+from dcc_plugins.terminal import Display
 
 SMALL = "-o arch.width=8 --inner-loops 2 --network-steps 1 --outer-loops 1 --sets 1"
 
@@ -25,6 +25,13 @@ def test_numbers_around_the_suggested_one_are_timed(configure, registry):
     assert found.suggested == 8
     assert list(found.seconds) == [2, 4, 8, 12]
     assert min(found.seconds.values()) > 0
+
+
+def test_what_a_budget_decides_is_not_written(configure):
+    kept = tuned_options(configure({"run.budget": "1h"}), 8)
+    assert kept["run.micro_batch"].value == 8 and not {"run.outer_loops", "run.image_rate"} & set(kept)
+    assert "run.image_rate" in tuned_options(configure({"run.budget": "1h", "run.image_rate": 0.2}), 8)
+    assert "run.outer_loops" in tuned_options(configure(), 8)
 
 
 def test_memory_bounds_what_is_timed(configure, registry, monkeypatch):

@@ -343,8 +343,8 @@ def test_augmentations_reach_stage_and_memory(registry):
 
 @pytest.mark.parametrize("loss", ["collective", "means"])
 def test_any_loss_and_parametrisation_makes_a_memory(registry, loss, tmp_path):
-    from dcc_core.cli.display import Display
     from dcc_plugins.continual.comparison import Comparison
+    from dcc_plugins.terminal import Display
 
     plan = planned(registry, [f"{loss},param=half"], given={"run.network_steps": 1}, seeds=1)
     results = Comparison(plan, tmp_path / "out").run(Display(quiet=True)).as_dict()

@@ -8,8 +8,8 @@ import torch
 from click.testing import CliRunner
 from paper_groups import GROUPS
 
-from dcc_core.cli.app import run
 from dcc_core.data.source_options import apply_source_options
+from dcc_plugins.commands.run import run
 from dcc_plugins.data.folder import ImageFolder
 from dcc_plugins.data.imagenet32 import ImageNet32
 from dcc_plugins.data.torchvision_sets import Cifar10, Mnist

@@ -16,9 +16,10 @@ from torch import nn
 from torch.utils.data import Dataset, Subset, TensorDataset
 
 from dcc_core import DccError, MatchingLoss, Part, RealData, Registry, condense, load_set, score, select
-from dcc_core.cli.app import cli, run
+from dcc_core.cli.app import cli
 from dcc_core.errors import OptionError, Stopped
 from dcc_plugins.augmentation import Jitter
+from dcc_plugins.commands.run import run
 from dcc_plugins.data.digits import Digits
 from dcc_plugins.distances import DISTANCES
 from dcc_plugins.dsa import DSA

@@ -8,14 +8,14 @@ from click.testing import CliRunner
 
 import dcc_plugins.manifest
 from dcc_core import Registry, StepReport
-from dcc_core.cli.app import run
-from dcc_core.cli.display import Display
 from dcc_core.plugins.registry import Origin
 from dcc_core.testing import Moment
+from dcc_plugins.commands.run import run
 from dcc_plugins.figures import figure_style
 from dcc_plugins.ntk import Velocities, kernel, velocity
 from dcc_plugins.studies import Bench
 from dcc_plugins.studies.ntk_velocity import NtkVelocity
+from dcc_plugins.terminal import Display
 
 REGISTRY = Registry([dcc_plugins.manifest], [Origin("builtin", "dcc", "0.1")])
 STEP = 1e-5

@@ -13,13 +13,13 @@ from click.testing import CliRunner
 import dcc_plugins.manifest
 from dcc_core import Component, DccError, Registry, hookimpl
 from dcc_core.cli.app import cli
-from dcc_core.cli.display import Display
 from dcc_core.config.settings import Rank, Settings
 from dcc_core.errors import OptionError
 from dcc_core.plugins.registry import Origin
 from dcc_plugins.figures import figure_style, render_figure
 from dcc_plugins.studies import Bench, Findings, Study
 from dcc_plugins.studies.run_study import choose_study, conduct_study
+from dcc_plugins.terminal import Display
 
 TINY = "-o study.ratios=1 -o study.shown=1 -o study.steps=2 -o study.seeds=1 -o study.count=40 --quiet"
 

@@ -7,11 +7,11 @@ import torch
 
 import dcc_plugins.manifest
 from dcc_core import DccError, Registry, select
-from dcc_core.cli.display import Display
 from dcc_core.plugins.registry import Origin
 from dcc_plugins.figures import figure_style
 from dcc_plugins.studies import Bench, alignment as module
 from dcc_plugins.studies.alignment import Alignment, alignment, uniformity
+from dcc_plugins.terminal import Display
 
 REGISTRY = Registry([dcc_plugins.manifest], [Origin("builtin", "dcc", "0.1")])
 SMALL = {"count": 1, "ipc": 2, "outer_loops": 1, "networks": 2, "per_class": 4, "epochs": 1, "archs": ("mlp",)}

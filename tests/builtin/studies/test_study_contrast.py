@@ -8,7 +8,6 @@ from scipy.stats import norm
 
 import dcc_plugins.manifest
 from dcc_core import Registry
-from dcc_core.cli.display import Display
 from dcc_core.compute.criterion import hinge
 from dcc_core.jobs.coreset import select_coreset
 from dcc_core.plugins.registry import Origin
@@ -18,6 +17,7 @@ from dcc_plugins.figures import figure_style
 from dcc_plugins.networks.fixed import Along
 from dcc_plugins.studies import Bench
 from dcc_plugins.studies.contrast import Contrast, class_wise_ratio, inside_mean, ratio, solutions
+from dcc_plugins.terminal import Display
 
 REGISTRY = Registry([dcc_plugins.manifest], [Origin("builtin", "dcc", "0.1")])
 

@@ -5,11 +5,11 @@ import torch
 
 import dcc_plugins.manifest
 from dcc_core import Registry
-from dcc_core.cli.display import Display
 from dcc_core.plugins.registry import Origin
 from dcc_plugins.figures import figure_style
 from dcc_plugins.studies import Bench
 from dcc_plugins.studies.digits import Digits38, half_share
+from dcc_plugins.terminal import Display
 
 REGISTRY = Registry([dcc_plugins.manifest], [Origin("builtin", "dcc", "0.1")])
 

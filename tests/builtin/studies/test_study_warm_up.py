@@ -5,10 +5,10 @@ import pytest
 import dcc_plugins.manifest
 import dcc_plugins.tables.cell
 from dcc_core import DccError, Registry
-from dcc_core.cli.display import Display
 from dcc_core.config.settings import Rank, Settings
 from dcc_core.plugins.registry import Origin
 from dcc_plugins.studies.run_study import choose_study, conduct_study
+from dcc_plugins.terminal import Display
 
 REGISTRY = Registry([dcc_plugins.manifest], [Origin("builtin", "dcc", "0.1")])
 TINY = {

@@ -12,11 +12,11 @@ import dcc_core
 import dcc_plugins.tables.cell
 from dcc_core import DccError, Registry
 from dcc_core.cli.app import cli
-from dcc_core.cli.display import Display
 from dcc_core.config.settings import Settings
 from dcc_core.jobs.configuration import resolve
 from dcc_plugins.tables.run_table import Tabling
 from dcc_plugins.tables.table import TableFile, TableSpec, find_table
+from dcc_plugins.terminal import Display
 
 PAPERS = ("fine-grained", "benchmarks", "cross-architecture", "warm-up", "warm-up-design")
 SHIPPED = ("overview", *PAPERS)

@@ -19,12 +19,12 @@ from click.testing import CliRunner
 
 from dcc_core import DccError
 from dcc_core.cli.app import cli
-from dcc_core.cli.display import Display
 from dcc_core.config.settings import Rank, Settings
 from dcc_plugins.tables.cell import CellRun, CellWork, is_written
 from dcc_plugins.tables.on_ray import Seen, check_seen
 from dcc_plugins.tables.processes import Processes, shares
 from dcc_plugins.tables.workers import RETRIES, Began, Done, Failed, Lost, Resources, ThisProcess
+from dcc_plugins.terminal import Display
 
 RAY = pytest.param(
     "ray", marks=pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
@@ -223,7 +223,7 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 from dcc_core.runs.interrupts import Interrupts
-from dcc_core.cli.display import Display
+from dcc_plugins.terminal import Display
 from dcc_plugins.tables.on_ray import Seen, check_seen
 from dcc_plugins.tables.workers import Resources
 from dcc_plugins.tables.placement import choose_workers

@@ -12,7 +12,6 @@ import toys
 
 import dcc_plugins.manifest
 from dcc_core import DccError, Registry
-from dcc_core.cli.display import Display
 from dcc_core.config.settings import Rank, Settings
 from dcc_core.errors import PluginWarning
 from dcc_core.jobs.configuration import resolve
@@ -21,6 +20,7 @@ from dcc_core.runs.run import execute
 from dcc_core.runs.run_folder import RunFolder
 from dcc_core.testing import ObserverConformance
 from dcc_plugins import trackers
+from dcc_plugins.terminal import Display
 
 CLASSES = {"wandb": "_InWandB", "mlflow": "_InMLflow", "trackio": "_InTrackio"}
 TINY = {"data": "blobs", "run.inner_loops": 2, "run.outer_loops": 3, "run.sets": 2, "score.nets": 1}

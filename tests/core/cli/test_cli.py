@@ -10,7 +10,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from dcc_core.cli.app import cli, run
+from dcc_core.cli.app import cli
+from dcc_plugins.commands.run import run
 
 EVAL_FLAGS = shlex.split("""
 file --arch --data --protocol --nets --seed --device --memory --data-root --config -o --judge --json --quiet
@@ -125,7 +126,7 @@ def test_the_surface_is_frozen():
 
 
 def test_dcc_run_is_the_command_run_of_dcc():
-    assert cli.commands["run"] is run
+    assert cli.get_command(click.Context(cli), "run") is run
     scripts = {"dcc-run": ["--help"], "dcc": ["run", "--help"]}
     texts = []
     for script, arguments in scripts.items():

@@ -31,6 +31,7 @@ def plugin(*rows):
 @pytest.fixture
 def install(monkeypatch):
     def these(**plugins):
+        plugins = {"builtin": plugin(("run", "dcc_plugins.commands.run:run"))} | plugins
         registry = Registry(plugins.values(), [Origin(name, f"dcc-{name}", "0.1") for name in plugins])
         monkeypatch.setattr(Registry, "installed", lambda *more: registry)
 

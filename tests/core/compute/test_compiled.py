@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch._dynamo.exc import BackendCompilerFailed
 
-from dcc_core.cli.app import run
-from dcc_core.cli.flags import RUN_FLAGS, add_flags
+from dcc_core.cli.flags import add_flags
 from dcc_core.compute.compiler import MIN_PASSES, CompiledNetwork, Compiler
 from dcc_core.config.settings import Settings
 from dcc_core.testing import job_of, toys
+from dcc_plugins.commands.run import RUN_FLAGS, run
 
 CPU, CARD = torch.device("cpu"), torch.device("cuda")
 TINY = {"arch": "mlp", "run.outer_loops": 2, "run.inner_loops": 2, "run.network_steps": 2}

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 import dcc_plugins.manifest
 from dcc_core import Registry, load_set
-from dcc_core.cli.app import run
 from dcc_core.plugins.registry import Origin
 from dcc_core.scoring.protocols import PROTOCOLS
+from dcc_plugins.commands.run import run
 
 TINY = ("--outer-loops", "2", "--sets", "1", "--eval-nets", "1", "--quiet")
 OPTIONS = {

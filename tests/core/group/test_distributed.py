@@ -20,7 +20,6 @@ import torch
 from torch.distributed import HashStore
 
 from dcc_core import Component, DccError, MatchingLoss, Part, State, hookimpl
-from dcc_core.cli.display import Display
 from dcc_core.compute.random import Randomness
 from dcc_core.engine import image_update
 from dcc_core.engine.algorithm import Network, optimise
@@ -35,6 +34,7 @@ from dcc_core.runs.run_folder import CHECKPOINT, CONDENSING, NullFolder, RunFold
 from dcc_core.testing import in_processes, job_of, learned
 from dcc_core.testing.base import TINY
 from dcc_core.testing.processes import CAN_FORK
+from dcc_plugins.terminal import Display
 
 pytestmark = pytest.mark.skipif(not CAN_FORK, reason="processes are forked, which this system cannot")
 

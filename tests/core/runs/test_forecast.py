@@ -10,11 +10,11 @@ import torch
 from click.testing import CliRunner
 
 from dcc_core import DccError
-from dcc_core.cli.app import run
 from dcc_core.jobs.measurements import Work
 from dcc_core.runs import forecast
 from dcc_core.runs.forecast import Probe, plan_run
 from dcc_core.scoring.scorer import Scorer
+from dcc_plugins.commands.run import run
 
 CPU = torch.device("cpu")
 

@@ -10,14 +10,14 @@ from click.testing import CliRunner
 
 import dcc_plugins.manifest
 from dcc_core import Component, DccError, Observer, Registry, hookimpl
-from dcc_core.cli.app import run
-from dcc_core.cli.display import Display
 from dcc_core.config.settings import Rank, Settings
 from dcc_core.errors import PluginWarning
 from dcc_core.jobs.configuration import resolve
 from dcc_core.plugins.registry import Origin
 from dcc_core.runs.run import execute
 from dcc_core.runs.run_folder import RunFolder
+from dcc_plugins.commands.run import run
+from dcc_plugins.terminal import Display
 
 SMALL = "--outer-loops 2 --inner-loops 3 --network-steps 0 --sets 2 --eval-nets 2 --protocol dc -o arch.width=4 --quiet"
 

@@ -22,8 +22,7 @@ from click.testing import CliRunner
 
 import dcc_plugins.manifest
 from dcc_core import Component, DccError, MatchingLoss, Part, Registry, State, hookimpl, load_set
-from dcc_core.cli.app import cli, run
-from dcc_core.cli.display import Display
+from dcc_core.cli.app import cli
 from dcc_core.config.settings import Rank, Settings
 from dcc_core.errors import Stopped
 from dcc_core.jobs.configuration import resolve
@@ -33,6 +32,8 @@ from dcc_core.runs.interrupts import Interrupts
 from dcc_core.runs.run import execute
 from dcc_core.runs.run_folder import CHECKPOINT, RunFolder
 from dcc_core.scoring.protocols import PROTOCOLS
+from dcc_plugins.commands.run import run
+from dcc_plugins.terminal import Display
 
 SMALL = {
     "data": "blobs-of:20,20,20",

@@ -17,13 +17,13 @@ from click.testing import CliRunner
 from PIL import Image
 
 from dcc_core import DccError, condense, hookimpl, load_set
-from dcc_core.cli.app import run
-from dcc_core.cli.display import Display
 from dcc_core.config.settings import Rank, Settings
 from dcc_core.jobs.configuration import resolve
 from dcc_core.runs.run import execute
 from dcc_core.runs.run_folder import RunFolder, default_folder
 from dcc_core.sets.grid import draw_grid
+from dcc_plugins.commands.run import run
+from dcc_plugins.terminal import Display
 
 SMALL = shlex.split("--outer-loops 2 --inner-loops 2 --network-steps 1 --eval-nets 1 --protocol dc -o arch.width=8")
 

@@ -4,11 +4,11 @@ import contextlib
 
 import pytest
 
-from dcc_core.cli.display import Display
 from dcc_core.engine import ResumeState
 from dcc_core.plugins import Score
 from dcc_core.runs.checkpoint import Checkpoint, MeasuredScore
 from dcc_core.runs.run_progress import RunProgress, follow_run
+from dcc_plugins.terminal import Display
 
 
 class Shown(Display):

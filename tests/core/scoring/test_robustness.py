@@ -11,18 +11,19 @@ import torch
 from click.testing import CliRunner
 
 from dcc_core import Batch, CondensedSet, DccError, Score, hookimpl, load_set, score, score_across
-from dcc_core.cli.app import cli, run
-from dcc_core.cli.display import Display
+from dcc_core.cli.app import cli
 from dcc_core.jobs.coreset import random_set
 from dcc_core.jobs.measurements import Measurer
 from dcc_core.plugins.registry import Origin, Registry
 from dcc_core.runs.forecast import Probe, _training_seconds
-from dcc_core.runs.report import make_report, result_table
+from dcc_core.runs.report import make_report
 from dcc_core.runs.set_scoring import Scoring
 from dcc_core.runs.stopwatch import Stopwatch
 from dcc_core.scoring.protocols import PROTOCOLS
-from dcc_core.scoring.robustness import COMPOSITES, augmentation_robust, label_robust, map_to_unit, measurements
+from dcc_core.scoring.robustness import COMPOSITES, map_to_unit, measurements
 from dcc_core.scoring.scorer import Scorer
+from dcc_plugins.commands.run import run
+from dcc_plugins.terminal import Display, result_table
 
 E = 2.718281828459045
 
@@ -72,16 +73,16 @@ def measured(job, s):
 
 def test_the_label_robust_score_by_hand():
     """IOR 0.3 and HLR 0.34: a = −0.02. A perfect set: IOR 0.5, HLR 0."""
-    found = label_robust({"full": 0.84, "hard": 0.5, "condensed": 0.6, "random": 0.3})
+    found = COMPOSITES["lrs"].combine({"full": 0.84, "hard": 0.5, "condensed": 0.6, "random": 0.3})
     assert found == pytest.approx((0.980198673 - 0.367879441) / 2.350402387, abs=1e-8)
     assert found == pytest.approx(0.2605, abs=1e-4)
-    found = label_robust({"full": 0.8, "hard": 0.8, "condensed": 0.9, "random": 0.4})
+    found = COMPOSITES["lrs"].combine({"full": 0.8, "hard": 0.8, "condensed": 0.9, "random": 0.4})
     assert found == pytest.approx((E**0.25 - 1 / E) / (E - 1 / E))
 
 
 def test_the_augmentation_robust_score_by_hand():
     """0.2 better than random with augmentation, 0.1 without: a = 0.15."""
-    found = augmentation_robust({"condensed": 0.6, "random": 0.4, "condensed_plain": 0.35, "random_plain": 0.25})
+    found = COMPOSITES["ars"].combine({"condensed": 0.6, "random": 0.4, "condensed_plain": 0.35, "random_plain": 0.25})
     assert found == pytest.approx((E**0.15 - 1 / E) / (E - 1 / E))
     assert found == pytest.approx(0.3378, abs=1e-4)
 
@@ -121,7 +122,7 @@ def test_hard_labels_are_trained_on_once(make_job, trained):
     assert torch.equal(baseline[1].labels, own[1].labels)
     found = measurer.result().robustness
     assert measurer.scores["hard"] is measurer.scores["condensed"]
-    assert found.value == label_robust({k: v.mean for k, v in measurer.scores.items()})
+    assert found.value == COMPOSITES["lrs"].combine({k: v.mean for k, v in measurer.scores.items()})
     assert (found.protocol, found.version) == ("lrs", 1)
     assert found.accuracies["full"] == measurer.scores["full"].mean
 
@@ -163,7 +164,7 @@ def test_an_accuracy_of_all_images_that_is_known(make_job, trained, soft):
     assert found.accuracies["full"] == 0.84
     assert "full" not in found.scores
     assert found.as_dict()["parts"]["full"] == {"mean": 0.84, "given": True}
-    assert found.value == label_robust(found.accuracies)
+    assert found.value == COMPOSITES["lrs"].combine(found.accuracies)
 
 
 def test_all_images_are_trained_on_once_in_a_job(make_job, trained):
@@ -191,7 +192,7 @@ def test_ars_trains_with_and_without_augmentation(make_job, trained):
     assert torch.equal(images[2], images[3])
     assert not torch.equal(images[0], images[2])
     assert result.protocol == "dsa"
-    assert result.robustness.value == augmentation_robust(result.robustness.accuracies)
+    assert result.robustness.value == COMPOSITES["ars"].combine(result.robustness.accuracies)
     plain, _ = made(make_job, {"score.protocol": "dsa"})
     assert result.accuracies == plain.scorer(s).score(plain.decode(s), 2).accuracies
 

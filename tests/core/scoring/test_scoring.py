@@ -13,7 +13,7 @@ from dcc_core.compute.chunks import Chunks, Footprint
 from dcc_core.compute.criterion import cross_entropy
 from dcc_core.engine.network_training import train_epoch
 from dcc_core.plugins.registry import Origin
-from dcc_core.runs.summary import summary
+from dcc_core.runs.report import summary
 from dcc_core.scoring.protocols import PROTOCOLS
 from dcc_core.scoring.scorer import Scorer, measure_accuracy
 from dcc_plugins.dsa import DSA

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from dcc_core.cli.display import Display
+from dcc_plugins.terminal import Display
 
 
 def display(terminal, quiet=False):

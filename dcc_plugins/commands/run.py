@@ -9,20 +9,45 @@ from typing import Any
 
 import click
 
-from dcc_core.cli.call import registry_of_call
-from dcc_core.cli.flags import (
-    RUN_FLAGS,
+from dcc_core.cli import (
+    Flag,
+    GuardedCommand,
     add_flags,
+    registry_of_call,
     with_flags,
     with_preview,
     with_results,
     with_resuming,
 )
-from dcc_core.cli.guard import GuardedCommand
 from dcc_core.config import settings_of_run
 from dcc_core.group import current_group
 from dcc_core.jobs import resolve
 from dcc_core.plugins import Registry
+
+RUN_FLAGS = (
+    Flag("--data", "data", "data source"),
+    Flag("--loss", "loss", "matching loss"),
+    Flag("--aug", "aug", "augmentation, Siamese in matching"),
+    Flag("--arch", "arch", "network architecture"),
+    Flag("--param", "param", "parametrisation of the synthetic images"),
+    Flag("--recipe", "recipe", "named settings, e.g. paper or official"),
+    Flag("--ipc", "run.ipc"),
+    Flag("--seed", "run.seed"),
+    Flag("--sets", "run.sets"),
+    Flag("--outer-loops", "run.outer_loops"),
+    Flag("--budget", "run.budget"),
+    Flag("--inner-loops", "run.inner_loops"),
+    Flag("--network-steps", "run.network_steps"),
+    Flag("--init", "run.init"),
+    Flag("--protocol", "score.protocol"),
+    Flag("--eval-arch", "score.arch", "network to score on, with options: resnet18,norm=batch; repeatable", True),
+    Flag("--eval-nets", "score.nets"),
+    Flag("--log", "run.log", "observer, with options: tensorboard,every=10; repeatable", True),
+    Flag("--device", "run.device"),
+    Flag("--memory", "run.memory"),
+    Flag("--compile", "run.compile", switch=True),
+    Flag("--data-root", "run.data_root"),
+)
 
 
 @click.command(cls=GuardedCommand, name="run", context_settings={"help_option_names": ["-h", "--help"]})
@@ -56,7 +81,7 @@ def run(
         earlier = group.broadcast(lambda: settings_of_run(resume, out, overwrite=overwrite))
         config = resolve(registry, add_flags(earlier, RUN_FLAGS, flags, config_file, pairs))
 
-        from dcc_core.cli.display import Display
+        from dcc_plugins.terminal import Display
 
         display = Display(quiet=quiet, mute=not group.first)
         if dry_run:
@@ -77,8 +102,7 @@ def run(
 
 def show_result(result: Mapping[str, Any], registry: Registry, as_json: bool, preview: bool) -> None:
     """Print the report of a run; preview: with the images of its first set."""
-    from dcc_core.cli.display import print_table
-    from dcc_core.runs import result_table
+    from dcc_plugins.terminal import print_table, result_table
 
     if as_json:
         click.echo(json.dumps(result))
