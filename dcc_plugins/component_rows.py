@@ -76,6 +76,52 @@ AUGMENTATIONS = [
     ),
 ]
 
+ARCHITECTURES = [
+    Component(
+        name="convnet",
+        target="dcc_plugins.networks.convnet:ConvNet",
+        summary="the paper's network: blocks of convolution, norm, activation and pooling",
+    ),
+    Component(
+        name="lenet", target="dcc_plugins.networks.small:LeNet", summary="two 5x5 convolutions, three linear layers"
+    ),
+    Component(
+        name="alexnet", target="dcc_plugins.networks.small:AlexNet", summary="five convolutions, one linear layer"
+    ),
+    Component(name="vgg11", target="dcc_plugins.networks.vgg:VGG11", summary="eight convolutions, one linear layer"),
+    Component(name="vgg13", target="dcc_plugins.networks.vgg:VGG13", summary="ten convolutions, one linear layer"),
+    Component(name="vgg16", target="dcc_plugins.networks.vgg:VGG16", summary="thirteen convolutions, one linear layer"),
+    Component(name="vgg19", target="dcc_plugins.networks.vgg:VGG19", summary="sixteen convolutions, one linear layer"),
+    Component(
+        name="resnet18",
+        target="dcc_plugins.networks.resnet:ResNet18",
+        summary="four stages of 2 residual blocks, for small images",
+    ),
+    Component(
+        name="resnet34",
+        target="dcc_plugins.networks.resnet:ResNet34",
+        summary="four stages of 3, 4, 6 and 3 residual blocks, for small images",
+    ),
+    Component(
+        name="resnet18-ap",
+        target="dcc_plugins.networks.resnet:ResNet18AP",
+        summary="resnet18 with average pooling instead of strides, and without the global average",
+    ),
+    Component(name="mlp", target="dcc_plugins.networks.small:MLP", summary="two hidden layers of 128 units"),
+    Component(
+        name="along",
+        target="dcc_plugins.networks.fixed:Along",
+        summary="untrained two-class classifier of section 3.2: the sign of the image's first value",
+    ),
+    Component(
+        name="timm/<model>",
+        target="dcc_plugins.networks.timm_models:TimmModel",
+        summary="any classifier of timm, with random initial weights",
+        family=True,
+        members="dcc_plugins.networks.timm_models:names",
+    ),
+]
+
 PARAMETRISATIONS = [
     Component(
         name="identity",

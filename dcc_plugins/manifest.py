@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from dcc_core import Component, Registry, hookimpl
-from dcc_plugins import command_rows, component_rows, network_and_data_rows
+from dcc_plugins import command_rows, component_rows, data_rows
 
 if TYPE_CHECKING:
     from dcc_core import RunContext
@@ -27,12 +27,12 @@ def dcc_augmentations() -> list[Component]:
 
 @hookimpl
 def dcc_architectures() -> list[Component]:
-    return network_and_data_rows.ARCHITECTURES
+    return component_rows.ARCHITECTURES
 
 
 @hookimpl
 def dcc_datasets() -> list[Component]:
-    return network_and_data_rows.DATASETS
+    return data_rows.DATASETS
 
 
 @hookimpl

@@ -11,7 +11,8 @@ Each failure begins with the component and the rule that it breaks. Everything r
 the environment names another device, e.g. DCC_TEST_DEVICE=cuda.
 
 For what a component promises beyond these rules: `job_of` gives a run, `Moment.of` a loss at one of its steps,
-`in_processes` and `learned` runs on several processes, and the module `toys` small components to put beside one's own.
+`remaining_objective` what a run leaves of an objective, `in_processes` and `learned` runs on several processes, and the
+module `toys` small components to put beside one's own.
 """
 
 import lazy_loader

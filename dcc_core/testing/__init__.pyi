@@ -18,6 +18,7 @@ from .data import (
 from .losses import (
     LossConformance as LossConformance,
     Moment as Moment,
+    remaining_objective as remaining_objective,
 )
 from .manifest_import import (
     import_alone as import_alone,

@@ -74,6 +74,21 @@ class Moment(NamedTuple):
         return sum(value.detach().sum().item() for value in self.terms())
 
 
+def remaining_objective(job: Job, steps: int = 3) -> float:
+    """The share of the objective that a run leaves, at steps that it does not take: on other networks and draws."""
+    start = job.start()
+
+    def unseen() -> float:
+        moments = [Moment.of(job, job.config.run.outer_loops + outer) for outer in range(steps)]
+        for moment in moments:
+            moment.step.synthetic = start.synthetic
+        return sum(moment.objective() for moment in moments)
+
+    before = unseen()
+    job.condense(start=start)
+    return unseen() / before
+
+
 class LossConformance(Conformance):
     """Tests of a matching loss.
 

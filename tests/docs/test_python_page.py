@@ -1,14 +1,12 @@
 """docs/python.md and docs/objects.ipynb: every example runs as it stands, in its order."""
 
-import os
 import re
-import sys
 from pathlib import Path
 
-import nbclient
 import nbformat
 import pytest
 import torch
+from notebooks import run_notebook, text
 
 DOCS = Path(__file__).parents[2] / "docs"
 NOTEBOOK = DOCS / "objects.ipynb"
@@ -31,18 +29,8 @@ def test_the_examples_of_the_page_run(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory):
     """The notebook's cells, run in a folder of their own."""
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
     place = tmp_path_factory.mktemp("objects")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-        patch.setenv("HF_HOME", str(place / "cache"))
-        where = {"metadata": {"path": str(place)}}
-        nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3", resources=where).execute()
-    return notebook.cells
-
-
-def text(cell):
-    return "".join(out.get("text", "") + out.get("data", {}).get("text/plain", "") for out in cell.get("outputs", []))
+    return run_notebook(NOTEBOOK, place, HF_HOME=place / "cache")
 
 
 def test_the_notebook_is_kept_without_what_it_prints():

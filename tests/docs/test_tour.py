@@ -1,12 +1,10 @@
 """docs/tour.ipynb runs as it stands, from the first cell to the last."""
 
-import os
-import sys
 from pathlib import Path
 
-import nbclient
 import nbformat
 import pytest
+from notebooks import run_notebook, text
 
 TOUR = Path(__file__).parents[2] / "docs" / "tour.ipynb"
 
@@ -14,16 +12,7 @@ TOUR = Path(__file__).parents[2] / "docs" / "tour.ipynb"
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory):
     """Its cells, run in a folder of their own."""
-    notebook = nbformat.read(TOUR, as_version=4)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-        where = {"metadata": {"path": str(tmp_path_factory.mktemp("tour"))}}
-        nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3", resources=where).execute()
-    return notebook.cells
-
-
-def text(cell):
-    return "".join(out.get("text", "") + out.get("data", {}).get("text/plain", "") for out in cell.get("outputs", []))
+    return run_notebook(TOUR, tmp_path_factory.mktemp("tour"))
 
 
 def test_the_notebook_is_kept_without_what_it_prints():
