@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,13 +44,6 @@ class Place:
         if not folder.is_dir():
             raise DccError(f"hf: there is no folder '{self.repo}'")
         return folder
-
-
-def check_hub(*packages: str) -> None:
-    """Raise ValueError if packages of the extra `hf` are missing."""
-    for package in packages:
-        if importlib.util.find_spec(package) is None:
-            raise ValueError(f"needs the package {package}: pip install 'dataset-condensation[hf]'")
 
 
 def fetch_set(place: Place) -> Path:

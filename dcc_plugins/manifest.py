@@ -85,10 +85,10 @@ def dcc_objects(values: Mapping[str, Any], registry: Registry) -> tuple[dict[str
 @hookimpl
 def dcc_run_planned(run: RunContext, options: Mapping[str, Any], forecast: Mapping[str, Any]) -> None:
     """Say which way suits large images, and what accuracy is to be expected."""
-    from dcc_plugins.expectation import tell_expected_accuracy
+    from dcc_plugins.terminal.expectation import tell_expected_accuracy
 
     tell_expected_accuracy(options, forecast)
     if min(run.data.shape[1:]) >= LARGE:
-        from dcc_plugins.advice import advise
+        from dcc_plugins.terminal.advice import advise
 
         advise(run, forecast)

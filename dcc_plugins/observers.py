@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import io
 import math
 import os
@@ -16,6 +15,7 @@ from typing import Annotated, Any, final
 from annotated_types import Ge
 
 from dcc_core import Observer, RunInfo, ScoreReport, StepReport, hookimpl
+from dcc_plugins.extras import check_extra
 
 STEPS = ("set", "outer", "inner", "loss", "phase")
 SCORES = ("set", "subject", "architecture", "protocol", "version", "mean", "std", "accuracies")
@@ -75,8 +75,7 @@ class TensorBoard(Observer):
     every: Annotated[int, "one value for so many steps of a set", Ge(1)] = 1
 
     def __post_init__(self) -> None:
-        if importlib.util.find_spec("tensorboard") is None:
-            raise ValueError("needs the package tensorboard: pip install 'dataset-condensation[tensorboard]'")
+        check_extra("tensorboard", "tensorboard")
 
     def listen(self, run: RunInfo) -> _TensorBoardFiles:
         from torch.utils.tensorboard import SummaryWriter

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from annotated_types import Ge
 from PIL import Image
 
 from dcc_core import DccError, Observer, RunInfo, ScoreReport, StepReport, hookimpl
+from dcc_plugins.extras import check_extra
 
 SIDE = 32
 """Smallest side of an image in a picture of many, in pixels."""
@@ -56,8 +56,7 @@ class Tracker(Observer, ABC):
     every: Annotated[int, "one loss for so many steps of a set", Ge(1)] = 1
 
     def __post_init__(self) -> None:
-        if importlib.util.find_spec(self.package) is None:
-            raise ValueError(f"needs the package {self.package}: pip install 'dataset-condensation[{self.package}]'")
+        check_extra(self.package, self.package)
 
     def listen(self, run: RunInfo) -> Listener:
         folder = Path(run.out or ".").absolute()

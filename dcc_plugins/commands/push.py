@@ -13,7 +13,8 @@ import click
 from dcc_core.cli import registry_of_call
 from dcc_core.errors import DccError
 from dcc_core.plugins import Registry
-from dcc_plugins.hub_access import SET_FILE, SIGN_IN, check_hub, hub_errors
+from dcc_plugins.extras import check_extra
+from dcc_plugins.hub_access import SET_FILE, SIGN_IN, hub_errors
 
 FILE = click.Path(path_type=Path)
 
@@ -47,7 +48,7 @@ def push(
     if out and not dry_run:
         raise DccError(f"--out '{out}' is for --dry-run; a push writes to the Hub alone")
     try:
-        check_hub("huggingface_hub", "pyarrow")
+        check_extra("hf", "huggingface_hub", "pyarrow")
     except ValueError as error:
         raise DccError(f"push {error}") from error
 

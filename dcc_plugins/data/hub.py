@@ -15,7 +15,8 @@ from dcc_core import DccError, RealData
 from dcc_plugins.data.hub_splits import Row, Splits, find_columns, open_splits, read_rows, stream_rows
 from dcc_plugins.data.picture_source import PictureSource, Understood
 from dcc_plugins.data.tree import NAMES, check_parts, in_order, summarise
-from dcc_plugins.hub_access import Place, check_hub, fetch_set
+from dcc_plugins.extras import check_extra
+from dcc_plugins.hub_access import Place, fetch_set
 
 
 @final
@@ -45,7 +46,7 @@ class HubImages(PictureSource):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_hub("datasets", "huggingface_hub")
+        check_extra("hf", "datasets", "huggingface_hub")
         Place.parse(self.repo)
 
     def load(self, *, root: Path, download: bool, progress: bool) -> RealData:
@@ -69,7 +70,7 @@ class HubImages(PictureSource):
     @classmethod
     def set_file(cls, argument: str) -> Path:
         try:
-            check_hub("huggingface_hub")
+            check_extra("hf", "huggingface_hub")
             return fetch_set(Place.parse(argument))
         except ValueError as error:
             raise DccError(f"hf: {error}") from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import glob
-import importlib.util
 import json
 import tempfile
 from collections import Counter
@@ -18,6 +17,7 @@ from dcc_plugins.data.csv_table import LABELS
 from dcc_plugins.data.picture_source import PictureSource, Understood
 from dcc_plugins.data.pictures import endings
 from dcc_plugins.data.tree import PART_OF, check_parts, in_order, summarise
+from dcc_plugins.extras import check_extra
 
 LABEL_FIELDS = ("cls", "cls.txt", "label", "label.txt", "class", "class.txt")
 """Fields of a sample that hold its label as text, in the order in which they are looked for."""
@@ -40,8 +40,7 @@ class Shards(PictureSource):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not importlib.util.find_spec("webdataset"):
-            raise ValueError("needs the package webdataset: pip install 'dataset-condensation[shards]'")
+        check_extra("shards", "webdataset")
 
     def load(self, *, root: Path, download: bool, progress: bool) -> RealData:
         with self.understand() as found:

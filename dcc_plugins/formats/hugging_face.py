@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ import torch
 
 from dcc_core import CondensedSet, DccError, Registry
 from dcc_plugins.exchange import Exporting, Format, Importing
+from dcc_plugins.extras import check_extra
 from dcc_plugins.formats.pictures import MOST_VALUES, Sidecar, pngs, unit_images
 
 CARD = """---
@@ -45,8 +45,7 @@ class HuggingFace(Format):
     label: Annotated[str, "for reading: the column of labels"] = "label"
 
     def __post_init__(self) -> None:
-        if importlib.util.find_spec("pyarrow") is None:
-            raise ValueError("needs the package pyarrow: pip install 'dataset-condensation[hf]'")
+        check_extra("hf", "pyarrow")
 
     def read(self, path: Path, context: Importing) -> CondensedSet:
         files = sorted(path.glob(f"data/{self.split}-*.parquet")) or sorted(path.glob(f"{self.split}*.parquet"))
@@ -112,9 +111,11 @@ class HuggingFace(Format):
     def to_datasets(self, s: CondensedSet, registry: Registry) -> Any:
         """A `datasets.Dataset` of a set: its columns are the folder's, and `probabilities` if labels are soft."""
         try:
-            import datasets
-        except ImportError:
-            raise DccError("needs the package datasets: pip install 'dataset-condensation[hf]'") from None
+            check_extra("hf", "datasets")
+        except ValueError as error:
+            raise DccError(str(error)) from error
+
+        import datasets
         from PIL import Image
 
         found = Exporting(format="hf", registry=registry).decoded(s, "unit")

@@ -99,7 +99,8 @@ def test_json_is_the_last_line_of_stdout_and_alone(folder):
 
 def test_plain_lines_where_there_is_no_terminal(folder):
     stderr = folder[1].stderr
-    assert re.search(r"^\d+%, [\d.]+ s left, condensing set 1/2 \d/4 loss \d", stderr, re.M)
+    lines = re.findall(r"^\d+%, (.+) left, (condensing|scoring) .+", stderr, re.M)
+    assert 2 <= len(lines) <= 20  # which pieces of work get one depends on how long each takes
     assert re.search(r"^100%, 0.0 s left, scoring random on convnet 1/1 networks, accuracy so far \d", stderr, re.M)
     assert "\x1b" not in stderr
 

@@ -6,8 +6,8 @@ from torch.nn import functional as F
 
 import dcc_plugins.manifest
 from dcc_core.runs.forecast import plan_run
-from dcc_plugins.advice import advise
 from dcc_plugins.parametrisations import Upsampled
+from dcc_plugins.terminal.advice import advise
 
 
 def test_a_run_on_large_images_names_both_forecasts(make_job, monkeypatch, caplog):

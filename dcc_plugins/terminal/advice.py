@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dcc_core import RunContext
+from dcc_core.config import format_duration
 from dcc_plugins.selections.soft import Soft
 
 log = logging.getLogger("dcc")
@@ -18,11 +19,6 @@ def advise(run: RunContext, forecast: Mapping[str, Any]) -> None:
     sides = "×".join(map(str, run.data.shape[1:]))
     if composing < matching:
         log.info(
-            f"images of {sides}: matching is forecast at {_words(matching)}, composing images with a teacher and soft "
-            f"labels at {_words(composing)}: dcc select --recipe rded (docs/photographs.md)"
+            f"images of {sides}: matching is forecast at {format_duration(matching)}, composing images with a teacher "
+            f"and soft labels at {format_duration(composing)}: dcc select --recipe rded (docs/photographs.md)"
         )
-
-
-def _words(seconds: float) -> str:
-    hours, minutes = seconds / 3600, seconds / 60
-    return f"{hours:.0f} h" if hours >= 10 else f"{hours:.1f} h" if hours >= 1 else f"{max(minutes, 0.1):.1f} min"

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from dcc_core.runs.forecast import plan_run
-from dcc_plugins import expectation
-from dcc_plugins.expectation import measured_runs, tell_expected_accuracy
+from dcc_plugins.terminal import expectation
+from dcc_plugins.terminal.expectation import measured_runs, tell_expected_accuracy
 
 ABOUT = {"network": "linear", "protocol": "dc", "part": "validation"}
 ROWS = [
