@@ -24,12 +24,12 @@ import json
 import time
 from collections import defaultdict
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import click
+from cells import Row, merge_rows, read_cells, read_rows
 from matplotlib.figure import Figure
 
 from dcc_core import Registry
@@ -48,8 +48,9 @@ SAMPLED = {
 }
 OPTIONS = ("data", "run.ipc", "loss", "loss.of", "aug", "param", "arch", "arch.width", "run.real_batch")
 """What makes two runs alike enough to expect the same."""
+PLAIN = ("dc", "dsa", "dcc", "dsac")
 EXPECTED = Path(__file__).parents[1] / "dcc_plugins" / "recipes" / "expected.json"
-PLACE = ("scale", "data", "ipc", "method", "minutes", "seed")
+AXES = ("data", "ipc", "method", "minutes", "seed")
 
 
 @click.group()
@@ -89,53 +90,15 @@ def sample(name: str, file: Path, data_root: Path | None, ipc: int, loops: int, 
 @click.option("--scale", default="narrow")
 @click.option("--machine", required=True, help="what the times belong to")
 def collect(runs: Path, file: Path, scale: str, machine: str) -> None:
-    found = {place(row): row for row in read(file)}
-    for report in sorted(runs.rglob("report.json")):
-        row = read_report(report, runs, scale) | {"machine": machine, "date": date.today().isoformat()}
-        if place(row) not in found or numbers(found[place(row)]) != numbers(row):
-            found[place(row)] = row
-    file.write_text("".join(json.dumps(row) + "\n" for row in found.values()))
-
-
-def read(file: Path) -> list[dict[str, Any]]:
-    """The rows of a file; none if it is missing."""
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-
-
-def place(row: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(row[key] for key in PLACE)
-
-
-def numbers(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in row.items() if key not in ("machine", "date")}
-
-
-def read_report(report: Path, runs: Path, scale: str) -> dict[str, Any]:
-    """A row of a cell's report; its folder is DATA/IPC/METHOD/MINUTES/SEED."""
-    data, ipc, method, minutes, seed = report.parent.relative_to(runs).parts[-5:]
-    content = json.loads(report.read_text())
-    config = {key: entry["value"] for key, entry in content["config"].items()}
-    ((network, scores),) = content["by_architecture"].items()
-    return {
-        **{"scale": scale, "data": data, "ipc": int(ipc.removeprefix("ipc")), "method": method},
-        **{"minutes": float(minutes.removesuffix("m")), "seed": int(seed.removeprefix("seed"))},
-        **{"accuracies": content["scores"][0]["accuracies"], "network": network},
-        "protocol": scores["condensed"]["protocol"],
-        "part": config["score.part"],
-        "options": {key: config[key] for key in OPTIONS if key in config},
-        "outer_loops": config.get("run.outer_loops"),
-        "image_rate": config.get("run.image_rate"),
-        "seconds": {phase: round(s, 1) for phase, s in content["seconds"].items()},
-        "versions": content["versions"],
-    }
+    merge_rows(file, read_cells(runs, "frontier", scale, AXES, machine), ("scale", *AXES))
 
 
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path, exists=True))
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 def draw(file: Path, out: Path) -> None:
-    groups: defaultdict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
-    for row in read(file):
+    groups: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for row in read_rows(file):
         groups[row["scale"], row["data"], row["ipc"]].append(row)
     text = [
         "# Accuracy for the time of condensing",
@@ -144,9 +107,10 @@ def draw(file: Path, out: Path) -> None:
     figure = Figure(figsize=(4.2 * len(groups), 3.4), layout="constrained")
     axes = figure.subplots(1, len(groups), squeeze=False)[0]
     for own, (group, rows) in zip(axes, sorted(groups.items()), strict=True):
-        text.append(table_of(group, rows))
-        draw_group(own, group, rows)
-    Path(f"{out}.md").write_text("\n\n".join(text) + "\n")
+        lines = {name: line for name in sorted({row["method"] for row in rows}) if (line := line_of(rows, name))}
+        text += [table_of(group, rows), table_of_ratios(lines)]
+        draw_group(own, group, lines)
+    Path(f"{out}.md").write_text("\n\n".join(filter(None, text)) + "\n")
     figure.savefig(f"{out}.svg", metadata={"Date": None, "Creator": None})
 
 
@@ -154,43 +118,102 @@ def draw(file: Path, out: Path) -> None:
 @click.argument("file", type=click.Path(path_type=Path, exists=True))
 @click.option("--method", default="fast")
 def expect(file: Path, method: str) -> None:
-    found: dict[tuple[str, float], dict[str, Any]] = {}
-    for row in read(file):
+    found: dict[tuple[str, float], Row] = {}
+    for row in read_rows(file):
         if row["method"] == method:
-            same = {key: row[key] for key in ("options", "minutes", "network", "protocol", "part")}
-            own = found.setdefault((json.dumps(row["options"]), row["minutes"]), {**same, "accuracies": []})
-            own["accuracies"].append(round(fmean(row["accuracies"]), 4))
+            (network,) = row["accuracies"]
+            same = {"options": {key: row["options"][key] for key in OPTIONS if key in row["options"]}}
+            same |= {"minutes": minutes_of(row), "network": network, "protocol": row["protocol"][network]}
+            same |= {"part": row["options"]["score.part"], "accuracies": []}
+            own = found.setdefault((json.dumps(same["options"]), same["minutes"]), same)
+            own["accuracies"].append(round(mean_of(row) / 100, 4))
     EXPECTED.write_text(json.dumps(list(found.values()), indent=1) + "\n")
 
 
-def means(rows: list[dict[str, Any]]) -> dict[str, dict[float, list[float]]]:
-    """Accuracies in percent by method and minutes, one for each seed."""
-    found: dict[str, dict[float, list[float]]] = {}
-    for row in sorted(rows, key=lambda row: (row["minutes"], row["seed"])):
-        found.setdefault(row["method"], {}).setdefault(row["minutes"], []).append(100 * fmean(row["accuracies"]))
-    return found
+def minutes_of(row: Row) -> float:
+    return float(row["minutes"].removesuffix("m"))
 
 
-def table_of(group: tuple[Any, ...], rows: list[dict[str, Any]]) -> str:
+def mean_of(row: Row) -> float:
+    """The accuracy of a cell in percent."""
+    (accuracies,) = row["accuracies"].values()
+    return 100 * fmean(accuracies)
+
+
+def line_of(rows: list[Row], method: str) -> list[tuple[float, float]]:
+    """Minutes and mean accuracy of a method: its cells', and what the longest of them had on its way.
+
+    A moment's time is its share of the outer loops. What a method prepares before the first counts as part of them, so
+    that curves are for methods that prepare nothing.
+    """
+    found: defaultdict[float, list[float]] = defaultdict(list)
+    own = [row for row in rows if row["method"] == method]
+    for row in own:
+        found[minutes_of(row)].append(mean_of(row))
+        for outer, accuracies in row["curve"]:
+            if 0 < outer < (loops := row["options"]["run.outer_loops"]):
+                found[minutes_of(row) * outer / loops].append(100 * fmean(accuracies))
+    return sorted((minutes, fmean(accuracies)) for minutes, accuracies in found.items())
+
+
+def table_of(group: tuple[str, ...], rows: list[Row]) -> str:
     """A Markdown table, the best method first."""
     scale, data, ipc = group
-    minutes = sorted({row["minutes"] for row in rows})
-    found = sorted(means(rows).items(), key=lambda item: -max(fmean(v) for v in item[1].values()))
-    lines = [f"## {data}, {ipc} per class, scale {scale}", ""]
+    cells: defaultdict[str, defaultdict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in sorted(rows, key=lambda row: row["seed"]):
+        cells[row["method"]][minutes_of(row)].append(mean_of(row))
+    minutes = sorted({m for own in cells.values() for m in own})
+    lines = [f"## {data}, {ipc}, scale {scale}", ""]
     lines += ["| method | " + " | ".join(f"{m:g} min" for m in minutes) + " |", "|---" * (len(minutes) + 1) + "|"]
-    for method, by_minutes in found:
-        cells = (", ".join(f"{a:.1f}" for a in by_minutes.get(m, ())) or "–" for m in minutes)
-        lines.append(f"| {method} | " + " | ".join(cells) + " |")
-    loops = "; ".join(f"{r['method']} {r['minutes']:g} min: {r['outer_loops']}" for r in rows if r["outer_loops"])
-    return "\n".join([*lines, "", f"Outer loops that the time allowed: {loops}." if loops else ""])
+    for method, own in sorted(cells.items(), key=lambda item: -max(map(fmean, item[1].values()))):
+        values = (", ".join(f"{a:.1f}" for a in own.get(m, ())) or "–" for m in minutes)
+        lines.append(f"| {method} | " + " | ".join(values) + " |")
+    loops = "; ".join(
+        f"{row['method']} {minutes_of(row):g} min: {row['options']['run.outer_loops']}"
+        for row in rows
+        if row["options"].get("run.outer_loops")
+    )
+    return "\n".join([*lines, *(["", f"Outer loops that the time allowed: {loops}."] if loops else [])])
 
 
-def draw_group(axes: Any, group: tuple[Any, ...], rows: list[dict[str, Any]]) -> None:
+def table_of_ratios(lines: dict[str, list[tuple[float, float]]]) -> str:
+    """How much sooner than a plain method others reach the accuracy that it ends with. Nothing if there is none."""
+    ends = {method: lines[method][-1] for method in PLAIN if method in lines and len(lines[method]) > 1}
+    if not ends:
+        return ""
+    text = ["Time to the accuracy that a plain method has at its end: minutes, and how many times less.", ""]
+    text += ["| method | " + " | ".join(f"{m}: {a:.1f} % in {t:g} min" for m, (t, a) in ends.items()) + " |"]
+    text += ["|---" * (len(ends) + 1) + "|"]
+    for method, line in lines.items():
+        reached = [(reach(line, accuracy), minutes) for minutes, accuracy in ends.values()]
+        cells = ("–" if t is None else f"{t:.2g} ({minutes / t:.2g}×)" for t, minutes in reached)
+        if any(t is not None for t, _ in reached):
+            text.append(f"| {method} | " + " | ".join(cells) + " |")
+    return "\n".join(text)
+
+
+def reach(line: list[tuple[float, float]], accuracy: float) -> float | None:
+    """The first minutes at which a line has an accuracy, on straight pieces between its points; None: never.
+
+    Where the first point is above it already, its time is an upper bound.
+    """
+    before: tuple[float, float] | None = None
+    for minutes, reached in line:
+        if reached >= accuracy:
+            if before is None:
+                return minutes
+            share = (accuracy - before[1]) / (reached - before[1])
+            return before[0] + share * (minutes - before[0])
+        before = minutes, reached
+    return None
+
+
+def draw_group(axes: Any, group: tuple[str, ...], lines: dict[str, list[tuple[float, float]]]) -> None:
     """A line for each method, over minutes."""
-    for i, (method, by_minutes) in enumerate(sorted(means(rows).items())):
+    for i, (method, line) in enumerate(lines.items()):
         style = {"marker": "osv^D<>pP*X"[i % 11], "ms": 4, "lw": 1.2, "color": f"C{i % 10}"}
-        axes.plot(list(by_minutes), [fmean(v) for v in by_minutes.values()], label=method, **style)
-    axes.set(xscale="log", xlabel="minutes of condensing", ylabel="accuracy, %", title=f"{group[1]}, ipc {group[2]}")
+        axes.plot(*zip(*line, strict=True), label=method, **style)
+    axes.set(xscale="log", xlabel="minutes of condensing", ylabel="accuracy, %", title=f"{group[1]}, {group[2]}")
     axes.legend(fontsize=6)
 
 
