@@ -46,6 +46,11 @@ LOSSES = [
         summary="any loss, on real images near the centres of k-means (DREAM)",
     ),
     Component(
+        name="upper",
+        target="dcc_plugins.upper:Upper",
+        summary="any loss of gradients, on those of the network's upper layers",
+    ),
+    Component(
         name="inversion",
         target="dcc_plugins.inversion:Inversion",
         summary="images that a trained teacher takes for their class, with the statistics it knows (SRe2L)",

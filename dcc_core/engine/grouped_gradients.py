@@ -25,13 +25,13 @@ Rule = Callable[[Any, Tensor, Tensor], tuple[Tensor, Tensor]]
 def gradients_by_group(
     network: nn.Module, loss_of: Callable[[Tensor], Tensor], images: Tensor, groups: int, *, graph: bool
 ) -> list[Tensor] | None:
-    """Gradients of a loss with respect to the network's weights, for each of `groups` groups of equally many images.
+    """Gradients of a loss by a network's trainable weights, for each of `groups` groups of equally many images.
 
     loss_of: maps logits to the scalar loss, a sum over images. Returns tensors (groups, *weight shape) in the order
     of the parameters; None if a weight is in no layer of a known kind or in more than one call, or if a layer mixes
     images.
     """
-    parameters = [p for p in network.parameters() if p.requires_grad]
+    own = dict.fromkeys(p for p in network.parameters() if p.requires_grad)
     layers: dict[nn.Module, Rule] = {
         m: rule for m in network.modules() if (rule := RULES.get(type(m))) and not _has_special_padding(m)
     }
@@ -40,26 +40,25 @@ def gradients_by_group(
     def record_call(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         calls.append((layer, inputs[0], get_gradient_edge(output)))
 
-    handles = [layer.register_forward_hook(record_call) for layer in layers if list(layer.parameters(recurse=False))]
+    of_own = [layer for layer in layers if own.keys() & set(layer.parameters(recurse=False))]
+    handles = [layer.register_forward_hook(record_call) for layer in of_own]
     try:
         loss = loss_of(network(images))
     finally:
         for handle in handles:
             handle.remove()
-    owned = [p for layer, _, _ in calls for p in (layer.weight, layer.bias) if p is not None]
-    if len(owned) != len(parameters) or {id(p) for p in owned} != {id(p) for p in parameters}:
-        return None
-    if not owned or any(len(before) != len(images) for _, before, _ in calls):
+    owned = [p for layer, _, _ in calls for p in (layer.weight, layer.bias) if p in own]
+    if not own or len(owned) != len(own) or set(owned) != own.keys() or any(len(x) != len(images) for _, x, _ in calls):
         return None
     output_gradients = torch.autograd.grad(loss, [edge for _, _, edge in calls], create_graph=graph)
     found: dict[int, Tensor] = {}
     for (layer, before, _), after in zip(calls, output_gradients, strict=True):
         before, after = before.to(layer.weight.dtype), after.to(layer.weight.dtype)  # autocast may use a smaller type
         for p, of_images in zip((layer.weight, layer.bias), layers[layer](layer, before, after), strict=True):
-            if p is not None:
-                own = of_images.reshape(groups, -1, *p.shape)
-                found[id(p)] = own.squeeze(1) if len(images) == groups else own.sum(dim=1)
-    return [found[id(p)] for p in parameters]
+            if p in own:
+                each = of_images.reshape(groups, -1, *p.shape)
+                found[id(p)] = each.squeeze(1) if len(images) == groups else each.sum(dim=1)
+    return [found[id(p)] for p in own]
 
 
 def _has_special_padding(layer: nn.Module) -> bool:

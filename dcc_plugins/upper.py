@@ -1,0 +1,58 @@
+"""Gradients of a network's upper layers alone: matching at a lower cost where images are large."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, final
+
+from annotated_types import Ge
+from torch import nn
+
+from dcc_core import DccError, MatchingLoss, Part, RunContext, Schedule, State, Step, Synthetic, Total
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Upper(MatchingLoss):
+    """Any loss of gradients, on those of the layers above the lowest.
+
+    The lowest layers see the largest maps. Real images pass them forwards only, and synthetic ones without the second
+    derivative of their weights. Networks still train as a whole between updates. A layer is a convolution or a linear
+    map, with the normalisation that follows it.
+    """
+
+    of: Annotated[MatchingLoss, "the loss, e.g. collective"]
+    skip: Annotated[int, "lowest layers that are left out", Ge(1)] = 1
+
+    def schedule(self, ipc: int) -> Schedule:
+        return self.of.schedule(ipc)
+
+    def image_rate(self, ipc: int, outer_loops: int) -> float:
+        return self.of.image_rate(ipc, outer_loops)
+
+    def setup(self, run: RunContext, synthetic: Synthetic) -> State:
+        return self.of.setup(run, synthetic)
+
+    def phase(self, step: Step) -> str:
+        return self.of.phase(step)
+
+    def terms(self, step: Step, state: Any) -> Iterator[Part | Total]:
+        """Raises DccError where no layer is left."""
+        below = lowest_layers(step.network, self.skip)
+        try:
+            for p in below:
+                p.requires_grad_(False)
+            yield from self.of.terms(step, state)
+        finally:
+            for p in below:
+                p.requires_grad_(True)
+
+
+def lowest_layers(network: nn.Module, count: int) -> list[nn.Parameter]:
+    """The trainable parameters of the first `count` layers. Raises DccError unless some layer is above them."""
+    trained = [p for p in network.parameters() if p.requires_grad]
+    starts = [i for i, p in enumerate(trained) if p.ndim > 1]
+    if count >= len(starts):
+        raise DccError(f"loss.skip={count} leaves no layer to match: the network has {len(starts)}; take fewer")
+    return trained[: starts[count]]
