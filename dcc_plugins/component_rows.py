@@ -36,6 +36,11 @@ LOSSES = [
         summary="match the mean features of each class under untrained networks (DM)",
     ),
     Component(
+        name="frepo",
+        target="dcc_plugins.feature_regression:FeatureRegression",
+        summary="ridge regression on features of the set predicts the labels of real images (FRePo)",
+    ),
+    Component(
         name="early",
         target="dcc_plugins.early:Early",
         summary="any loss, on a pool of networks that real images have trained for a little",
