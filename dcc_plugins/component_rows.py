@@ -26,6 +26,11 @@ LOSSES = [
         summary="one loss in the first inner loops of the first outer loops, another loss otherwise",
     ),
     Component(
+        name="by-ipc",
+        target="dcc_plugins.by_ipc:ByImagesPerClass",
+        summary="one loss for few images per class, another one for more",
+    ),
+    Component(
         name="penalised",
         target="dcc_plugins.penalty:Penalised",
         summary="any loss plus a penalty on the norms of the images (eq. 4)",
