@@ -14,8 +14,8 @@ condenses for so many outer loops on CIFAR-10, with DSA and multi-formation unle
 CPU seconds and the validation accuracy of one network of width 32, by protocol `dsa` with 300 epochs in place of 1000.
 
 Cells that are done are not run again, so that a frontier grows in pieces. Rows that are there are kept; a cell that has
-been measured again takes the place of its row. `draw` writes a Markdown table and a picture, `expect` what runs of a
-method may expect, for `dcc-run` to say.
+been measured again takes the place of its row. `draw` writes tables into the page and a picture; `expect` what runs of
+a method may expect, for `dcc-run` to say.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ SAMPLED = {
 }
 OPTIONS = ("data", "run.ipc", "loss", "loss.of", "aug", "param", "arch", "arch.width", "run.real_batch")
 """What makes two runs alike enough to expect the same."""
+MARKS = "<!-- cells: begin -->", "<!-- cells: end -->"
+"""On the page, around what `draw` writes."""
 PLAIN = ("dc", "dsa", "dcc", "dsac")
 EXPECTED = Path(__file__).parents[1] / "dcc_plugins" / "recipes" / "expected.json"
 AXES = ("data", "ipc", "method", "minutes", "seed")
@@ -100,17 +102,16 @@ def draw(file: Path, out: Path) -> None:
     groups: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
     for row in read_rows(file):
         groups[row["scale"], row["data"], row["ipc"]].append(row)
-    text = [
-        "# Accuracy for the time of condensing",
-        "Validation accuracy in percent by `dcc table frontier`: the mean over networks, one number for each seed.",
-    ]
+    text = []
     figure = Figure(figsize=(4.2 * len(groups), 3.4), layout="constrained")
     axes = figure.subplots(1, len(groups), squeeze=False)[0]
     for own, (group, rows) in zip(axes, sorted(groups.items()), strict=True):
         lines = {name: line for name in sorted({row["method"] for row in rows}) if (line := line_of(rows, name))}
         text += [table_of(group, rows), table_of_ratios(lines)]
         draw_group(own, group, lines)
-    Path(f"{out}.md").write_text("\n\n".join(filter(None, text)) + "\n")
+    page = Path(f"{out}.md")
+    before, after = page.read_text().split(MARKS[0])[0], page.read_text().split(MARKS[1])[1]
+    page.write_text("\n\n".join([before + MARKS[0], *filter(None, text), MARKS[1] + after]))
     figure.savefig(f"{out}.svg", metadata={"Date": None, "Creator": None})
 
 

@@ -78,7 +78,7 @@ RECIPES = [
     Component(
         name="fast",
         target="dcc_plugins.recipes:fast.toml",
-        summary="the most accuracy for minutes on a CPU: features of early networks, four images in each",
+        summary="the most accuracy for minutes on a CPU: features in place of gradients, four images in each",
     ),
     Component(
         name="rded",

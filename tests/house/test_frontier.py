@@ -49,9 +49,15 @@ def test_time_to_an_accuracy_is_read_between_two_points():
 
 
 def test_the_page_has_accuracies_and_ratios(rows, tmp_path):
-    result = CliRunner().invoke(frontier.main, ["draw", str(rows), "--out", str(tmp_path / "out")])
-    assert result.exit_code == 0, result.output
+    (tmp_path / "out.md").write_text("words\n\n<!-- cells: begin -->\nold\n<!-- cells: end -->\nmore words\n")
+    for _ in range(2):
+        result = CliRunner().invoke(frontier.main, ["draw", str(rows), "--out", str(tmp_path / "out")])
+        assert result.exit_code == 0, result.output
     text = (tmp_path / "out.md").read_text()
+    assert text.startswith("words\n")
+    assert text.endswith("\nmore words\n")
+    assert "old" not in text
+    assert text.count("## cifar10") == 1
     assert "| fast | 30.0 | 42.0, 46.0 | – |" in text
     assert "| fast | 2.4 (12×) |" in text
     assert (tmp_path / "out.svg").read_text().startswith("<?xml")
@@ -83,3 +89,14 @@ def test_cells_become_rows(tmp_path):
     assert frontier.minutes_of(found) == 3
     assert 0 < frontier.mean_of(found) < 100
     assert found["options"]["score.part"] == "validation"
+
+
+def test_the_committed_tables_are_those_of_the_committed_rows(tmp_path):
+    results = Path(frontier.__file__).parent / "results"
+    page = (results / "frontier.md").read_text()
+    (tmp_path / "out.md").write_text(page)
+    result = CliRunner().invoke(
+        frontier.main, ["draw", str(results / "frontier.jsonl"), "--out", str(tmp_path / "out")]
+    )
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "out.md").read_text() == page
