@@ -19,7 +19,7 @@ class Upper(MatchingLoss):
 
     The lowest layers see the largest maps. Real images pass them forwards only, and synthetic ones without the second
     derivative of their weights. Networks still train as a whole between updates. A layer is a convolution or a linear
-    map, with the normalisation that follows it.
+    map with what follows it, such as a normalisation, in the order in which the network registers its weights.
     """
 
     of: Annotated[MatchingLoss, "the loss, e.g. collective"]
@@ -38,15 +38,21 @@ class Upper(MatchingLoss):
         return self.of.phase(step)
 
     def terms(self, step: Step, state: Any) -> Iterator[Part | Total]:
-        """Raises DccError where no layer is left."""
+        """Raises DccError where no layer is left, or where the loss takes no gradients of the step's network."""
         below = lowest_layers(step.network, self.skip)
         try:
             for p in below:
                 p.requires_grad_(False)
-            yield from self.of.terms(step, state)
+            view = step.with_network(step.network)
+            yield from self.of.terms(view, state)
         finally:
             for p in below:
                 p.requires_grad_(True)
+        if step.classes and "_gradient" not in vars(view):  # made when the first gradient is asked for
+            raise DccError(
+                f"loss.of: {type(self.of).__name__} takes no gradients of the network it is given, so that upper has "
+                "none to leave out; put upper inside, e.g. loss=early loss.of=upper, or leave it away"
+            )
 
 
 def lowest_layers(network: nn.Module, count: int) -> list[nn.Parameter]:

@@ -116,9 +116,9 @@ class Step:
         return view
 
     def with_network(self, network: nn.Module) -> Step:
-        """This step with another network, which a loss has made; the step's own is not built for it."""
-        view = copy.copy(self)
-        for name in ("network", "_gradient"):
+        """This step with another network, which a loss has made, or its own with other weights fixed."""
+        view, own = copy.copy(self), vars(self).get("network") is network  # whose BatchNorm statistics have moved
+        for name in ("_gradient",) if own else ("network", "_gradient"):
             vars(view).pop(name, None)
         view._network = lambda: network
         return view

@@ -54,11 +54,17 @@ def some_images(n):
 
 @pytest.mark.parametrize("per_group", [1, 2])
 @pytest.mark.parametrize("criterion", [cross_entropy, hinge])
-def test_value_and_derivative_equal_autograds(network, per_group, criterion):
-    """The gradients of three groups, and the derivative of a function of them with respect to the images."""
+@pytest.mark.parametrize("fixed", [0, 4])
+def test_value_and_derivative_equal_autograds(network, per_group, criterion, fixed):
+    """The gradients of three groups, and the derivative of a function of them with respect to the images.
+
+    fixed: so many of the first weights do not train: those of two layers and half of a third.
+    """
     images, labels = some_images(3 * per_group)
     weights = torch.linspace(0.5, 1.5, len(images), dtype=torch.float64)
-    parameters = list(network.parameters())
+    for p in list(network.parameters())[:fixed]:
+        p.requires_grad_(False)
+    parameters = [p for p in network.parameters() if p.requires_grad]
 
     def after_another(x):
         parts = zip(x.split(per_group), labels.split(per_group), weights.split(per_group), strict=True)
