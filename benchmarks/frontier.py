@@ -46,10 +46,12 @@ SAMPLED = {
         "score.protocol": "dsa",
     },
 }
-OPTIONS = ("data", "run.ipc", "loss", "loss.of", "aug", "param", "arch", "arch.width", "run.real_batch")
-"""What makes two runs alike enough to expect the same."""
+OPTIONS = ("data", "run.ipc", "loss", "aug", "param", "arch", "arch.width", "run.real_batch")
+"""What makes two runs alike enough to expect the same, with all options of the loss."""
 MARKS = "<!-- cells: begin -->", "<!-- cells: end -->"
 """On the page, around what `draw` writes."""
+Line = list[tuple[float, float]]
+"""Minutes and accuracy in percent."""
 PLAIN = ("dc", "dsa", "dcc", "dsac")
 EXPECTED = Path(__file__).parents[1] / "dcc_plugins" / "recipes" / "expected.json"
 AXES = ("data", "ipc", "method", "minutes", "seed")
@@ -106,10 +108,12 @@ def draw(file: Path, out: Path) -> None:
     figure = Figure(figsize=(4.2 * len(groups), 3.4), layout="constrained")
     axes = figure.subplots(1, len(groups), squeeze=False)[0]
     for own, (group, rows) in zip(axes, sorted(groups.items()), strict=True):
-        lines = {name: line for name in sorted({row["method"] for row in rows}) if (line := line_of(rows, name))}
+        lines = {name: lines_of(rows, name) for name in sorted({row["method"] for row in rows})}
         text += [table_of(group, rows), table_of_ratios(lines)]
         draw_group(own, group, lines)
     page = Path(f"{out}.md")
+    if not page.exists() or not all(mark in page.read_text() for mark in MARKS):
+        raise click.ClickException(f"'{page}' has no lines '{MARKS[0]}' and '{MARKS[1]}' to write between")
     before, after = page.read_text().split(MARKS[0])[0], page.read_text().split(MARKS[1])[1]
     page.write_text("\n\n".join([before + MARKS[0], *filter(None, text), MARKS[1] + after]))
     figure.savefig(f"{out}.svg", metadata={"Date": None, "Creator": None})
@@ -119,14 +123,14 @@ def draw(file: Path, out: Path) -> None:
 @click.argument("file", type=click.Path(path_type=Path, exists=True))
 @click.option("--method", default="fast")
 def expect(file: Path, method: str) -> None:
-    found: dict[tuple[str, float], Row] = {}
+    found: dict[str, Row] = {}
     for row in read_rows(file):
         if row["method"] == method:
             (network,) = row["accuracies"]
-            same = {"options": {key: row["options"][key] for key in OPTIONS if key in row["options"]}}
-            same |= {"minutes": minutes_of(row), "network": network, "protocol": row["protocol"][network]}
-            same |= {"part": row["options"]["score.part"], "accuracies": []}
-            own = found.setdefault((json.dumps(same["options"]), same["minutes"]), same)
+            alike = {k: v for k, v in row["options"].items() if k in OPTIONS or k.startswith("loss.")}
+            same = {"options": alike, "minutes": minutes_of(row), "network": network}
+            same |= {"protocol": row["protocol"][network], "part": row["options"]["score.part"]}
+            own = found.setdefault(json.dumps(same), same | {"accuracies": []})
             own["accuracies"].append(round(mean_of(row) / 100, 4))
     EXPECTED.write_text(json.dumps(list(found.values()), indent=1) + "\n")
 
@@ -141,20 +145,21 @@ def mean_of(row: Row) -> float:
     return 100 * fmean(accuracies)
 
 
-def line_of(rows: list[Row], method: str) -> list[tuple[float, float]]:
-    """Minutes and mean accuracy of a method: its cells', and what the longest of them had on its way.
+def lines_of(rows: list[Row], method: str) -> dict[str, Line]:
+    """Minutes and mean accuracy of a method, by seed: its cells', and the moments of a plain method's longest.
 
-    A moment's time is its share of the outer loops. What a method prepares before the first counts as part of them, so
-    that curves are for methods that prepare nothing.
+    A moment's time is its share of the outer loops. What other methods prepare before the first would count as part of
+    them, so that only plain methods, which prepare nothing, have moments.
     """
-    found: defaultdict[float, list[float]] = defaultdict(list)
-    own = [row for row in rows if row["method"] == method]
-    for row in own:
-        found[minutes_of(row)].append(mean_of(row))
-        for outer, accuracies in row["curve"]:
-            if 0 < outer < (loops := row["options"]["run.outer_loops"]):
-                found[minutes_of(row) * outer / loops].append(100 * fmean(accuracies))
-    return sorted((minutes, fmean(accuracies)) for minutes, accuracies in found.items())
+    found: dict[str, Line] = {}
+    for seed in sorted({row["seed"] for row in rows if row["method"] == method}):
+        own = [row for row in rows if (row["method"], row["seed"]) == (method, seed)]
+        longest, line = max(own, key=minutes_of), [(minutes_of(row), mean_of(row)) for row in own]
+        for outer, accuracies in longest["curve"] if method in PLAIN else ():
+            if 0 < outer < (loops := longest["options"]["run.outer_loops"]):
+                line.append((minutes_of(longest) * outer / loops, 100 * fmean(accuracies)))
+        found[seed] = sorted(line)
+    return found
 
 
 def table_of(group: tuple[str, ...], rows: list[Row]) -> str:
@@ -170,50 +175,63 @@ def table_of(group: tuple[str, ...], rows: list[Row]) -> str:
         values = (", ".join(f"{a:.1f}" for a in own.get(m, ())) or "–" for m in minutes)
         lines.append(f"| {method} | " + " | ".join(values) + " |")
     loops = "; ".join(
-        f"{row['method']} {minutes_of(row):g} min: {row['options']['run.outer_loops']}"
+        f"{row['method']} {row['minutes']} {row['seed']}: {row['options']['run.outer_loops']}"
         for row in rows
         if row["options"].get("run.outer_loops")
     )
     return "\n".join([*lines, *(["", f"Outer loops that the time allowed: {loops}."] if loops else [])])
 
 
-def table_of_ratios(lines: dict[str, list[tuple[float, float]]]) -> str:
+def table_of_ratios(lines: dict[str, dict[str, Line]]) -> str:
     """How much sooner than a plain method others reach the accuracy that it ends with. Nothing if there is none."""
-    ends = {method: lines[method][-1] for method in PLAIN if method in lines and len(lines[method]) > 1}
+    ends = {}
+    for method in PLAIN:
+        last = [line[-1] for line in lines.get(method, {}).values() if len(line) > 1]
+        if last:
+            ends[method] = fmean(minutes for minutes, _ in last), fmean(accuracy for _, accuracy in last)
     if not ends:
         return ""
     text = ["Time to the accuracy that a plain method has at its end: minutes, and how many times less.", ""]
     text += ["| method | " + " | ".join(f"{m}: {a:.1f} % in {t:g} min" for m, (t, a) in ends.items()) + " |"]
     text += ["|---" * (len(ends) + 1) + "|"]
-    for method, line in lines.items():
-        reached = [(reach(line, accuracy), minutes) for minutes, accuracy in ends.values()]
-        cells = ("–" if t is None else f"{t:.2g} ({minutes / t:.2g}×)" for t, minutes in reached)
-        if any(t is not None for t, _ in reached):
+    for method, by_seed in lines.items():
+        cells = [
+            ratio_in_words([reach(line, accuracy) for line in by_seed.values()], minutes) if method != plain else "–"
+            for plain, (minutes, accuracy) in ends.items()
+        ]
+        if set(cells) != {"–"}:
             text.append(f"| {method} | " + " | ".join(cells) + " |")
     return "\n".join(text)
 
 
-def reach(line: list[tuple[float, float]], accuracy: float) -> float | None:
-    """The first minutes at which a line has an accuracy, on straight pieces between its points; None: never.
+def ratio_in_words(reached: list[float | None], minutes: float) -> str:
+    """The mean of minutes over seeds, against those of a plain method; a dash if a seed does not get there."""
+    times = [t for t in reached if t is not None]
+    return f"{fmean(times):.2g} ({minutes / fmean(times):.2g}×)" if len(times) == len(reached) else "–"
+
+
+def reach(line: Line, accuracy: float) -> float | None:
+    """The minutes from which on a line keeps an accuracy, on straight pieces between points; None: not at its end.
 
     Where the first point is above it already, its time is an upper bound.
     """
-    before: tuple[float, float] | None = None
-    for minutes, reached in line:
-        if reached >= accuracy:
-            if before is None:
-                return minutes
-            share = (accuracy - before[1]) / (reached - before[1])
-            return before[0] + share * (minutes - before[0])
-        before = minutes, reached
-    return None
+    found: float | None = None
+    for i, (minutes, reached) in reversed(list(enumerate(line))):
+        if reached < accuracy:
+            break
+        found = minutes
+        if i and line[i - 1][1] < accuracy:
+            before, lower = line[i - 1]
+            found = before + (accuracy - lower) / (reached - lower) * (minutes - before)
+    return found
 
 
-def draw_group(axes: Any, group: tuple[str, ...], lines: dict[str, list[tuple[float, float]]]) -> None:
-    """A line for each method, over minutes."""
-    for i, (method, line) in enumerate(lines.items()):
+def draw_group(axes: Any, group: tuple[str, ...], lines: dict[str, dict[str, Line]]) -> None:
+    """A line for each method, over minutes, and for each seed."""
+    for i, (method, by_seed) in enumerate(lines.items()):
         style = {"marker": "osv^D<>pP*X"[i % 11], "ms": 4, "lw": 1.2, "color": f"C{i % 10}"}
-        axes.plot(*zip(*line, strict=True), label=method, **style)
+        for j, line in enumerate(by_seed.values()):
+            axes.plot(*zip(*line, strict=True), label=None if j else method, **style)
     axes.set(xscale="log", xlabel="minutes of condensing", ylabel="accuracy, %", title=f"{group[1]}, {group[2]}")
     axes.legend(fontsize=6)
 

@@ -7,21 +7,19 @@
 `collect` adds the cells that are done to `results/full_length/rows.jsonl`. `write` makes `results/full_length.md` and
 its picture of these rows alone. A claim is about the difference of two methods on sets of the same seeds, which begin
 from the same images: it holds, or does not hold, where the 95 % interval of the mean difference over sets lies on one
-side of 0. Less than two pairs of sets decide nothing.
+side of 0. Fewer than two pairs of sets decide nothing.
 """
 
 from __future__ import annotations
 
-import tomllib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from statistics import fmean, pstdev
 
 import click
-from cells import Row, merge_rows, read_cells, read_rows
+from cells import Row, merge_rows, read_cells, read_rows, read_table
 from matplotlib.figure import Figure
 
 from dcc_core.runs.report import confidence
@@ -42,6 +40,7 @@ CLAIMS = [
     ("DCC above random images", ("dcc", "random")),
     *WARM_UP,
 ]
+HOLDS = "holds"
 FINE, COARSE = "insect", "cifar10"
 
 
@@ -64,13 +63,13 @@ class Sets:
         first, second = (self.accuracies(data, ipc, network, method) for method in methods)
         return {seed: fmean(first[seed]) - fmean(second[seed]) for seed in sorted(first.keys() & second.keys())}
 
-    def curves(self, data: str, ipc: str, method: str) -> dict[int, list[float]]:
-        """Mean validation accuracies of every set, by outer loop."""
-        found: defaultdict[int, list[float]] = defaultdict(list)
+    def curves(self, data: str, ipc: str, method: str) -> dict[float, dict[str, float]]:
+        """Mean validation accuracies by outer loop and seed."""
+        found: defaultdict[float, dict[str, float]] = defaultdict(dict)
         for row in self.rows:
             if (row["data"], row["ipc"], row["method"]) == (data, ipc, method):
                 for outer, accuracies in row["curve"]:
-                    found[outer].append(100 * fmean(accuracies))
+                    found[outer][row["seed"]] = 100 * fmean(accuracies)
         return dict(sorted(found.items()))
 
     def values(self, key: Callable[[Row], Sequence[str]]) -> list[str]:
@@ -117,11 +116,7 @@ def write(file: Path, out: Path) -> None:
 
 
 def scale_in_words(scale: str) -> str:
-    return read_table("full_length")["scales"][scale]["says"]
-
-
-def read_table(name: str) -> Row:
-    return tomllib.loads(resources.files("dcc_plugins.tables").joinpath(f"{name}.toml").read_text(encoding="utf-8"))
+    return read_table("full-length")["scales"][scale]["says"]
 
 
 def describe(sets: Sets) -> Iterator[str]:
@@ -165,7 +160,7 @@ def in_words(sets: Sequence[Sequence[float]]) -> str:
 
 
 def paper_accuracy(data: str, ipc: str, method: str) -> float | None:
-    table = read_table("fine_grained" if data == FINE else "benchmarks")["paper"]
+    table = read_table("fine-grained" if data == FINE else "benchmarks")["paper"]
     found = table.get(data, {}).get(ipc, {}).get(method)
     return found[0] if found else None
 
@@ -195,7 +190,7 @@ def judge(differences: Sequence[float]) -> tuple[str, str, str]:
     if interval is None:
         return mean, "1", "not decided"
     low, high = interval
-    verdict = "holds" if low > 0 else "does not hold" if high < 0 else "not decided"
+    verdict = HOLDS if low > 0 else "does not hold" if high < 0 else "not decided"
     return f"{mean} ({low:+.1f} to {high:+.1f})", str(len(differences)), verdict
 
 
@@ -204,22 +199,24 @@ def curve_table(sets: Sets, data: str, ipc: str) -> str:
     if not curves:
         return f"{data}, {ipc}: no curve."
     outer = sorted({loop for curve in curves.values() for loop in curve})
-    lines = [markdown_row([f"{data}, {ipc}", *map(str, outer)]), "|---" * (len(outer) + 1) + "|"]
+    lines = [markdown_row([f"{data}, {ipc}", *(f"{loop:g}" for loop in outer)]), "|---" * (len(outer) + 1) + "|"]
     for method, curve in curves.items():
-        lines.append(markdown_row([method, *(f"{fmean(curve[loop]):.1f}" if loop in curve else "–" for loop in outer)]))
-    overtaken = [(claim, overtake(curves[a], curves[b])) for claim, (a, b) in CLAIMS if {a, b} <= curves.keys()]
-    words = [
-        f"{claim} from outer loop {loop} on." if loop is not None else f"{claim}: not at the end."
-        for claim, loop in overtaken
-    ]
-    return "\n".join([*lines, *(["", " ".join(words)] if words else [])])
+        cells = (f"{fmean(curve[loop].values()):.1f}" if loop in curve else "–" for loop in outer)
+        lines.append(markdown_row([method, *cells]))
+    for claim, (a, b) in CLAIMS:
+        if {a, b} <= curves.keys():
+            loop = overtake(curves[a], curves[b])
+            words = f"from outer loop {loop:g} on" if loop is not None else "not decided at the end"
+            lines += ["", f"{claim}: {words}."]
+    return "\n".join(lines)
 
 
-def overtake(first: dict[int, list[float]], second: dict[int, list[float]]) -> int | None:
-    """The outer loop from which on the first curve's means lie above the second's; None if not at the end."""
+def overtake(first: dict[float, dict[str, float]], second: dict[float, dict[str, float]]) -> float | None:
+    """The outer loop from which on the first curve is judged to lie above the second's; None if not at the end."""
     found = None
     for loop in sorted(first.keys() & second.keys(), reverse=True):
-        if fmean(first[loop]) <= fmean(second[loop]):
+        pairs = [first[loop][seed] - second[loop][seed] for seed in sorted(first[loop].keys() & second[loop].keys())]
+        if not pairs or judge(pairs)[-1] != HOLDS:
             break
         found = loop
     return found
@@ -233,7 +230,7 @@ def draw_curves(sets: Sets) -> Figure:
         for i, method in enumerate(methods):
             if curve := sets.curves(data, ipc, method):
                 style = {"marker": "osv^D<>pP*X"[i % 11], "ms": 4, "lw": 1.2, "color": f"C{i % 10}"}
-                axes.plot(list(curve), [fmean(values) for values in curve.values()], label=method, **style)
+                axes.plot(list(curve), [fmean(by_seed.values()) for by_seed in curve.values()], label=method, **style)
         axes.set_xscale("symlog", linthresh=10)
         axes.set(xlabel="outer loops", ylabel="validation accuracy, %", title=f"{data}, {ipc}")
         if axes.lines:

@@ -37,15 +37,19 @@ def rows(tmp_path):
 
 def test_a_curve_gives_its_run_more_points():
     """An outer loop of a hundred is a hundredth of thirty minutes; the last one is the set that is scored."""
-    assert frontier.line_of(ROWS, "dsac") == [(3, pytest.approx(20)), (15, pytest.approx(30)), (30, pytest.approx(40))]
-    assert frontier.line_of(ROWS, "fast") == [(1, pytest.approx(30)), (3, pytest.approx(44))]
+    expected = [(3, pytest.approx(20)), (15, pytest.approx(30)), (30, pytest.approx(40))]
+    assert frontier.lines_of(ROWS, "dsac") == {"seed0": expected}
+    fast = frontier.lines_of(ROWS, "fast")
+    assert fast == {"seed0": [(1, pytest.approx(30)), (3, pytest.approx(42))], "seed1": [(3, pytest.approx(46))]}
 
 
-def test_time_to_an_accuracy_is_read_between_two_points():
-    line = [(1.0, 30.0), (3.0, 44.0)]
-    assert frontier.reach(line, 37) == pytest.approx(2)
-    assert frontier.reach(line, 20) == 1
-    assert frontier.reach(line, 45) is None
+@pytest.mark.parametrize(
+    ("accuracy", "minutes"), [(37, 2), (20, 1), (45, None), (32, 1 + 2 * 2 / 14), (43, 6 + 3 / 10 * 3)]
+)
+def test_time_to_an_accuracy_is_from_where_a_line_stays(accuracy, minutes):
+    """Read between two points; what is lost again does not count."""
+    line = [(1.0, 30.0), (3.0, 44.0)] if accuracy != 43 else [(1.0, 30.0), (3.0, 44.0), (6.0, 40.0), (9.0, 50.0)]
+    assert frontier.reach(line, accuracy) == (None if minutes is None else pytest.approx(minutes))
 
 
 def test_the_page_has_accuracies_and_ratios(rows, tmp_path):
@@ -59,7 +63,8 @@ def test_the_page_has_accuracies_and_ratios(rows, tmp_path):
     assert "old" not in text
     assert text.count("## cifar10") == 1
     assert "| fast | 30.0 | 42.0, 46.0 | – |" in text
-    assert "| fast | 2.4 (12×) |" in text
+    assert "| fast | 2.8 (11×) |" in text  # one seed after 2.67 minutes, the other, upper bound, after 3
+    assert "| dsac |" not in text.split("Time to the accuracy")[1]
     assert (tmp_path / "out.svg").read_text().startswith("<?xml")
 
 
@@ -71,6 +76,32 @@ def test_runs_may_expect_what_was_measured(rows, tmp_path, monkeypatch):
     assert (one["minutes"], one["accuracies"]) == (1, [0.3])
     assert (three["minutes"], three["accuracies"]) == (3, [0.42, 0.46])
     assert (three["network"], three["protocol"], three["part"]) == ("convnet", "dsa", "validation")
+
+
+def test_sets_scored_on_other_networks_are_not_alike(tmp_path, monkeypatch):
+    monkeypatch.setattr(frontier, "EXPECTED", tmp_path / "expected.json")
+    wide = row("fast", "3m", 0.5) | {
+        "accuracies": {"convnet,width=128": [0.5]},
+        "protocol": {"convnet,width=128": "dsa"},
+    }
+    other = row("fast", "3m", 0.6)
+    other["options"]["loss.networks"] = 7
+    (tmp_path / "r").write_text("".join(json.dumps(r) + "\n" for r in [row("fast", "3m", 0.4), wide, other]))
+    assert CliRunner().invoke(frontier.main, ["expect", str(tmp_path / "r")]).exit_code == 0
+    found = json.loads((tmp_path / "expected.json").read_text())
+    assert [(r["network"], r["accuracies"]) for r in found] == [
+        ("convnet", [0.4]),
+        ("convnet,width=128", [0.5]),
+        ("convnet", [0.6]),
+    ]
+
+
+def test_a_page_without_marks_is_left_alone(rows, tmp_path):
+    (tmp_path / "out.md").write_text("words")
+    result = CliRunner().invoke(frontier.main, ["draw", str(rows), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 1
+    assert "has no lines '<!-- cells: begin -->'" in result.output
+    assert (tmp_path / "out.md").read_text() == "words"
 
 
 def test_cells_become_rows(tmp_path):

@@ -61,14 +61,22 @@ def test_gains_on_classes_that_are_alike_are_compared_with_those_on_others(tmp_p
     assert line in write(rows, tmp_path)
 
 
+def curve(*percent):
+    return [[loop, [p / 100]] for loop, p in zip((0, 10, 100, 1000), percent, strict=True)]
+
+
 def test_curves_say_from_where_on_one_lies_above(tmp_path):
-    curves = {
-        "dcc": [[0, [0.1]], [10, [0.3]], [100, [0.2]], [1000, [0.4]]],
-        "dc": [[0, [0.1]], [10, [0.2]], [100, [0.2]], [1000, [0.3]]],
-    }
-    text = write([row(method, 0, 0.3, curve=curve) for method, curve in curves.items()], tmp_path)
-    assert "DCC above DC from outer loop 1000 on." in text
-    assert "| dcc | 10.0 | 30.0 | 20.0 | 40.0 |" in text
+    """Above at 10, level at 100, above at 1000 in every pair of sets."""
+    rows = [row("dcc", s, 0.3, curve=curve(10, 30 + s, 20 + s, 40 + s)) for s in range(3)]
+    rows += [row("dc", s, 0.3, curve=curve(10, 20 + s, 20 + s, 30 + s)) for s in range(3)]
+    text = write(rows, tmp_path)
+    assert "DCC above DC: from outer loop 1000 on." in text
+    assert "| dcc | 10.0 | 31.0 | 21.0 | 41.0 |" in text
+
+
+def test_one_pair_of_curves_decides_nothing(tmp_path):
+    text = write([row("dcc", 0, 0.3, curve=curve(1, 2, 3, 4)), row("dc", 0, 0.2, curve=curve(1, 1, 1, 1))], tmp_path)
+    assert "DCC above DC: not decided at the end." in text
 
 
 def test_cells_become_rows_once(tmp_path):
@@ -90,6 +98,7 @@ def test_cells_become_rows_once(tmp_path):
     assert len(found["accuracies"]["convnet"]) == 2
     assert found["options"]["run.inner_loops"] == 3
     assert found["machine"] == "first"
+    assert str(tmp_path) not in json.dumps(found)
     assert "torch" in found["versions"]
 
 
@@ -97,3 +106,20 @@ def test_the_committed_tables_are_those_of_the_committed_rows(tmp_path):
     result = CliRunner().invoke(full_length.main, ["write", "--out", str(tmp_path / "full_length")])
     assert result.exit_code == 0, result.output
     assert (tmp_path / "full_length.md").read_text() == (full_length.RESULTS / "full_length.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("runs", "scale", "words"),
+    [
+        ("", "narrow", "is not data/ipc/seed/method below"),
+        ("runs", "broad", "no scale 'broad' in table full-length: tiny"),
+    ],
+)
+def test_what_is_no_cell_of_the_table_is_refused(tmp_path, runs, scale, words):
+    folder = tmp_path / "runs" / "cifar10" / "ipc1" / "seed0" / "dcc"
+    folder.mkdir(parents=True)
+    (folder / "report.json").write_text("{}")
+    command = ["collect", str(tmp_path / runs), "--rows", str(tmp_path / "r"), "--machine", "m", "--scale", scale]
+    result = CliRunner().invoke(full_length.main, command)
+    assert result.exit_code == 1
+    assert words in result.output
