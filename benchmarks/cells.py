@@ -17,7 +17,7 @@ from dcc_plugins.pages.record import read_run
 
 Row = dict[str, Any]
 MADE = ("machine", "date")
-"""What is said of a measurement; a row with the same numbers keeps it."""
+"""Who measured a row, and when; a row with the same numbers keeps them."""
 OWN = ("run.data_root",)
 """Options that say nothing of a run but where its files are."""
 

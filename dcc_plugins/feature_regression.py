@@ -22,12 +22,13 @@ class FeatureRegression(MatchingLoss):
     """L = N D/2 mean |y_t − K_ts (K_ss + λ I)⁻¹ y_s|², K = f(x)·f(z), s the whole synthetic set, t real images.
 
     f: features of the step's network before its head. The mean is over real images, |.|² a sum over classes. Labels are
-    one-hot or soft, less 1 / classes; λ is `ridge` times the mean of the diagonal of K_ss. N synthetic images of D
-    values are a departure: with them one image rate suits sets and images of every size.
+    one-hot or soft, less 1 / classes; λ is `ridge` times the mean of the diagonal of K_ss. The factor N D departs from
+    the paper: an image's gradient is the same in a set of copies of it, at a ridge that grows likewise. N synthetic
+    images have D values each.
 
     The published networks come from a pool that the synthetic set trains; here one network after another is trained on
-    it, a step after each image update. Its ridge is 1e-6: with networks that real images have trained (`early`), which
-    are not trained further, larger ones gave better sets.
+    it, a step after each image update. The published ridge is 1e-6; 1 and the image rate were chosen on CIFAR-10 at one
+    image per class (benchmarks/results/samples.md).
 
     Augmentation: one draw for all images, real and synthetic. A draw per class would let the regression tell classes by
     their augmentation.

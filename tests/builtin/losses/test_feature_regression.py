@@ -1,5 +1,7 @@
 """Neural feature regression: the objective, its rate, its draws."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -82,7 +84,13 @@ def test_one_draw_augments_all_images_alike():
 
 
 def test_augmentations_that_mix_labels_mix_them_here():
-    assert Moment.of(make_job({"aug": "mixup"})).objective() != Moment.of(make_job()).objective()
+    moment = Moment.of(make_job({"aug": "mixup"}))
+    mixed, augment = [], Step.augment
+    moment.step.augment = lambda *how: mixed.append(augment(moment.step, *how)) or mixed[-1]
+    value = moment.objective()
+    assert all(batch.labels.is_floating_point() for batch in mixed)
+    moment.step.augment = lambda *how: replace(batch := augment(moment.step, *how), labels=batch.labels.argmax(dim=1))
+    assert abs(moment.objective() / value - 1) > 0.01
 
 
 @pytest.mark.parametrize("options", [{}, {"loss": "early", "loss.of": "frepo", "loss.networks": 1, "loss.epochs": 1}])
