@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, final
@@ -9,6 +11,8 @@ from typing import Annotated, Any, final
 from annotated_types import Ge
 
 from dcc_core import MatchingLoss, Part, RunContext, Schedule, State, Step, Synthetic, Total
+
+log = logging.getLogger("dcc")
 
 
 @final
@@ -31,12 +35,18 @@ class ByImagesPerClass(MatchingLoss):
         return self.choose(ipc).image_rate(ipc, outer_loops)
 
     def setup(self, run: RunContext, synthetic: Synthetic) -> State:
-        return self.choose(run.ipc).setup(run, synthetic)
+        own = self.choose(run.ipc)
+        _tell(f"loss for {'few' if own is self.few else 'many'} images per class: {type(own).__name__}")
+        return own.setup(run, synthetic)
 
     def phase(self, step: Step) -> str:
-        """That of the loss, or which of the two it is, so that log and metrics say it."""
-        own = self.choose(step.run.ipc)
-        return own.phase(step) or ("few" if own is self.few else "many")
+        return self.choose(step.run.ipc).phase(step)
 
     def terms(self, step: Step, state: Any) -> Iterator[Part | Total]:
         return self.choose(step.run.ipc).terms(step, state)
+
+
+@functools.cache
+def _tell(message: str) -> None:
+    """Log a message once."""
+    log.info(message)

@@ -3,6 +3,7 @@
 import pytest
 
 from dcc_core.testing import LossConformance, Moment, job_of, toys
+from dcc_plugins import by_ipc
 
 
 class TestByIpc(LossConformance):
@@ -22,7 +23,13 @@ def test_the_number_of_images_chooses(ipc, chosen):
     assert job.config.image_rate == plain.config.image_rate
 
 
-@pytest.mark.parametrize(("ipc", "word"), [(2, "few"), (3, "many")])
-def test_the_phase_says_which(ipc, word):
-    moment = Moment.of(make_job("by-ipc", ipc))
-    assert moment.loss.phase(moment.step) == word
+@pytest.mark.parametrize(("ipc", "words"), [(2, "few images per class: FeatureR"), (3, "many images per class: Dist")])
+def test_the_log_says_which(ipc, words, caplog):
+    by_ipc._tell.cache_clear()
+    with caplog.at_level("INFO", logger="dcc"):
+        for _ in range(2):
+            make_job("by-ipc", ipc).start()
+    assert [line for line in caplog.messages if line.startswith("loss for")] == [
+        m for m in caplog.messages if words in m
+    ]
+    assert sum(words in message for message in caplog.messages) == 1
