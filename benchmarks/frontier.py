@@ -105,12 +105,13 @@ def draw(file: Path, out: Path) -> None:
     for row in read_rows(file):
         groups[row["scale"], row["data"], row["ipc"]].append(row)
     text = []
+    methods = sorted({row["method"] for row in read_rows(file)})
     figure = Figure(figsize=(4.2 * len(groups), 3.4), layout="constrained")
     axes = figure.subplots(1, len(groups), squeeze=False)[0]
     for own, (group, rows) in zip(axes, sorted(groups.items()), strict=True):
         lines = {name: lines_of(rows, name) for name in sorted({row["method"] for row in rows})}
         text += [table_of(group, rows), table_of_ratios(lines)]
-        draw_group(own, group, lines)
+        draw_group(own, group, lines, methods)
     page = Path(f"{out}.md")
     if not page.exists() or not all(mark in page.read_text() for mark in MARKS):
         raise click.ClickException(f"'{page}' has no lines '{MARKS[0]}' and '{MARKS[1]}' to write between")
@@ -196,18 +197,20 @@ def table_of_ratios(lines: dict[str, dict[str, Line]]) -> str:
     text += ["|---" * (len(ends) + 1) + "|"]
     for method, by_seed in lines.items():
         cells = [
-            ratio_in_words([reach(line, accuracy) for line in by_seed.values()], minutes) if method != plain else "–"
-            for plain, (minutes, accuracy) in ends.items()
+            ratio_in_words(list(by_seed.values()), *end) if method != plain else "–" for plain, end in ends.items()
         ]
         if set(cells) != {"–"}:
             text.append(f"| {method} | " + " | ".join(cells) + " |")
     return "\n".join(text)
 
 
-def ratio_in_words(reached: list[float | None], minutes: float) -> str:
-    """The mean of minutes over seeds, against those of a plain method; a dash if a seed does not get there."""
-    times = [t for t in reached if t is not None]
-    return f"{fmean(times):.2g} ({minutes / fmean(times):.2g}×)" if len(times) == len(reached) else "–"
+def ratio_in_words(lines: list[Line], minutes: float, accuracy: float) -> str:
+    """The mean over seeds of minutes to an accuracy, against a plain method's; a dash if a seed does not get there."""
+    times = [t for line in lines if (t := reach(line, accuracy)) is not None]
+    if len(times) < len(lines):
+        return "–"
+    most, least = ("≤ ", "≥ ") if any(line[0][0] == t for line, t in zip(lines, times, strict=True)) else ("", "")
+    return f"{most}{fmean(times):.2g} ({least}{minutes / fmean(times):.2g}×)"
 
 
 def reach(line: Line, accuracy: float) -> float | None:
@@ -226,14 +229,18 @@ def reach(line: Line, accuracy: float) -> float | None:
     return found
 
 
-def draw_group(axes: Any, group: tuple[str, ...], lines: dict[str, dict[str, Line]]) -> None:
-    """A line for each method, over minutes, and for each seed."""
-    for i, (method, by_seed) in enumerate(lines.items()):
+def draw_group(axes: Any, group: tuple[str, ...], lines: dict[str, dict[str, Line]], methods: list[str]) -> None:
+    """A line for each method, over minutes, and for each seed. methods: of all groups, which look alike in each."""
+    for method, by_seed in lines.items():
+        i = methods.index(method)
         style = {"marker": "osv^D<>pP*X"[i % 11], "ms": 4, "lw": 1.2, "color": f"C{i % 10}"}
         for j, line in enumerate(by_seed.values()):
             axes.plot(*zip(*line, strict=True), label=None if j else method, **style)
-    axes.set(xscale="log", xlabel="minutes of condensing", ylabel="accuracy, %", title=f"{group[1]}, {group[2]}")
-    axes.legend(fontsize=6)
+    axes.set(xscale="log", xlim=(0.8, 40), xlabel="minutes of condensing", ylabel="accuracy, %")
+    axes.set_title(f"{group[1]}, {group[2]}")
+    axes.set_xticks([1, 3, 10, 30], labels=["1", "3", "10", "30"])
+    axes.minorticks_off()
+    axes.legend(fontsize=7)
 
 
 if __name__ == "__main__":

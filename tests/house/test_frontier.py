@@ -63,7 +63,7 @@ def test_the_page_has_accuracies_and_ratios(rows, tmp_path):
     assert "old" not in text
     assert text.count("## cifar10") == 1
     assert "| fast | 30.0 | 42.0, 46.0 | – |" in text
-    assert "| fast | 2.8 (11×) |" in text  # one seed after 2.67 minutes, the other, upper bound, after 3
+    assert "| fast | ≤ 2.8 (≥ 11×) |" in text  # one seed after 2.67 minutes, the other, upper bound, after 3
     assert "| dsac |" not in text.split("Time to the accuracy")[1]
     assert (tmp_path / "out.svg").read_text().startswith("<?xml")
 
