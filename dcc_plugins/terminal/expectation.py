@@ -20,7 +20,8 @@ def tell_expected_accuracy(options: Mapping[str, Any], forecast: Mapping[str, An
 
     options: of the run, by dotted key. forecast: as `dcc-run --dry-run --json` prints it.
     """
-    minutes = float(forecast["seconds"].get("condense", 0)) / 60
+    seconds = forecast["seconds"]  # the probe prepares what a loss needs, once
+    minutes = (float(seconds.get("probe", 0)) + float(seconds.get("condense", 0))) / 60
     alike = [row for row in measured_runs() if all(options.get(key) == v for key, v in row["options"].items())]
     near = [row for row in alike if SLACK * row["minutes"] <= minutes]
     if near:

@@ -23,7 +23,7 @@ def test_it_is_that_of_the_longest_run_that_took_no_more_time(monkeypatch, caplo
     monkeypatch.setattr(expectation, "measured_runs", lambda: ROWS)
     with caplog.at_level("INFO", "dcc"):
         options = {"data": "blobs", "run.ipc": 1, "loss": "any"}
-        tell_expected_accuracy(options, {"seconds": {"condense": 60 * minutes}})
+        tell_expected_accuracy(options, {"seconds": {"probe": 15 * minutes, "condense": 45 * minutes}})
     assert said in caplog.text and bool(said) == bool(caplog.text)
 
 
