@@ -42,6 +42,20 @@ def read_cells(runs: Path, table: str, scale: str, axes: Sequence[str], machine:
     return rows
 
 
+def collect_command(table: str, axes: Sequence[str], file: Path) -> click.Command:
+    """The command `collect`: adds the cells that are done to a file of rows. axes: as in `read_cells`."""
+
+    @click.command()
+    @click.argument("runs", type=click.Path(path_type=Path, exists=True))
+    @click.option("--rows", type=click.Path(path_type=Path), default=file)
+    @click.option("--scale", default="narrow")
+    @click.option("--machine", required=True, help="what the cells ran on")
+    def collect(runs: Path, rows: Path, scale: str, machine: str) -> None:
+        merge_rows(rows, read_cells(runs, table, scale, axes, machine), ("scale", *axes))
+
+    return collect
+
+
 def read_table(name: str) -> Row:
     """The file of a table of the toolkit."""
     file = resources.files("dcc_plugins.tables").joinpath(f"{name.replace('-', '_')}.toml")

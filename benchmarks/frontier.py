@@ -29,7 +29,7 @@ from statistics import fmean
 from typing import Any
 
 import click
-from cells import Row, merge_rows, read_cells, read_rows
+from cells import Row, collect_command, read_rows
 from matplotlib.figure import Figure
 
 from dcc_core import Registry
@@ -88,13 +88,7 @@ def sample(name: str, file: Path, data_root: Path | None, ipc: int, loops: int, 
         rows.write(json.dumps(row) + "\n")
 
 
-@main.command()
-@click.argument("runs", type=click.Path(path_type=Path, exists=True))
-@click.option("--rows", "file", type=click.Path(path_type=Path), required=True)
-@click.option("--scale", default="narrow")
-@click.option("--machine", required=True, help="what the times belong to")
-def collect(runs: Path, file: Path, scale: str, machine: str) -> None:
-    merge_rows(file, read_cells(runs, "frontier", scale, AXES, machine), ("scale", *AXES))
+main.add_command(collect_command("frontier", AXES, Path(__file__).parent / "results" / "frontier.jsonl"))
 
 
 @main.command()

@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import fmean, pstdev
 
 import click
-from cells import Row, merge_rows, read_cells, read_rows, read_table
+from cells import Row, collect_command, read_rows, read_table
 from matplotlib.figure import Figure
 
 from dcc_core.runs.report import confidence
@@ -87,13 +87,7 @@ def main() -> None:
     """Collect cells that are done, or write what they say."""
 
 
-@main.command()
-@click.argument("runs", type=click.Path(path_type=Path, exists=True))
-@click.option("--rows", "file", type=click.Path(path_type=Path), default=ROWS)
-@click.option("--scale", default="narrow")
-@click.option("--machine", required=True, help="what the cells ran on")
-def collect(runs: Path, file: Path, scale: str, machine: str) -> None:
-    merge_rows(file, read_cells(runs, "full-length", scale, AXES, machine), ("scale", *AXES))
+main.add_command(collect_command("full-length", AXES, ROWS))
 
 
 @main.command()

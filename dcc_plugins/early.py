@@ -12,7 +12,6 @@ from annotated_types import Ge, Gt
 from torch import Tensor, nn
 
 from dcc_core import (
-    MatchingLoss,
     Part,
     Randomness,
     RealImages,
@@ -25,6 +24,7 @@ from dcc_core import (
     send,
     train_on_real,
 )
+from dcc_plugins.around import Around
 
 Weights = list[dict[str, Tensor]]
 _POOLS: weakref.WeakKeyDictionary[RealImages, dict[object, Weights]] = weakref.WeakKeyDictionary()
@@ -51,7 +51,7 @@ class Pool(State):
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Early(MatchingLoss):
+class Early(Around):
     """Any loss, on networks that are trained for a little on real images, once, before the first step.
 
     Every outer loop is one image update, on one network of the pool with its weights moved in a random direction: so
@@ -59,7 +59,6 @@ class Early(MatchingLoss):
     Distillation via Model Augmentation, CVPR 2023.
     """
 
-    of: Annotated[MatchingLoss, "the loss, e.g. collective"]
     networks: Annotated[int, "networks in the pool", Ge(1)] = 5
     epochs: Annotated[int, "epochs on all real images that each is trained for", Ge(0)] = 2
     rate: Annotated[float, "learning rate of that training", Gt(0)] = 0.01
@@ -88,9 +87,6 @@ class Early(MatchingLoss):
         for _ in train_on_real(run, module, self.epochs, random, rate=self.rate):
             pass
         return {name: t.detach().clone() for name, t in module.state_dict().items()}
-
-    def phase(self, step: Step) -> str:
-        return self.of.phase(step)
 
     def terms(self, step: Step, state: Any) -> Iterator[Part | Total]:
         generator = step.generator("early")

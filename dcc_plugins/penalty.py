@@ -8,31 +8,19 @@ from typing import Annotated, Any, final
 
 from annotated_types import Gt
 
-from dcc_core import MatchingLoss, Part, RunContext, Schedule, State, Step, Synthetic, Total
+from dcc_core import Part, Step, Total
+from dcc_plugins.around import Around
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Penalised(MatchingLoss):
+class Penalised(Around):
     """L + λ Σ_s ‖s‖, over the images s of the synthetic set in normalised space, flattened.
 
     It bounds how much an image can hold, so that what the loss does not ask for goes. Source: eq. 4 of the paper.
     """
 
-    of: Annotated[MatchingLoss, "the loss L, e.g. collective"]
     weight: Annotated[float, "of the images' norms, λ", Gt(0)] = 0.1
-
-    def schedule(self, ipc: int) -> Schedule:
-        return self.of.schedule(ipc)
-
-    def image_rate(self, ipc: int, outer_loops: int) -> float:
-        return self.of.image_rate(ipc, outer_loops)
-
-    def setup(self, run: RunContext, synthetic: Synthetic) -> State:
-        return self.of.setup(run, synthetic)
-
-    def phase(self, step: Step) -> str:
-        return self.of.phase(step)
 
     def terms(self, step: Step, state: Any) -> Iterator[Part | Total]:
         yield from self.of.terms(step, state)

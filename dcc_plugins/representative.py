@@ -10,7 +10,8 @@ import torch
 from annotated_types import Ge
 from torch import Tensor
 
-from dcc_core import MatchingLoss, Part, RunContext, Schedule, State, Step, Synthetic, Total, over_real
+from dcc_core import Part, RunContext, State, Step, Synthetic, Total, over_real
+from dcc_plugins.around import Around
 from dcc_plugins.selections.in_feature_space import KMeans
 
 
@@ -33,22 +34,15 @@ class Picked(State):
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Representative(MatchingLoss):
+class Representative(Around):
     """Any loss, on real batches of the images nearest to the centres of k-means, one centre for each image of a batch.
 
     The images of each class are clustered by the features of the network that is being matched, again after every
     `every` image updates. Source: DREAM, Liu et al., ICCV 2023, which clusters all images after every ten.
     """
 
-    of: Annotated[MatchingLoss, "the loss, e.g. collective"]
     every: Annotated[int, "image updates from one clustering to the next", Ge(1)] = 100
     among: Annotated[int | None, "images of a class that are clustered, drawn anew each time; none: all", Ge(1)] = 1000
-
-    def schedule(self, ipc: int) -> Schedule:
-        return self.of.schedule(ipc)
-
-    def image_rate(self, ipc: int, outer_loops: int) -> float:
-        return self.of.image_rate(ipc, outer_loops)
 
     def setup(self, run: RunContext, synthetic: Synthetic) -> State:
         return Picked(self.of.setup(run, synthetic))

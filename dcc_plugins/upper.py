@@ -9,12 +9,13 @@ from typing import Annotated, Any, final
 from annotated_types import Ge
 from torch import nn
 
-from dcc_core import DccError, MatchingLoss, Part, RunContext, Schedule, State, Step, Synthetic, Total
+from dcc_core import DccError, Part, Step, Total
+from dcc_plugins.around import Around
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Upper(MatchingLoss):
+class Upper(Around):
     """Any loss of gradients, on those of the layers above the lowest.
 
     The lowest layers see the largest maps. Real images pass them forwards only, and synthetic ones without the second
@@ -22,20 +23,7 @@ class Upper(MatchingLoss):
     map with what follows it, such as a normalisation, in the order in which the network registers its weights.
     """
 
-    of: Annotated[MatchingLoss, "the loss, e.g. collective"]
     skip: Annotated[int, "lowest layers that are left out", Ge(1)] = 1
-
-    def schedule(self, ipc: int) -> Schedule:
-        return self.of.schedule(ipc)
-
-    def image_rate(self, ipc: int, outer_loops: int) -> float:
-        return self.of.image_rate(ipc, outer_loops)
-
-    def setup(self, run: RunContext, synthetic: Synthetic) -> State:
-        return self.of.setup(run, synthetic)
-
-    def phase(self, step: Step) -> str:
-        return self.of.phase(step)
 
     def terms(self, step: Step, state: Any) -> Iterator[Part | Total]:
         """Raises DccError where no layer is left, or where the loss takes no gradients of the step's network."""

@@ -16,6 +16,7 @@ from dcc_core.errors import DccError
 from dcc_core.group import current_group, is_launched
 from dcc_core.jobs import resolve
 from dcc_core.plugins import Registry
+from dcc_plugins.commands.run import MACHINE_FLAGS
 
 if TYPE_CHECKING:
     from dcc_core.jobs import Config
@@ -28,8 +29,7 @@ EVAL_FLAGS = (
     Flag("--protocol", "score.protocol"),
     Flag("--nets", "score.nets"),
     Flag("--seed", "run.seed"),
-    Flag("--device", "run.device"),
-    Flag("--memory", "run.memory"),
+    *MACHINE_FLAGS,
     Flag("--data-root", "run.data_root"),
 )
 

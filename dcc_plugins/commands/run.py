@@ -24,6 +24,15 @@ from dcc_core.group import current_group
 from dcc_core.jobs import resolve
 from dcc_core.plugins import Registry
 
+SCORING_FLAGS = (
+    Flag("--protocol", "score.protocol"),
+    Flag("--eval-arch", "score.arch", "network to score on, with options: resnet18,norm=batch; repeatable", True),
+    Flag("--eval-nets", "score.nets"),
+)
+MACHINE_FLAGS = (
+    Flag("--device", "run.device"),
+    Flag("--memory", "run.memory"),
+)
 RUN_FLAGS = (
     Flag("--data", "data", "data source"),
     Flag("--loss", "loss", "matching loss"),
@@ -39,12 +48,9 @@ RUN_FLAGS = (
     Flag("--inner-loops", "run.inner_loops"),
     Flag("--network-steps", "run.network_steps"),
     Flag("--init", "run.init"),
-    Flag("--protocol", "score.protocol"),
-    Flag("--eval-arch", "score.arch", "network to score on, with options: resnet18,norm=batch; repeatable", True),
-    Flag("--eval-nets", "score.nets"),
+    *SCORING_FLAGS,
     Flag("--log", "run.log", "observer, with options: tensorboard,every=10; repeatable", True),
-    Flag("--device", "run.device"),
-    Flag("--memory", "run.memory"),
+    *MACHINE_FLAGS,
     Flag("--compile", "run.compile", switch=True),
     Flag("--data-root", "run.data_root"),
 )

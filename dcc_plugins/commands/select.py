@@ -18,7 +18,7 @@ from dcc_core.cli import (
 from dcc_core.config import settings_of_run
 from dcc_core.group import current_group
 from dcc_core.jobs import resolve
-from dcc_plugins.commands.run import show_result
+from dcc_plugins.commands.run import MACHINE_FLAGS, SCORING_FLAGS, show_result
 
 SELECT_FLAGS = (
     Flag("--method", "selection", "coreset selection: which real images to keep"),
@@ -28,11 +28,8 @@ SELECT_FLAGS = (
     Flag("--ipc", "run.ipc"),
     Flag("--seed", "run.seed"),
     Flag("--sets", "run.sets", "sets to select, each with random numbers of its own"),
-    Flag("--protocol", "score.protocol"),
-    Flag("--eval-arch", "score.arch", "network to score on, with options: resnet18,norm=batch; repeatable", True),
-    Flag("--eval-nets", "score.nets"),
-    Flag("--device", "run.device"),
-    Flag("--memory", "run.memory"),
+    *SCORING_FLAGS,
+    *MACHINE_FLAGS,
     Flag("--data-root", "run.data_root"),
 )
 

@@ -51,19 +51,6 @@ def test_the_objective_is_the_regressions_error(options):
     assert value.item() == pytest.approx(restated(moment.loss, moment.step), rel=1e-9)
 
 
-def test_parts_of_processes_add_up():
-    """Classes have 12, 9 and 5 images: every image counts the same, wherever it is."""
-    job = make_job({"run.ipc": 2, "run.real_batch": 8})
-
-    def value(*classes):
-        moment = Moment.of(job)
-        moment.step.classes = classes
-        return moment.objective()
-
-    assert value(0, 2) + value(1) == pytest.approx(value(0, 1, 2), rel=1e-12)
-    assert value() == 0
-
-
 def test_the_objective_of_a_larger_set_is_as_steep():
     """Every image of a set of copies moves as that of the set itself, at the same rate and twice the ridge."""
     one, two = (Moment.of(make_job({"run.ipc": n, "loss.ridge": ridge})) for n, ridge in ((1, 0.2), (2, 0.4)))
