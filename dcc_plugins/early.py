@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from dcc_core import (
     train_on_real,
 )
 from dcc_plugins.around import Around
+
+log = logging.getLogger("dcc")
 
 Weights = list[dict[str, Tensor]]
 _POOLS: weakref.WeakKeyDictionary[RealImages, dict[object, Weights]] = weakref.WeakKeyDictionary()
@@ -76,6 +79,7 @@ class Early(Around):
         pools = _POOLS.setdefault(run.real, {})
         key = (run.random.seed, self.networks, self.epochs, self.rate)
         if key not in pools:
+            log.info(f"early trains a pool of {self.networks} networks on all real images, {self.epochs} epochs each")
             pools[key] = [
                 self._train_network(run, Randomness(run.random.seed, ("early", i))) for i in range(self.networks)
             ]

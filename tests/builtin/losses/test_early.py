@@ -70,7 +70,7 @@ def test_each_filter_moves_as_far_as_it_is_long(length):
         torch.testing.assert_close(moved, length * own, rtol=1e-4, atol=1e-6)
 
 
-def test_the_pool_is_trained_once_for_a_job_and_on_real_images(monkeypatch):
+def test_the_pool_is_trained_once_for_a_job_and_on_real_images(monkeypatch, caplog):
     trained = []
 
     def train(run, network, epochs, random, **how):
@@ -80,8 +80,10 @@ def test_the_pool_is_trained_once_for_a_job_and_on_real_images(monkeypatch):
     real = early.train_on_real
     monkeypatch.setattr(early, "train_on_real", train)
     job = early_job(**{"loss.epochs": 3})
-    for index in (0, 1, 0):
-        state = job.start(index).state
+    with caplog.at_level("INFO", logger="dcc"):
+        for index in (0, 1, 0):
+            state = job.start(index).state
+    assert caplog.text.count("early trains a pool of 2 networks on all real images, 3 epochs each") == 1
     assert [epochs for epochs, _ in trained] == [3, 3]
     state.module.load_state_dict(state.networks[0])
     assert not torch.equal(weights_of(state.module), trained[0][1])
