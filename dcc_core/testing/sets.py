@@ -65,7 +65,7 @@ class ParametrisationConformance(Conformance):
         outputs = [t for t in (images, labels) if t.requires_grad]
         assert outputs, f"{self.title}: every number that requires grad is learned; nothing decoded depends on them"
         synthetic.zero_gradients()
-        weights = [torch.rand(t.shape, generator=generator(0), dtype=torch.float64).to(t.dtype) + 0.5 for t in outputs]
+        weights = [torch.rand(t.shape, generator=generator(0), dtype=torch.float64).to(t) + 0.5 for t in outputs]
         total = torch.stack([(t * w).sum() for t, w in zip(outputs, weights, strict=True)]).sum()
         torch.autograd.backward(total, inputs=synthetic.leaves())
         for name, tensor in synthetic.tensors().items():

@@ -122,11 +122,20 @@ class TimmClassifier(nn.Module):
         return model.forward_head(model.forward_features(images), pre_logits=True).flatten(1)
 
 
-def _outline(model: str, arguments: Arguments) -> nn.Module:
-    """The model without memory for its weights. Raises ValueError for arguments that it does not take."""
+def _on_meta(model: str, arguments: Arguments) -> nn.Module:
+    """A model that holds shapes alone. An older timm computes those of RegNets with tensors: on the CPU, then."""
     try:
         with torch.device("meta"):
             return timm.create_model(model, **arguments)
+    except RuntimeError:
+        with seeded(torch.Generator()):
+            return timm.create_model(model, **arguments).to("meta")
+
+
+def _outline(model: str, arguments: Arguments) -> nn.Module:
+    """The model without memory for its weights. Raises ValueError for arguments that it does not take."""
+    try:
+        return _on_meta(model, arguments)
     except Exception as error:
         if not arguments:
             raise ValueError(f"timm/{model} cannot be built: {_reason(error)}") from None
@@ -169,9 +178,8 @@ def _fit_stem(
 def _misfit(model: str, arguments: Arguments, size: Size, sized: bool) -> str:
     """Why a model with these arguments does not classify images of this size; empty if it does."""
     try:
+        network = TimmClassifier(_on_meta(model, arguments | ({"img_size": size} if sized else {}))).eval()
         with torch.device("meta"):
-            built = timm.create_model(model, **arguments, **({"img_size": size} if sized else {})).eval()
-            network = TimmClassifier(built)
             images = torch.empty(2, arguments["in_chans"], *size)
             logits = network(images)
             features = network.embed(images)

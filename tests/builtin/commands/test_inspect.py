@@ -235,11 +235,11 @@ def test_dataset_of_any_set(make_job, registry):
         expected = job.decode(s)
         images, labels = s.dataset(registry=registry).tensors
         assert images.dtype == torch.float32
-        assert torch.allclose(images.double(), expected.images, atol=1e-6)
-        assert torch.equal(labels, expected.labels)
+        assert torch.allclose(images.double(), expected.images.cpu(), atol=1e-6)
+        assert torch.equal(labels, expected.labels.cpu())
         unit = normalisation_of(s, job.device, job.dtype).to_unit(expected.images)
         own, _ = s.dataset(normalised=False, registry=registry).tensors
-        assert torch.allclose(own.double(), unit, atol=1e-6)
+        assert torch.allclose(own.double(), unit.cpu(), atol=1e-6)
     with pytest.raises(DccError, match="no parametrisation named 'scaled'"):
         s.dataset()
 

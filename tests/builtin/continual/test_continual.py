@@ -275,8 +275,9 @@ def test_a_ring_buffer_holds_what_a_queue_for_each_class_would(registry):
 
 
 def memory_of(plan, stage, n, value):
-    shape = plan.learner[stage].data.shape
-    return Batch(torch.full((n, *shape), value), torch.zeros(n, dtype=torch.int64))
+    job = plan.learner[stage]
+    images = torch.full((n, *job.data.shape), value, device=job.device)
+    return Batch(images, torch.zeros(n, dtype=torch.int64, device=job.device))
 
 
 def test_every_batch_is_joined_by_one_of_the_memory(registry):

@@ -160,7 +160,7 @@ def test_imported_sets_are_scored_and_begun_from_without_files(tmp_path, make_jo
     job = make_job({"data.channels": 3, "run.ipc": 2, "run.init": str(tmp_path / "read.safetensors")})
     assert 0 <= job.scorer(back).score(job.decode(back), 1).mean <= 1
     began = job.real.normalisation.to_unit(job.start().synthetic.stored["images"])
-    assert torch.allclose(began, s.images.double(), atol=1e-6)
+    assert torch.allclose(began.cpu(), s.images.double(), atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,7 @@ def test_a_folder_is_torchvisions(made, tmp_path):
 
 
 def test_datasets_have_features_and_come_back(made):
+    pytest.importorskip("datasets")
     found = made.to_datasets()
     assert found.features["label"].names == list(NAMES)
     assert found["label"][:] == made.labels.tolist()
@@ -76,6 +77,7 @@ def test_datasets_have_features_and_come_back(made):
 
 
 def test_soft_labels_are_a_column_of_their_own(made):
+    pytest.importorskip("datasets")
     shares = torch.eye(3)[made.owners] * 0.8 + 0.2 / 3
     soft = CondensedSet({**made.stored, "labels": shares}, made.provenance).to_datasets()
     assert soft["label"][:] == made.owners.tolist()

@@ -26,7 +26,7 @@ def restated(loss, step):
     def rows(batches):
         features, labels = [], []
         for batch in batches:
-            own = batch.labels if batch.labels.is_floating_point() else torch.eye(classes)[batch.labels]
+            own = batch.labels if batch.labels.is_floating_point() else torch.eye(classes)[batch.labels.cpu()]
             features += [step.network.embed(x.unsqueeze(0))[0].tolist() for x in batch.images.detach()]
             labels += (own.detach().double() - 1 / classes).tolist()
         return np.array(features), np.array(labels)

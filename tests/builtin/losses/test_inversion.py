@@ -36,7 +36,7 @@ def test_the_objective_is_cross_entropy_and_the_distance_of_statistics(job, batc
     whole = moment.step.synthetic.batch(0, 1, 2)
     for number, chosen in enumerate(torch.tensor([0, 2, 4, 1, 3, 5]).split(batch)):
         draws = Crops(smallest=0.08).draw(len(chosen), (3, 8, 8), moment.step.generator("crops", number))
-        matrices = draws["matrix"]
+        matrices = draws["matrix"].to(whole.device)
         grid = F.affine_grid(matrices, (len(chosen), *whole.shape), align_corners=False)
         crops = F.grid_sample(whole.images[chosen], grid, align_corners=False)
         maps = convolution(crops)

@@ -65,6 +65,20 @@ def test_small_images_get_small_patches(caplog):
     assert build("convnext_atto", size=(224, 224)).model.stem[0].stride == (4, 4)
 
 
+def test_shapes_that_timm_computes_with_tensors_are_found_on_the_cpu(monkeypatch):
+    """As an older timm does for RegNets; global randomness is left alone."""
+    create = timm.create_model
+
+    def computing(model, **arguments):
+        torch.arange(3).tolist()  # which tensors of shapes alone cannot
+        return create(model, **arguments)
+
+    monkeypatch.setattr(timm, "create_model", computing)
+    before = torch.get_rng_state()
+    assert build("resnet10t", size=(44, 44))(torch.zeros(2, 3, 44, 44)).shape == (2, 10)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_a_model_without_a_stem_for_small_images_warns_once(caplog):
     for seed in (0, 1):
         build("resnet10t", size=(36, 36), seed=seed)

@@ -68,10 +68,11 @@ def test_what_is_packed_is_decoded(factor, side):
     job = make_job({"param.factor": factor, "data.size": side})
     run = job.context()
     together = factor**2
-    images = noise(2 * together, side, side)
+    images = noise(2 * together, side, side).to(run.device)
     stored = job.config.param.init(images, torch.tensor([0, 1]).repeat_interleave(together), run)
     assert stored["labels"].tolist() == [0, 1]
-    assert torch.allclose(run.real.normalisation.to_unit(stored["shared_grey"]), torch.full((), 0.5).double())
+    grey = run.real.normalisation.to_unit(stored["shared_grey"])
+    assert torch.allclose(grey, torch.full_like(grey, 0.5))
     assert stored["images"].shape == (2, 2, side, side)
     assert [name for name, t in stored.items() if t.requires_grad] == ["images"]
     decoded, _ = job.config.param.decode(stored)
@@ -92,6 +93,7 @@ def test_smooth_images_survive_packing():
         .repeat(1, 2, 1, 1)
     )
     job = make_job({"data.size": 16})
+    images = images.to(job.device)
     decoded, _ = job.config.param.decode(job.config.param.init(images, torch.zeros(4).long(), job.context()))
     assert torch.allclose(decoded[:, :, 2:-2, 2:-2], images[:, :, 2:-2, 2:-2], atol=0.07)
 
@@ -142,8 +144,9 @@ def test_a_set_file_is_read_as_it_was_written(tmp_path):
 
 
 def test_soft_labels_of_a_set_are_averaged():
-    labels = torch.rand(8, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    stored = make_job().config.param.init(noise(8, 8, 8), labels, make_job().context())
+    job = make_job()
+    labels = torch.rand(8, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(job.device)
+    stored = job.config.param.init(noise(8, 8, 8).to(job.device), labels, job.context())
     assert torch.allclose(stored["labels"], torch.stack([labels[:4].mean(dim=0), labels[4:].mean(dim=0)]))
 
 

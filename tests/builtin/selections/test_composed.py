@@ -61,7 +61,7 @@ def test_the_crops_that_the_teacher_sees_most_clearly_are_composed(run):
         own = own[torch.randperm(len(own), generator=random.generator("candidates"))[:6]]
         crops = crops_of(run, own, draw_crops(len(own), 0.08, random.generator("crops"), square=True))
         logits = teacher.network(run.real.normalisation.normalise(crops))
-        order = F.cross_entropy(logits, torch.full((len(own),), label), reduction="none").argsort()
+        order = F.cross_entropy(logits.cpu(), torch.full((len(own),), label), reduction="none").argsort()
         small = F.interpolate(crops[order[:4]], size=(side, side), mode="bilinear", antialias=True)
         tiles = [image[:, i : i + side, j : j + side] for i in (0, side) for j in (0, side)]
         assert torch.allclose(torch.stack(tiles), small)

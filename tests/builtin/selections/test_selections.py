@@ -128,7 +128,7 @@ def test_grand_is_the_mean_length_of_the_gradient(make_job, arch):
             batch = run.real.batch(torch.tensor([i]))
             loss = F.cross_entropy(network(batch.images), batch.labels)
             gradients = torch.autograd.grad(loss, list(network.parameters()))
-            expected[i] += sum(g.square().sum() for g in gradients).sqrt() / 2
+            expected[i] += sum(g.square().sum() for g in gradients).sqrt().item() / 2
     found = GraNd(nets=2, epochs=1).difficulty(run.data, run)
     assert torch.allclose(found, expected, atol=1e-10)
 
@@ -173,7 +173,7 @@ def test_training_on_real_images_is_plain_sgd(run):
     assert [torch.cat(seen)[k * n : (k + 1) * n].sort().values.tolist() for k in (0, 1)] == [list(range(n))] * 2
     velocity = [torch.zeros_like(w), torch.zeros_like(b)]
     for batch in (part for epoch in torch.cat(seen).split(n) for part in epoch.split(10)):
-        x, y = pixels(run, batch), F.one_hot(run.data.train.labels[batch], 3).double()
+        x, y = pixels(run, batch), F.one_hot(run.real.labels[batch], 3).double()
         error = ((x @ w.T + b).softmax(dim=1) - y) / len(batch)
         for i, (p, g) in enumerate(((w, error.T @ x), (b, error.sum(dim=0)))):
             velocity[i] = 0.9 * velocity[i] + g + 5e-4 * p

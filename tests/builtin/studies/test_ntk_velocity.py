@@ -41,7 +41,7 @@ def test_the_kernel_is_the_gram_matrix_of_the_jacobian(make_job, loss):
             numbers[i] = value
             jacobian[i] = (ends[0] - ends[1]) / (2 * STEP)
     rows = jacobian.view(len(images), -1)
-    torch.testing.assert_close(seen[0], rows @ rows.T, rtol=1e-5, atol=1e-9)
+    torch.testing.assert_close(seen[0], (rows @ rows.T).cpu(), rtol=1e-5, atol=1e-9)
     assert seen[0].shape == (6, 6)
 
 

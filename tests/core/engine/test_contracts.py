@@ -105,7 +105,7 @@ def test_matching_sets_batch_norm_statistics_from_real_images(make_job):
     network = job.build(run.random.generator("network"))
     step = dcc_core.Step(run, synthetic, outer=1, inner=2, network=lambda: network)
     norm = network.features[1]
-    assert torch.equal(norm.running_mean, torch.zeros(4, dtype=torch.float64))
+    assert norm.running_mean.tolist() == [0.0] * 4
     address = Randomness(0, ("set", 0, "outer", 1, "inner", 2))
     images = torch.cat([run.real.draw(k, 4, address.generator("batch-norm", k)).images for k in range(3)])
     maps = network.features[0](images)
@@ -135,7 +135,7 @@ def test_statistics_can_be_left_as_training_left_them(make_job):
     run, synthetic, _ = job.start()
     network = job.build(run.random.generator("network"))
     step = dcc_core.Step(run, synthetic, outer=0, inner=0, network=lambda: network)
-    assert torch.equal(step.network.features[1].running_mean, torch.zeros(4, dtype=torch.float64))
+    assert step.network.features[1].running_mean.tolist() == [0.0] * 4
 
 
 def test_siamese_draws_are_per_class_and_step(make_job):

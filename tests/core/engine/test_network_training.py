@@ -81,7 +81,8 @@ def test_a_run_says_what_its_networks_trained_on(make_job):
     assert not torch.equal(s.images, plain.images)
     run, synthetic, state = make_job(SMALL).start()
     optimise(dataclasses.replace(run, network_images=6), job.config.loss, synthetic, state)
-    assert torch.allclose(run.real.normalisation.to_unit(synthetic.stored["images"].detach()), plain.images, atol=1e-12)
+    images = run.real.normalisation.to_unit(synthetic.stored["images"].detach())
+    assert torch.allclose(images.cpu(), plain.images, atol=1e-12)
 
 
 def by_hand(run, batch_of, n, images, inners, *, momentum, decay):
@@ -150,7 +151,7 @@ def test_an_augmentation_of_the_networks_training_alone(make_job):
     assert len(labels) == 2
     for batch in labels:
         assert batch.shape == (26, 3)
-        assert torch.allclose(batch.sum(dim=1), torch.ones(26).double())
+        assert torch.allclose(batch.sum(dim=1).cpu(), torch.ones(26).double())
         assert ((batch > 0).sum(dim=1) == 2).any()
     _, hard = shown(dataclasses.replace(run, network_augmentation=run.augmentation), synthetic)
     assert all(batch.dtype == torch.int64 for batch in hard)

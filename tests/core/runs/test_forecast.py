@@ -43,7 +43,7 @@ def test_a_forecast_adds_up(probe):
     scoring = {"score": 2 * 12.0, "baseline": 2 * 12.0}
     assert forecast.seconds == {"load": 7.0, "probe": 1.0, "condense": 2 * condense, **scoring}
     assert forecast.total == 8 + 2 * condense + 48
-    assert forecast.peak > 10**8
+    assert forecast.peak > 10**7  # of the process, or of the GPU
 
 
 @pytest.mark.parametrize("factor", [0.5, 2.0])

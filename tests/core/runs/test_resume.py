@@ -87,7 +87,7 @@ class Drifting(MatchingLoss):
     """Pulls images towards a mean of all real images that were drawn: it hangs on every step before."""
 
     def setup(self, run, synthetic):
-        return Mean(torch.zeros(run.data.shape, dtype=run.dtype))
+        return Mean(torch.zeros(run.data.shape, dtype=run.dtype, device=run.device))
 
     def terms(self, step, state):
         for label in step.classes:

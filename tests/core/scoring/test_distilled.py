@@ -43,7 +43,7 @@ def restated(job, s, work):
     """RDED's loop: AdamW, half a cosine, KL of softened logits, on crops made from the recorded numbers alone."""
     about, images = s.provenance.labels, job.decode(s)
     crops = Crops(**about["options"])
-    logits = s.stored["crop_logits"].double()
+    logits = s.stored["crop_logits"].to(images.device, torch.float64)
     network = work.scorer.build(job.random(0).at("score", "net", 0).generator("network"))
     optimiser = torch.optim.AdamW(network.parameters(), lr=0.001, betas=(0.9, 0.999), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda e: 0.5 * (1 + math.cos(math.pi * e / 5 / 2)))
@@ -82,7 +82,7 @@ def test_the_labels_are_those_of_the_crops_that_come_again(job):
         batches = shuffled_batches(images, work.scorer.protocol.batch, **how)
         for chosen, batch in zip(epoch_order(6, random).split(4), batches, strict=True):
             logits = teacher.logits(batch.images)
-            assert torch.allclose(logits, s.stored["crop_logits"][chosen, epoch].double(), atol=1e-5)
+            assert torch.allclose(logits.cpu(), s.stored["crop_logits"][chosen, epoch].double(), atol=1e-5)
             assert torch.allclose(batch.labels, (logits / 20).softmax(dim=1), atol=1e-5)
 
 
@@ -97,7 +97,7 @@ def test_hard_labels_and_other_protocols_know_no_crops(job):
     assert hard.scorer.of_epoch is None and hard.scorer.temperature == 1
     assert hard.data.labels.tolist() == [0, 0, 1, 1, 2, 2]
     own = Measurer(job, s).work(measurements("dc", taught=True)["condensed"])
-    assert own.scorer.of_epoch is None and torch.allclose(own.data.labels, s.labels.double())
+    assert own.scorer.of_epoch is None and torch.allclose(own.data.labels.cpu(), s.labels.double())
 
 
 def test_random_images_get_labels_by_the_same_teacher(job):

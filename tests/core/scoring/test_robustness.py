@@ -132,8 +132,8 @@ def test_random_images_get_labels_as_soft_as_the_sets(make_job, trained):
     job, s = made(make_job, {"score.protocol": "lrs"}, soft=True)
     measurer = measured(job, s)
     own, hard, full, baseline = (data for _, data, _ in trained)
-    assert torch.equal(own.labels, s.labels.double())
-    assert torch.equal(hard.labels, s.owners)
+    assert torch.equal(own.labels.cpu(), s.labels.double())
+    assert torch.equal(hard.labels.cpu(), s.owners)
     assert torch.equal(own.images, hard.images)
     scorer = trained[2][0]
     teacher, _ = scorer._train_alone(full, scorer.random.at("net", 0))

@@ -172,7 +172,7 @@ def test_all_real_images_score_as_a_set_of_the_same_ones(make_job, monkeypatch, 
     scorer = replace(scorer, protocol=replace(scorer.protocol, epochs=3, decays=(1,), batch=10))
     images = Watched(job.real)
     whole = job.real.batch(torch.arange(len(job.real)))
-    assert (len(whole), whole.shape, whole.device) == (26, job.data.shape, job.device)
+    assert (len(whole), whole.shape, whole.device) == (26, job.data.shape, job.real.device)
     if together:
         randoms = [scorer.random.at("net", net) for net in range(2)]
         found, expected = (scorer._train_together(d, randoms) for d in (images, whole))
