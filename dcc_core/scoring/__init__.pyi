@@ -1,5 +1,6 @@
 from .in_processes import (
     run_in_processes as run_in_processes,
+    start_workers as start_workers,
     worker_count as worker_count,
 )
 from .protocols import (

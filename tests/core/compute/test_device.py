@@ -9,7 +9,6 @@ import torch
 
 from dcc_core import DccError
 from dcc_core.compute import can_fork, find_device, send, widest
-from dcc_core.scoring.in_processes import worker_count
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[3]
@@ -64,12 +63,11 @@ def test_a_tensor_is_sent_in_the_type_asked_for():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="nothing is forked elsewhere")
-def test_nothing_is_forked_where_there_is_a_gpu(there, monkeypatch):
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+def test_nothing_is_forked_where_there_is_a_gpu(there):
     there()
-    assert can_fork() and worker_count(4, CPU) == 2
+    assert can_fork()
     there(cuda=True)
-    assert not can_fork() and worker_count(4, CPU) == 1
+    assert not can_fork()
 
 
 def test_tests_run_on_the_device_that_pytest_is_given():

@@ -20,6 +20,7 @@ import torch
 from torch.distributed import HashStore
 
 from dcc_core import Component, DccError, MatchingLoss, Part, State, hookimpl
+from dcc_core.compute import can_fork
 from dcc_core.compute.random import Randomness
 from dcc_core.engine import image_update
 from dcc_core.engine.algorithm import Network, optimise
@@ -33,10 +34,12 @@ from dcc_core.runs.run import execute
 from dcc_core.runs.run_folder import CHECKPOINT, CONDENSING, NullFolder, RunFolder, open_folder
 from dcc_core.testing import in_processes, job_of, learned
 from dcc_core.testing.base import TINY
-from dcc_core.testing.processes import CAN_FORK
+from dcc_core.testing.processes import CAN_START
 from dcc_plugins.terminal import Display
 
-pytestmark = pytest.mark.skipif(not CAN_FORK, reason="processes are forked, which this system cannot")
+pytestmark = pytest.mark.skipif(
+    not (CAN_START and can_fork()), reason="processes are forked, with what tests have replaced"
+)
 
 TWENTY = {**TINY, "aug": "dsa", "run.inner_loops": 5}
 LOSSES = {
