@@ -1,6 +1,6 @@
 """What a GPU does with this package, in minutes: speed, busy share, parity, repeatability, the paper's first rows.
 
-    python benchmarks/gpu.py OUT [--minutes 6] [--data-root DIR] [--device cuda] [--tiny]
+    python benchmarks/gpu.py OUT [--minutes 6] [--data-root DIR] [--device cuda] [--only speed,busy] [--tiny]
 
 Appends a JSON line to OUT/rows.jsonl for everything that is measured, as it comes. A part that fails leaves a line with
 its error, and the others go on. With the time that is left it condenses CIFAR-10 at the paper's settings (ipc 1, 1000
@@ -130,27 +130,39 @@ def image_update(options: dict[str, Any]) -> Callable[[], object]:
     return work
 
 
+def speed_options(session: Session, name: str, ipc: int, **how: Any) -> dict[str, Any]:
+    """Options of a run of a method, without its warm-up."""
+    loss = METHODS[name]["loss"].replace("collective", "collective-bare")
+    loops = {"run.inner_loops": 2 if session.tiny else 10, "run.network_steps": 5 if ipc == 1 else 50}
+    return {**session.size, "run.ipc": ipc, **loops, **METHODS[name], "loss": loss, **how}
+
+
 def measure_speed(session: Session) -> None:
     """Seconds an outer loop, by method and images per class, and with other ways of computing."""
     others = [
-        {},
+        {"run.graphs": False},
         {"run.deterministic": False},
         {"run.tf32": "all"},
+        {"run.layout": "channels-last"},
         {"run.precision": "bfloat16"},
-        {"run.compile": "on"},
     ]
     rows = [(ipc, name, {}) for ipc in (1, 10) for name in METHODS]
-    rows += [(ipc, "DSAC", how) for ipc in (1, 10) for how in others[1:]]
-    for ipc, name, how in rows[: 2 if session.tiny else None]:
-        options = {
-            "run.ipc": ipc,
-            "run.inner_loops": 2 if session.tiny else 10,
-            "run.network_steps": 5 if ipc == 1 else 50,
-        }
-        loss = METHODS[name]["loss"].replace("collective", "collective-bare")
-        with session.attempt("speed", method=name, ipc=ipc, **how):
-            work = outer_loop({**session.size, **options, **METHODS[name], "loss": loss, **how})
-            session.write("speed", method=name, ipc=ipc, **how, seconds=session.seconds(work, 1 if session.tiny else 3))
+    rows += [(ipc, "DSAC", how) for how in others for ipc in (1, 10)]
+    time_outer_loops(session, "speed", rows[: 2 if session.tiny else None])
+
+
+def measure_compiled(session: Session) -> None:
+    """Seconds an outer loop with compiled passes; compiling, which takes longest, is not part of it."""
+    time_outer_loops(
+        session, "compiled", [(ipc, "DSAC", {"run.compile": "on"}) for ipc in (10, 1)[: 1 if session.tiny else 2]]
+    )
+
+
+def time_outer_loops(session: Session, part: str, rows: list[tuple[int, str, dict[str, Any]]]) -> None:
+    for ipc, name, how in rows:
+        with session.attempt(part, method=name, ipc=ipc, **how):
+            work = outer_loop(speed_options(session, name, ipc, **how))
+            session.write(part, method=name, ipc=ipc, **how, seconds=session.seconds(work, 1 if session.tiny else 3))
 
 
 def measure_field(session: Session) -> None:
@@ -165,33 +177,35 @@ def measure_field(session: Session) -> None:
 
 
 def measure_busy_share(session: Session) -> None:
-    """The share of an image update in which the device works, its launches, and the operations dispatched."""
-    for ipc in (1, 10)[: 1 if session.tiny else 2]:
-        with session.attempt("busy", ipc=ipc):
-            work = image_update({**session.size, "loss": "collective-bare", "aug": "dsa", "run.ipc": ipc})
-            row: dict[str, Any] = {"ipc": ipc, "operations": count(work).total()}
+    """The share of an outer loop in which the device works, its longest kernels, launches; an update's operations."""
+    for name, ipc in (("DSAC", 1), ("DSAC", 10), ("DC", 1), ("DC", 10))[: 1 if session.tiny else 4]:
+        with session.attempt("busy", method=name, ipc=ipc):
+            options = speed_options(session, name, ipc)
+            row: dict[str, Any] = {"method": name, "ipc": ipc, "operations": count(image_update(options)).total()}
+            work = outer_loop(options)
+            row["seconds"] = session.seconds(work, 1 if session.tiny else 3)
             if session.device.type == "cuda":
-                session.seconds(work, 3)
                 with torch.profiler.profile() as profile:
-                    start = time.perf_counter()
-                    for _ in range(5):
-                        work()
+                    work()
                     session.wait()
-                    row["seconds"] = (time.perf_counter() - start) / 5
                 events = profile.key_averages()
-                row["busy"] = sum(e.self_device_time_total for e in events) / 5e6 / row["seconds"]
-                calls = {e.key: e.count / 5 for e in events}
-                row["launches"], row["waits"] = calls.get("cudaLaunchKernel"), calls.get("cudaStreamSynchronize")
-                top = sorted(events, key=lambda e: -e.self_device_time_total)[:8]
-                row["top"] = {e.key[:60]: e.self_device_time_total / 5e3 for e in top}
+                on_device = [e for e in events if str(e.device_type).endswith("CUDA")]
+                row["busy"] = sum(e.self_device_time_total for e in on_device) / 1e6 / row["seconds"]
+                row["launches"] = {e.key: e.count for e in events if "Launch" in e.key}
+                row["waits"] = {e.key: e.count for e in events if "ynchronize" in e.key}
+                top = sorted(on_device, key=lambda e: -e.self_device_time_total)[:16]
+                row["top"] = {e.key[:110]: [e.count, e.self_device_time_total / 1e3] for e in top}
             session.write("busy", **row)
 
 
 def image_gradient(options: dict[str, Any]) -> torch.Tensor:
-    """The images' gradient in the first step of a run."""
+    """The images' gradient in the first step of a run, taken until it is replayed on a GPU."""
     job = job_of(**options)
     run, synthetic, state = job.start()
-    update(Step(run, synthetic, outer=0, inner=0, network=Network(run, 0).module), job.config.loss, state)
+    before, network = synthetic.state_dict(), Network(run, 0).module
+    for _ in range(3 if job.device.type == "cuda" else 1):
+        synthetic.load_state_dict(before)
+        update(Step(run, synthetic, outer=0, inner=0, network=network), job.config.loss, state)
     return synthetic.gradients()["images"].detach().double().cpu()
 
 
@@ -223,9 +237,10 @@ def measure_repeatability(session: Session) -> None:
             session.write("repeat", method=name, deterministic=wanted, same=first == second)
 
 
-def condense_side_by_side(session: Session, data_root: Path | None) -> None:
+def condense_side_by_side(session: Session, data_root: Path | None, methods: str, outer_loops: int) -> None:
     """The paper's settings for ipc 1, a process for each method, until the time is over."""
-    data = ["--data", "digits", "--outer-loops", "1"] if session.tiny else ["--data", "cifar10", "--recipe", "official"]
+    data = ["--data", "digits"] if session.tiny else ["--data", "cifar10", "--recipe", "official"]
+    data += ["--outer-loops", "1" if session.tiny else str(outer_loops)]
     size = (
         [
             "--eval-nets",
@@ -240,11 +255,12 @@ def condense_side_by_side(session: Session, data_root: Path | None) -> None:
             "data.per_class=20",
         ]
         if session.tiny
-        else ["-o", "run.sets=1", "--eval-nets", "20"]
+        else ["-o", "run.sets=1", "--eval-nets", "20", "-o", "score.baseline=no"]
     )
     root = ["--data-root", str(data_root)] if data_root else []
     processes = {}
-    for name, options in METHODS.items():
+    for name in methods.split(","):
+        options = METHODS[name]
         folder = session.out / "runs" / name
         words = ["--resume", str(folder)]
         if not (folder / "config.toml").exists():
@@ -259,11 +275,21 @@ def condense_side_by_side(session: Session, data_root: Path | None) -> None:
         process.terminate()  # it keeps its state
         log = process.communicate()[1]
         report = session.out / "runs" / name / "report.json"
-        row: dict[str, Any] = {"method": name, "exit": process.returncode, "log": log[-300:]}
+        row: dict[str, Any] = {"method": name, "exit": process.returncode, "log": log[-1000:]}
         if report.exists():
             read = json.loads(report.read_text())
             row = {"method": name, "accuracy": read["accuracy"], "seconds": read["seconds"]}
         session.write("full", **row)
+
+
+PARTS = {
+    "speed": measure_speed,
+    "compiled": measure_compiled,
+    "busy": measure_busy_share,
+    "field": measure_field,
+    "repeat": measure_repeatability,
+    "parity": measure_parity,
+}
 
 
 @click.command(help=__doc__)
@@ -271,15 +297,28 @@ def condense_side_by_side(session: Session, data_root: Path | None) -> None:
 @click.option("--minutes", default=6.0, show_default=True)
 @click.option("--data-root", type=click.Path(path_type=Path, exists=True))
 @click.option("--device", default="cuda", show_default=True)
+@click.option("--only", default=",".join([*PARTS, "full"]), show_default=True, help="the parts, in their order")
+@click.option("--methods", default=",".join(METHODS), show_default=True, help="that condense, for the part full")
+@click.option("--outer-loops", default=1000, show_default=True, help="of these methods")
 @click.option("--tiny", is_flag=True)
-def main(out: Path, minutes: float, data_root: Path | None, device: str, tiny: bool) -> None:
+def main(
+    out: Path,
+    minutes: float,
+    data_root: Path | None,
+    device: str,
+    only: str,
+    methods: str,
+    outer_loops: int,
+    tiny: bool,
+) -> None:
     session = Session(out, device, 60 * minutes, tiny=tiny)
     describe(session)
-    for part in (measure_speed, measure_busy_share, measure_field, measure_repeatability, measure_parity):
-        with session.attempt(part.__name__):
-            part(session)
-    with session.attempt("full"):
-        condense_side_by_side(session, data_root)
+    for name in only.split(","):
+        with session.attempt(name):
+            if name == "full":
+                condense_side_by_side(session, data_root, methods, outer_loops)
+            else:
+                PARTS[name](session)
 
 
 if __name__ == "__main__":

@@ -30,15 +30,22 @@ def warp(images: Tensor, matrices: Tensor) -> Tensor:
 def sample(images: Tensor, places: Tensor) -> Tensor:
     """`grid_sample` by gathering, whose derivative on a GPU can be deterministic. places: (B, 2, H * W), x and y."""
     height, width = images.shape[-2:]
-    pixels, result = images.flatten(2), torch.zeros_like(images).flatten(2)
-    x, y = (((places[:, i] + 1) * side - 1) / 2 for i, side in enumerate((width, height)))
-    left, top = x.floor(), y.floor()
-    for column, by_x in ((left, left + 1 - x), (left + 1, x - left)):
-        for row, by_y in ((top, top + 1 - y), (top + 1, y - top)):
-            inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-            index = torch.where(inside, row * width + column, 0).long().unsqueeze(1).expand_as(pixels)
-            result = result + pixels.gather(2, index) * (inside * by_x * by_y).unsqueeze(1)
-    return result.view_as(images)
+    sides, corners = _corners(height, width, images.device, images.dtype)
+    at = torch.addcmul(sides / 2 - 0.5, places, sides / 2).unsqueeze(1)  # in pixels: (B, 1, 2, H * W)
+    near = at.floor() + corners  # four corners: (B, 4, 2, H * W)
+    share = (1 - (at - near).abs()).prod(dim=2)
+    inside = ((near >= 0) & (near < sides)).all(dim=2)
+    index = torch.where(inside, near[:, :, 1] * width + near[:, :, 0], 0).long().flatten(1).unsqueeze(1)
+    pixels = images.flatten(2)
+    parts = pixels.gather(2, index.expand(-1, pixels.shape[1], -1)).unflatten(2, (4, -1))
+    return (parts * (share * inside).unsqueeze(1)).sum(dim=2).view_as(images)
+
+
+@functools.lru_cache(maxsize=8)
+def _corners(height: int, width: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """The sides, in x and y (2, 1), and the pixels around a place, from the first (4, 2, 1)."""
+    corners = torch.tensor([(0, 0), (1, 0), (0, 1), (1, 1)]).unsqueeze(2)
+    return torch.tensor([[width], [height]]).to(device, dtype), corners.to(device, dtype)
 
 
 def shift(pixels: Numbers, height: int, width: int) -> Numbers:

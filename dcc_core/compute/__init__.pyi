@@ -20,6 +20,10 @@ from .device import (
     send as send,
     widest as widest,
 )
+from .graphs import (
+    NO_GRAPHS as NO_GRAPHS,
+    Graphs as Graphs,
+)
 from .memory import (
     COPIES as COPIES,
     IMAGES_AT_ONCE as IMAGES_AT_ONCE,

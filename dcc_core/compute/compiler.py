@@ -1,17 +1,21 @@
-"""Networks compiled for passes that are differentiated once: those between image updates, and those of scoring.
+"""Networks compiled for passes that are differentiated once: of real images, between image updates, and of scoring.
 
 Matching differentiates twice, which torch cannot through a compiled function.
 """
 
 from __future__ import annotations
 
+import copy
 import logging
 import multiprocessing
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+
+from dcc_core.compute.graphs import NO_GRAPHS, Graphs
+from dcc_core.config import RunOptions
 
 log = logging.getLogger("dcc")
 
@@ -30,9 +34,11 @@ class CompiledNetwork(nn.Module):
         super().__init__()
         self.network = network
         self._compiler = compiler
-        mode = "reduce-overhead" if compiler.wanted == "graphs" else None  # torch's name for CUDA graphs
-        passes = torch.compile(network, dynamic=False, mode=mode)
+        passes = torch.compile(network, dynamic=False)
         self._passes = [passes]  # in a list, so that its weights are not named twice
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> CompiledNetwork:
+        return CompiledNetwork(copy.deepcopy(self.network, memo), self._compiler)
 
     def forward(self, images: Tensor) -> Tensor:
         if self._compiler.failed:
@@ -41,7 +47,6 @@ class CompiledNetwork(nn.Module):
 
         (passes,) = self._passes
         try:
-            torch.compiler.cudagraph_mark_step_begin()  # what the last pass gave has been used
             return passes(images)
         except TorchDynamoException as error:
             self._compiler.fail(error)
@@ -52,26 +57,29 @@ class CompiledNetwork(nn.Module):
 class Compiler:
     """Compiles networks as `run.compile` says, and says once that it does.
 
-    failed: whether it has, so that networks stay as they are.
+    graphs: which replay passes, compiled or not, on a GPU. failed: whether it has, so that networks stay as they are.
     """
 
-    wanted: Literal["auto", "on", "graphs", "off"] = "off"
+    wanted: Literal["auto", "on", "off"] = "off"
+    graphs: Graphs = NO_GRAPHS
     failed: bool = field(default=False, init=False)
     said: bool = field(default=False, init=False)
+
+    @classmethod
+    def of(cls, run: RunOptions) -> Compiler:
+        """As the options of a run say."""
+        return cls(run.compile, Graphs(run.graphs))
 
     def __call__(self, network: nn.Module, device: torch.device, passes: int) -> nn.Module:
         """The network for a number of passes: compiled if asked for, or if it pays (`auto`: on a GPU).
 
         A worker process was forked and cannot start the compiler's own: there the network stays as it is.
         """
-        pays = self.wanted in ("on", "graphs") or (
-            self.wanted == "auto" and device.type == "cuda" and passes >= MIN_PASSES
-        )
+        pays = self.wanted == "on" or (self.wanted == "auto" and device.type == "cuda" and passes >= MIN_PASSES)
         if not pays or self.failed or multiprocessing.current_process().daemon:
             return network
         if not self.said:
-            replayed = ", and replayed as CUDA graphs" if self.wanted == "graphs" and device.type == "cuda" else ""
-            log.info(f"run.compile: passes of networks are compiled{replayed}; image updates are not")
+            log.info("run.compile: passes of networks that are differentiated once are compiled")
             self.said = True
         return CompiledNetwork(network, self)
 

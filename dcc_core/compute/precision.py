@@ -6,6 +6,7 @@ import os
 
 import torch
 from torch import Tensor, nn
+from torch.utils import deterministic
 
 from dcc_core.config import RunOptions
 
@@ -54,6 +55,7 @@ def use_deterministic_kernels(wanted: bool) -> None:
     """Set whether this process's GPUs run kernels without atomic sums; where torch has none, it warns once."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS is first used
     torch.use_deterministic_algorithms(wanted, warn_only=True)
+    deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue] - a launch a tensor
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = wanted, False
 
 

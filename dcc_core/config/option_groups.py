@@ -19,7 +19,16 @@ FREE = ("run.data_root", "run.download", "run.log", "run.checkpoint", "run.snaps
 """Options that do not affect results."""
 
 
-MACHINE = ("run.device", "run.memory", "run.micro_batch", "run.compile", "run.layout", "run.tf32", "run.deterministic")
+MACHINE = (
+    "run.device",
+    "run.memory",
+    "run.micro_batch",
+    "run.compile",
+    "run.graphs",
+    "run.layout",
+    "run.tf32",
+    "run.deterministic",
+)
 """Options that may affect the last digits of results."""
 
 

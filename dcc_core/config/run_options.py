@@ -85,10 +85,10 @@ class RunOptions:
     memory: Annotated[str | None, "memory to keep to, e.g. 8G, of the computer or of the GPU where one is used"] = None
     micro_batch: Annotated[int | None, "images in one pass through a network; none: by shapes and device", Ge(1)] = None
     compile: Annotated[
-        Literal["auto", "on", "graphs", "off"],
-        "compile networks where they are differentiated once; auto: on a GPU, where there are enough passes; graphs: "
-        "and replay them there as CUDA graphs",
+        Literal["auto", "on", "off"],
+        "compile networks where they are differentiated once; auto: on a GPU, where there are enough passes",
     ] = "off"
+    graphs: Annotated[bool, "capture work on a GPU once for its shapes, and replay it as CUDA graphs"] = True
     checkpoint: Annotated[str, "time between checkpoints, e.g. 5m; 0s: one after every step"] = "5m"
     snapshots: Annotated[
         tuple[Annotated[int, Ge(0)], ...],

@@ -145,6 +145,7 @@ class Network:
                     augmentation=run.network_augmentation,
                     random=self._random.at("inner", inner, "epoch", epoch),
                     images=run.network_images,
+                    graphs=run.compiler.graphs,
                 )
 
     @property

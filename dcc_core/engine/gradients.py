@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from dcc_core.compute import Chunks, Criterion
+from dcc_core.compute import OFF, Chunks, Compiler, Criterion
 from dcc_core.engine.double_backward import PlainOperations, refuse_hidden_errors
 from dcc_core.engine.grouped_gradients import gradients_by_group
 from dcc_core.errors import DccError
@@ -22,7 +22,8 @@ class WeightGradient:
     g = d/d(theta) sum_i w_i L(x_i, y_i; theta), as a list in the order of the network's parameters.
     The network must treat images independently (no batch statistics). chunks: images in a pass. plain: replace
     operations without a second derivative. by_layer: whether one pass can give the gradients of several groups.
-    check_graph: search the graph for functions without a second derivative.
+    check_graph: search the graph for functions without a second derivative. compiler: of passes that are differentiated
+    once, with how many of them there will be; its graphs replay all passes on a GPU.
     """
 
     def __init__(
@@ -34,28 +35,35 @@ class WeightGradient:
         plain: bool = True,
         by_layer: bool = False,
         check_graph: bool = False,
+        compiler: Compiler = OFF,
+        passes: int = 0,
     ) -> None:
         self._network = network
-        self._criterion = criterion
         self.chunks = chunks
-        self._plain = plain
         self._by_layer = by_layer
-        self._check_graph = check_graph
+        self._graphs = compiler.graphs
+        self._how = _How(criterion, plain, check_graph, compiler, passes)
         self.parameters = [p for p in network.parameters() if p.requires_grad]
 
-    def value(self, images: Tensor, labels: Tensor, weights: Tensor) -> list[Tensor]:
-        """The gradient as a constant, in micro-batches. images (B, C, H, W), weights (B,)."""
-        chunks = self.chunks.split(images, labels, weights)
-        return add_up(self._differentiate(x, y, w, graph=False) for x, y, w in chunks)
+    def value(self, images: Tensor, labels: Tensor, weights: Tensor, groups: int = 0) -> list[Tensor]:
+        """The gradient as a constant, in micro-batches. images (B, C, H, W), weights (B,).
 
-    def differentiable(self, images: Tensor, labels: Tensor, weights: Tensor) -> list[Tensor]:
+        groups: as in `by_group`, in one pass.
+        """
+        work = functools.partial(_constant, how=self._how, groups=groups)
+        chunks = [(images, labels, weights)] if groups else self.chunks.split(images, labels, weights)
+        return add_up(self._graphs.call(work, self._network, *chunk) for chunk in chunks)
+
+    def differentiable(self, images: Tensor, labels: Tensor, weights: Tensor, groups: int = 0) -> list[Tensor]:
         """The gradient as a differentiable function of the images and of soft labels.
 
         Beyond one micro-batch, backward recomputes micro-batches one by one, so memory does not grow with the images.
+        It also recomputes where passes are replayed. groups: as in `by_group`, in one pass.
         """
-        if len(images) <= self.chunks.second_order:
-            return self._differentiate(images, labels, weights, graph=True)
-        return list(_RecomputeInBackward.apply(self, images, labels, weights))  # pyright: ignore[reportArgumentType]
+        fits = groups or len(images) <= self.chunks.second_order
+        if fits and not self._graphs.replay_on(images.device):
+            return _differentiable(self._network, images, labels, weights, how=self._how, groups=groups)
+        return list(_RecomputeInBackward.apply(self, groups, images, labels, weights))  # pyright: ignore[reportArgumentType]
 
     def groups_at_once(self, images: int, shape: Sequence[int]) -> int:
         """How many groups of `images` images of shape (C, H, W) one pass takes; 1 if grouping is not faster."""
@@ -67,27 +75,31 @@ class WeightGradient:
         """`differentiable` for each of `groups` groups of equally many images: tensors (groups, *weight shape)."""
         if groups == 1:
             return [g.unsqueeze(0) for g in self.differentiable(images, labels, weights)]
-        with torch.enable_grad(), PlainOperations():
-            found = gradients_by_group(
-                self._network, lambda z: (self._criterion(z, labels) * weights).sum(), images, groups, graph=True
-            )
-        if found is None:
-            raise DccError(
-                "the network changed during the run: some weights are no longer in its layers; do not modify it"
-            )
-        return found
+        return self.differentiable(images, labels, weights, groups)
 
-    def _differentiate(self, images: Tensor, labels: Tensor, weights: Tensor, *, graph: bool) -> list[Tensor]:
-        with torch.enable_grad():
-            with PlainOperations() if graph or self._plain else contextlib.nullcontext():
-                logits = self._network(images)
-            loss = (self._criterion(logits, labels) * weights).sum()
-            gradient = torch.autograd.grad(
-                loss, self.parameters, create_graph=graph, allow_unused=True, materialize_grads=True
-            )
-        if graph and self._check_graph:
-            refuse_hidden_errors(gradient)
-        return list(gradient)
+    def prepare_to_pull_back(self, groups: int, soft: bool, inputs: Sequence[Tensor], found: Sequence[Tensor]) -> None:
+        """Have the work of `pull_back` captured. found: the gradient, tensors as large as its cotangents."""
+        for work, chunk in self._works_of_pull_back(groups, soft, inputs):
+            self._graphs.prepare(work, self._network, *chunk, *(g.contiguous() for g in found))
+
+    def pull_back(
+        self, groups: int, soft: bool, inputs: Sequence[Tensor], cotangents: Sequence[Tensor]
+    ) -> list[Tensor]:
+        """The derivative of the inner product with cotangents for images, and for soft labels if they have one.
+
+        inputs: images, labels, weights.
+        """
+        cotangents = [c.contiguous() for c in cotangents]
+        parts = [
+            self._graphs.call(work, self._network, *chunk, *cotangents, prepared=True)
+            for work, chunk in self._works_of_pull_back(groups, soft, inputs)
+        ]
+        return [torch.cat(of_input) for of_input in zip(*parts, strict=True)]
+
+    def _works_of_pull_back(self, groups: int, soft: bool, inputs: Sequence[Tensor]) -> Iterator[tuple[Any, Any]]:
+        work = functools.partial(_pull_back, how=self._how, groups=groups, soft=soft)
+        for chunk in [inputs] if groups else self.chunks.split(*inputs, second_order=True):
+            yield work, chunk
 
 
 def add_up(gradients: Iterable[list[Tensor]]) -> list[Tensor]:
@@ -95,26 +107,77 @@ def add_up(gradients: Iterable[list[Tensor]]) -> list[Tensor]:
     return functools.reduce(lambda total, gradient: list(torch._foreach_add(total, gradient)), gradients)  # pyright: ignore[reportPrivateImportUsage]
 
 
+class _How(NamedTuple):
+    """The settings of a `WeightGradient` that its passes depend on."""
+
+    criterion: Criterion
+    plain: bool
+    check: bool
+    compiler: Compiler
+    passes: int
+
+
+def _constant(network: nn.Module, *inputs: Tensor, how: _How, groups: int) -> list[Tensor]:
+    if not groups and not how.plain:
+        network = how.compiler(network, inputs[0].device, how.passes)
+    return [g.detach() for g in _differentiate(network, *inputs, how=how, groups=groups, graph=False)]
+
+
+def _differentiable(network: nn.Module, *inputs: Tensor, how: _How, groups: int) -> list[Tensor]:
+    gradient = _differentiate(network, *inputs, how=how, groups=groups, graph=True)
+    if how.check and not groups:
+        refuse_hidden_errors(gradient)
+    return gradient
+
+
+def _pull_back(
+    network: nn.Module, images: Tensor, labels: Tensor, weights: Tensor, *cotangents: Tensor, soft: bool, **how: Any
+) -> Sequence[Tensor]:
+    x, y = images.detach().requires_grad_(), labels.detach().requires_grad_(soft)
+    gradient = _differentiable(network, x, y, weights, **how)
+    with torch.enable_grad():
+        product = torch.stack([(g * v).sum() for g, v in zip(gradient, cotangents, strict=True)]).sum()
+    return torch.autograd.grad(product, [x, y][: 1 + soft])
+
+
+def _differentiate(
+    network: nn.Module, images: Tensor, labels: Tensor, weights: Tensor, *, how: _How, groups: int, graph: bool
+) -> list[Tensor]:
+    def loss_of(logits: Tensor) -> Tensor:
+        return (how.criterion(logits, labels) * weights).sum()
+
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    with torch.enable_grad(), PlainOperations() if graph or groups or how.plain else contextlib.nullcontext():
+        if groups:
+            return _known_layers(gradients_by_group(network, loss_of, images, groups, graph=graph))
+        logits = network(images)
+    with torch.enable_grad():
+        found = torch.autograd.grad(
+            loss_of(logits), parameters, create_graph=graph, allow_unused=True, materialize_grads=True
+        )
+    return list(found)
+
+
+def _known_layers(found: list[Tensor] | None) -> list[Tensor]:
+    if found is None:
+        raise DccError("the network changed during the run: some weights are no longer in its layers; do not modify it")
+    return found
+
+
 class _RecomputeInBackward(torch.autograd.Function):
     """`WeightGradient.differentiable` in two passes: forward computes the value, backward vector-Jacobian products."""
 
     @staticmethod
-    def forward(ctx: Any, service: WeightGradient, images: Tensor, labels: Tensor, weights: Tensor) -> Any:
-        ctx.service = service
-        ctx.save_for_backward(images, labels, weights)
-        return tuple(service.value(images, labels, weights))
+    def forward(ctx: Any, service: WeightGradient, groups: int, *inputs: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.service, ctx.groups = service, groups
+        ctx.save_for_backward(*inputs)
+        found = service.value(*inputs, groups=groups)
+        service.prepare_to_pull_back(groups, inputs[1].requires_grad, inputs, found)
+        return tuple(found)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *cotangents: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        images, labels, weights = ctx.saved_tensors
-        soft = ctx.needs_input_grad[2]
-        parts: list[Sequence[Tensor]] = []
-        for x, y, w in ctx.service.chunks.split(images, labels, weights, second_order=True):
-            inputs = [x.detach().requires_grad_(), y.detach().requires_grad_(soft)]
-            gradient = ctx.service._differentiate(*inputs, w, graph=True)
-            with torch.enable_grad():
-                product = torch.stack([(g * v).sum() for g, v in zip(gradient, cotangents, strict=True)]).sum()
-            parts.append(torch.autograd.grad(product, inputs[: 1 + soft]))
-        by_input = [torch.cat(chunks) for chunks in zip(*parts, strict=True)]
-        return None, by_input[0], by_input[1] if soft else None, None
+        soft = ctx.needs_input_grad[3]
+        found = ctx.service.pull_back(ctx.groups, soft, ctx.saved_tensors, cotangents)
+        return None, None, found[0], found[1] if soft else None, None

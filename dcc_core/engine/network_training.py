@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from dcc_core.compute import Chunks, Criterion, Randomness, seeded
+from dcc_core.compute import NO_GRAPHS, Chunks, Criterion, Graphs, Randomness, seeded
 from dcc_core.data import Batch
 from dcc_core.engine.augmentation import Augmentation, apply_draws
 from dcc_core.engine.batch_statistics import batch_norm_layers
+
+Gather = Callable[..., None]
+"""Leaves the gradient of a network's loss on images and labels at its weights."""
 
 
 class TrainingImages(Protocol):
@@ -45,10 +48,12 @@ def train_epoch(
     augmentation: Augmentation,
     random: Randomness,
     images: int | None = None,
+    graphs: Graphs = NO_GRAPHS,
 ) -> int:
     """One pass over the data in random order; draws of the augmentation per image, dropout from `random`.
 
-    images: stop after this number, in that order. Returns the number of images that the network has seen.
+    images: stop after this number, in that order. graphs: replay steps of SGD on a GPU. Returns the number of images
+    that the network has seen.
     Networks without batch statistics see a batch in chunks. A last batch of a single image joins the one before it
     if the network has batch statistics to take.
     """
@@ -66,9 +71,8 @@ def train_epoch(
     shown = 0
     with seeded(random.generator("network"), data.device):
         for batch in batches:
-            work = functools.partial(_gather, network, batch, optimiser, criterion, None if whole else chunks)
-            chunks.within_memory(work)
-            optimiser.step()
+            step = functools.partial(_descend, network, batch, optimiser, _gather, graphs, criterion=criterion)
+            chunks.within_memory(lambda step=step: step(size=None if whole else chunks.images))
             shown += len(batch)
     return shown
 
@@ -83,6 +87,7 @@ def train_stack_epoch(
     criterion: Criterion,
     augmentation: Augmentation,
     randoms: Sequence[Randomness],
+    graphs: Graphs = NO_GRAPHS,
 ) -> int:
     """`train_epoch` for every network of a `Stack` at once, each with its own order and draws.
 
@@ -95,12 +100,9 @@ def train_stack_epoch(
     ]
     shown = 0
     for batches in zip(*each, strict=True):
-        labels = torch.stack([b.labels for b in batches])
-        optimiser.zero_grad(set_to_none=True)
-        logits = stack(torch.stack([b.images for b in batches]))
-        (criterion(logits.flatten(0, 1), labels.flatten(0, 1)).sum() / labels.shape[1]).backward()
-        optimiser.step()
-        shown += labels.shape[1]
+        together = Batch(torch.stack([b.images for b in batches]), torch.stack([b.labels for b in batches]))
+        _descend(stack, together, optimiser, _gather_stack, graphs, criterion=criterion)
+        shown += len(batches[0])
     return shown
 
 
@@ -131,11 +133,44 @@ def epoch_order(count: int, random: Randomness) -> Tensor:
     return torch.randperm(count, generator=random.generator("order"))
 
 
-def _gather(
-    network: nn.Module, batch: Batch, optimiser: torch.optim.Optimizer, criterion: Criterion, chunks: Chunks | None
+SGD_OPTIONS = ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize", "fused")
+
+
+def _descend(
+    network: nn.Module, batch: Batch, optimiser: torch.optim.Optimizer, gather: Gather, graphs: Graphs, **how: Any
 ) -> None:
-    """The gradient of the batch's mean loss, in chunks unless they are none."""
+    """One step of a network's optimiser on the gradient that `gather` leaves; replayed if it is SGD."""
+    if type(optimiser) is not torch.optim.SGD or not graphs.replay_on(batch.device):
+        optimiser.zero_grad(set_to_none=True)
+        gather(network, batch.images, batch.labels, **how)
+        optimiser.step()
+        return
+    (group,) = optimiser.param_groups
+    states = [optimiser.state[p] for p in group["params"] if group["momentum"]]
+    for state, p in zip(states, group["params"], strict=False):
+        state.setdefault("momentum_buffer", torch.zeros_like(p))
+    work = functools.partial(_step_by_sgd, gather=gather, options=tuple(group[o] for o in SGD_OPTIONS), **how)
+    graphs.change(work, network, [state["momentum_buffer"] for state in states], batch.images, batch.labels)
+
+
+def _step_by_sgd(network: nn.Module, *tensors: Tensor, gather: Gather, options: tuple[Any, ...], **how: Any) -> None:
+    """One step of SGD. tensors: each weight's momentum if there is any, images, labels."""
+    *momenta, images, labels = tensors
+    optimiser = torch.optim.SGD(network.parameters(), **dict(zip(SGD_OPTIONS, options, strict=True)))
+    for p, momentum in zip(network.parameters(), momenta, strict=False):
+        optimiser.state[p]["momentum_buffer"] = momentum
     optimiser.zero_grad(set_to_none=True)
-    whole = [(batch.images, batch.labels)]
-    for images, labels in chunks.split(batch.images, batch.labels) if chunks else whole:
-        (criterion(network(images), labels).sum() / len(batch.labels)).backward()
+    gather(network, images, labels, **how)
+    optimiser.step()
+
+
+def _gather(network: nn.Module, images: Tensor, labels: Tensor, *, criterion: Criterion, size: int | None) -> None:
+    """The gradient of the batch's mean loss, in chunks of a size unless it is none."""
+    for x, y in zip(images.split(size or len(images)), labels.split(size or len(labels)), strict=True):
+        (criterion(network(x), y).sum() / len(labels)).backward()
+
+
+def _gather_stack(stack: nn.Module, images: Tensor, labels: Tensor, *, criterion: Criterion) -> None:
+    """The gradient of every network's mean loss. images (N, B, C, H, W), labels (N, B) or (N, B, K)."""
+    logits = stack(images)
+    (criterion(logits.flatten(0, 1), labels.flatten(0, 1)).sum() / labels.shape[1]).backward()

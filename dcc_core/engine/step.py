@@ -248,6 +248,8 @@ class Step:
             plain=self.run.plain_operations,
             by_layer=self.run.by_layer,
             check_graph=self.outer == self.inner == 0,
+            compiler=self.run.compiler,
+            passes=self.run.outer_loops * self.run.inner_loops,
         )
 
     def _load_real(self, labels: Sequence[int]) -> Iterator[tuple[list[int], Batch, list[int]]]:

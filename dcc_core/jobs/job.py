@@ -82,7 +82,7 @@ class Job:
         self.network_augmentation = self.augmentation if own else self._adapt(config.network_aug, "run.network_aug")
         self._check_ipc()
         self._test_part(config.score.part)
-        self._compiler = Compiler(config.run.compile)
+        self._compiler = Compiler.of(config.run)
         self._memory = memory_left(config.run, self.data, self.device)
         self._trials: dict[str, Trial] = {}
         self.full_results: dict[str, tuple[Score, nn.Module]] = {}  # filled by Measurer, shared by sets

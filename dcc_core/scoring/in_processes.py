@@ -5,7 +5,6 @@ Small networks use several threads badly, and Python's lock keeps threads of one
 
 from __future__ import annotations
 
-import copyreg
 import logging
 import multiprocessing
 import os
@@ -17,7 +16,6 @@ from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import TypeVar
-from weakref import WeakKeyDictionary
 
 import torch
 
@@ -27,7 +25,6 @@ from dcc_core.group import is_launched
 
 T = TypeVar("T")
 log = logging.getLogger("dcc")
-copyreg.pickle(WeakKeyDictionary, lambda known: (WeakKeyDictionary, (dict(known),)))  # caches in scorers
 
 
 def worker_count(count: int, device: torch.device) -> int:

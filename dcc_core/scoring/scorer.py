@@ -119,6 +119,7 @@ class Scorer:
             "num_classes": self.num_classes,
             "criterion": self._criterion if self.temperature != 1 else cross_entropy,
             "augmentation": self.augmentation,
+            "graphs": self.compiler.graphs,
         }
 
     def _criterion(self, logits: Tensor, labels: Tensor) -> Tensor:

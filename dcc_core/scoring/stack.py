@@ -19,9 +19,11 @@ class Stack(nn.Module):
     def __init__(self, networks: Sequence[nn.Module]) -> None:
         super().__init__()
         self._network = [copy.deepcopy(networks[0])]  # in a list, so that its weights are none of the stack's
-        stacked, self._constants = stack_module_state(list(networks))
-        self._names = list(stacked)
+        stacked, constants = stack_module_state(list(networks))
+        self._names, self._constants = list(stacked), list(constants)
         self.weights = nn.ParameterList(stacked.values())
+        for i, constant in enumerate(constants.values()):
+            self.register_buffer(f"constant{i}", constant)
 
     def forward(self, images: Tensor) -> Tensor:
         (network,) = self._network
@@ -30,7 +32,8 @@ class Stack(nn.Module):
         def logits(weights: dict[str, Tensor], constants: dict[str, Tensor], own: Tensor) -> Tensor:
             return functional_call(network, (weights, constants), (own,))
 
-        return vmap(logits)(dict(zip(self._names, self.weights, strict=True)), self._constants, images)
+        constants = dict(zip(self._constants, self.buffers(), strict=True))
+        return vmap(logits)(dict(zip(self._names, self.weights, strict=True)), constants, images)
 
     def networks(self) -> list[nn.Module]:
         """The networks as they stand."""
@@ -38,7 +41,9 @@ class Stack(nn.Module):
         copies = [copy.deepcopy(network) for _ in range(len(self.weights[0]))]
         with torch.no_grad():
             for i, one in enumerate(copies):
-                for own, stacked in zip(one.parameters(), self.weights, strict=True):
+                for own, stacked in zip(
+                    [*one.parameters(), *one.buffers()], [*self.weights, *self.buffers()], strict=True
+                ):
                     own.copy_(stacked[i])
         return copies
 

@@ -15,7 +15,7 @@ def test_every_part_leaves_rows_without_errors(tmp_path):
     rows = [json.loads(line) for line in (tmp_path / "out" / "rows.jsonl").read_text().splitlines()]
     assert [row for row in rows if "error" in row] == []
     parts = {part: [row for row in rows if row["part"] == part] for part in {row["part"] for row in rows}}
-    assert set(parts) == {"machine", "speed", "busy", "field", "repeat", "parity", "full"}
+    assert set(parts) == {"machine", "speed", "compiled", "busy", "field", "repeat", "parity", "full"}
     assert all(row["same"] for row in parts["repeat"])
     most = {"float64": 1e-12, "float32": 1e-2, "bfloat16": 0.5}
     assert all(row["error_of_gradient"] < most[row["precision"]] for row in parts["parity"])

@@ -1,0 +1,264 @@
+"""Work that is replayed equals work that runs as it is. Without a GPU, a replay computes anew on its own tensors."""
+
+import copy
+import functools
+import os
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from dcc_core.compute import Compiler, Graphs
+
+DEVICE = torch.device(os.environ.get("DCC_TEST_DEVICE", "cpu"))
+
+
+class Rerun(Graphs):
+    """Graphs on any device: a replay runs the work again on the tensors that it was recorded on."""
+
+    device_type = DEVICE.type
+
+    def __init__(self):
+        super().__init__()
+        self.recorded = self.replayed = 0
+
+    def record(self, work, device):
+        self.recorded += 1
+        outputs, launch = super().record(work, device) if DEVICE.type == "cuda" else self.rerun(work)
+
+        def count_and_launch():
+            self.replayed += 1
+            launch()
+
+        return outputs, count_and_launch
+
+    def rerun(self, work):
+        outputs = work()
+
+        def launch():
+            with torch.enable_grad():
+                results = work()
+            for output, new in zip(outputs, results, strict=True):
+                output.copy_(new)
+
+        return outputs, launch
+
+
+@pytest.fixture
+def graphs():
+    return Rerun()
+
+
+def learned(make_job, graphs, options):
+    """What a run learns, plainly and with replayed work."""
+    found = []
+    for way in (Graphs(wanted=False), graphs):
+        job = make_job({"run.outer_loops": 3, "run.inner_loops": 3, "run.network_steps": 2, **options})
+        job._compiler = Compiler("off", way)
+        found.append(job.condense().stored["images"].cpu())
+    return found
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"loss": "collective-bare", "aug": "dsa"},
+        {
+            "loss": "collective-bare",
+            "arch": "convnet",
+            "arch.norm": "batch",
+            "arch.width": 4,
+            "run.network_momentum": 0.5,
+        },
+        {"loss": "class-wise", "run.ipc": 2, "run.real_batch": 3},
+        {"loss": "collective-bare", "run.micro_batch": 2},
+        {"loss": "penalised", "loss.of": "collective-bare"},
+        {"loss": "early", "loss.of": "collective-bare", "loss.networks": 2, "loss.epochs": 1},
+        {"loss": "collective-bare", "aug": "mixup", "run.network_momentum": 0},
+    ],
+    ids=lambda options: ",".join(map(str, options.values())),
+)
+def test_a_run_learns_the_same(make_job, graphs, options):
+    plain, replayed = learned(make_job, graphs, options)
+    assert graphs.replayed > 10
+    assert torch.allclose(plain, replayed, rtol=1e-9, atol=1e-12)
+
+
+def test_networks_of_all_outer_loops_share_graphs(make_job, graphs):
+    """One for the real images' gradient, one for the synthetic, its derivative, and a training step."""
+    learned(make_job, graphs, {"loss": "collective-bare", "run.outer_loops": 6})
+    assert graphs.recorded <= 4
+
+
+def scale(network, images, *, by):
+    return [network(images) * by]
+
+
+def call(graphs, network, images, by=2):
+    (result,) = graphs.call(functools.partial(scale, by=by), network, images)
+    return result
+
+
+def linear(bias=False, weight=1.0):
+    layer = nn.Linear(1, 1, bias=bias)
+    nn.init.constant_(layer.weight, weight)
+    return layer.to(DEVICE)
+
+
+def images(count=1):
+    return torch.full((count, 1), 3.0, device=DEVICE)
+
+
+def test_the_second_call_is_recorded_and_later_ones_replayed(graphs):
+    counts = []
+    for weight in (1, 2, 3, 4):
+        assert call(graphs, linear(weight=weight), images()).item() == 6 * weight
+        counts.append((graphs.recorded, graphs.replayed))
+    assert counts == [(0, 0), (1, 1), (1, 2), (1, 3)]
+
+
+def test_what_is_given_is_not_overwritten(graphs):
+    network = linear()
+    results = [call(graphs, network, images() + i) for i in range(4)]
+    assert [r.item() for r in results] == [6, 8, 10, 12]
+
+
+class Power(nn.Module):
+    def __init__(self, power):
+        super().__init__()
+        self.power = power
+
+    def forward(self, x):
+        return x**self.power
+
+
+class Shifted(nn.Module):
+    """Its shift is a tensor that is no buffer."""
+
+    def __init__(self, shift):
+        super().__init__()
+        self.shift = [torch.tensor(float(shift), device=DEVICE)]
+
+    def forward(self, x):
+        return x + self.shift[0]
+
+
+def frozen():
+    layer = linear()
+    layer.weight.requires_grad_(False)
+    return layer
+
+
+def evaluated():
+    return linear().eval()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda graphs: call(graphs, nn.Sequential(Power(3), Power(2)), images()),
+        lambda graphs: call(graphs, linear(bias=True), images()),
+        lambda graphs: call(graphs, frozen(), images()),
+        lambda graphs: call(graphs, evaluated(), images()),
+        lambda graphs: call(graphs, linear(), images(2)),
+        lambda graphs: call(graphs, linear(), images(), by=3),
+        lambda graphs: call(graphs, linear().double(), images().double()),
+    ],
+    ids=["settings", "bias", "frozen", "mode", "shape", "work", "type"],
+)
+def test_what_differs_shares_no_graph(graphs, other):
+    for _ in range(3):
+        call(graphs, linear(), images())
+        call(graphs, nn.Sequential(Power(2), Power(2)), images())
+    before = graphs.recorded, graphs.replayed
+    assert before == (2, 4)
+    other(graphs)
+    assert (graphs.recorded, graphs.replayed) == before
+
+
+@pytest.mark.parametrize("kind", ["hook", "tensor"])
+def test_networks_with_hooks_or_hidden_tensors_run_as_they_are(graphs, kind):
+    seen = []
+    for i in range(4):
+        network = nn.Sequential(linear(), Shifted(i))
+        if kind == "hook":
+            network = linear()
+            network.register_forward_hook(lambda *_: seen.append(1))
+        assert call(graphs, network, images()).item() == 2 * (3 + i * (kind == "tensor"))
+    assert graphs.replayed == 0
+    assert len(seen) == (4 if kind == "hook" else 0)
+
+
+def test_what_is_prepared_is_captured_before_it_is_called(graphs):
+    """A derivative's thread calls it: there nothing can be captured."""
+    work, counts = functools.partial(scale, by=2), []
+    for i in range(3):
+        graphs.prepare(work, linear(), images())
+        counts.append(graphs.recorded)
+        (result,) = graphs.call(work, linear(weight=i), images(), prepared=True)
+        assert result.item() == 6 * i
+        assert graphs.recorded == counts[-1]
+    assert counts == [0, 1, 1]
+    assert graphs.replayed == 2
+
+
+def test_the_oldest_graphs_go(graphs, monkeypatch):
+    monkeypatch.setattr("dcc_core.compute.graphs.MOST", 2)
+    for count in (1, 2, 3, 1):
+        for _ in range(2):
+            call(graphs, linear(), images(count))
+    assert graphs.recorded == 4
+
+
+def test_what_cannot_be_captured_runs_as_it_is_and_that_is_said_once(graphs, monkeypatch, caplog):
+    def fail(work, device):
+        raise RuntimeError("operation not permitted when stream is capturing\nmore")
+
+    monkeypatch.setattr(graphs, "record", fail)
+    for i in range(4):
+        assert call(graphs, linear(weight=i), images()).item() == 6 * i
+    warnings = [r.message for r in caplog.records if r.levelname == "WARNING"]
+    assert warnings == [
+        "run.graphs: no CUDA graph could be captured, work runs without them: "
+        "operation not permitted when stream is capturing"
+    ]
+
+
+def test_scores_are_the_same(make_job, graphs):
+    """Alone and in a stack, with a rate that falls."""
+    accuracies = []
+    for way in (Graphs(wanted=False), graphs):
+        job = make_job({"score.nets": 3, "score.protocol": "dc", "arch": "convnet", "arch.width": 4})
+        job._compiler = Compiler("off", way)
+        s = job.freeze(job.start().synthetic, 0)
+        scorer, data = job.scorer(s), job.decode(s)
+        networks, _ = scorer._train_together(data, [scorer.random.at("net", i) for i in range(3)])
+        network, _ = scorer._train_alone(data, scorer.random.at("net", 0))
+        accuracies.append([p.detach().cpu() for n in (*networks, network) for p in n.parameters()])
+    assert graphs.replayed > 100
+    for plain, replayed in zip(*accuracies, strict=True):
+        assert torch.allclose(plain, replayed, rtol=1e-7, atol=1e-9)
+
+
+def test_options_choose(make_job):
+    assert make_job()._compiler.graphs.replay_on(torch.device("cuda"))
+    assert not make_job()._compiler.graphs.replay_on(torch.device("cpu"))
+    assert not make_job({"run.graphs": False})._compiler.graphs.replay_on(torch.device("cuda"))
+
+
+@pytest.mark.skipif(DEVICE.type != "cuda", reason="replays on a GPU alone have the bytes of what they replay")
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_a_run_with_graphs_repeats(make_job, deterministic):
+    options = {"loss": "collective-bare", "aug": "dsa", "run.outer_loops": 3, "run.deterministic": deterministic}
+    first, second = (make_job(options).condense().stored["images"].cpu().numpy() for _ in range(2))
+    assert np.array_equal(first, second) or not deterministic
+
+
+def test_a_copy_of_a_network_is_recorded_not_the_network(graphs):
+    network = linear()
+    for _ in range(3):
+        call(graphs, network, images())
+    before = copy.deepcopy(network.state_dict())
+    call(graphs, linear(weight=9), images())
+    assert all(torch.equal(before[name], t) for name, t in network.state_dict().items())
