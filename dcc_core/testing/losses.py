@@ -213,8 +213,7 @@ class LossConformance(Conformance):
         alone, again = self._gradients_on_cpu(), self._gradients_on_cpu()
         if any(not _close(g, other) for g, other in zip(alone, again, strict=True)):
             return  # not even one agrees with itself: another test's
-        sizes = self.processes if can_fork() else self.processes[:1]  # one that starts afresh takes seconds to import
-        for size in sizes:
+        for size in self.processes if can_fork() else self.processes[:1]:  # a fresh process imports for seconds
             for rank, shared in enumerate(in_processes(size, self._arrays_on_cpu)):
                 for whole, arrays in zip(alone, shared, strict=True):
                     found = {name: torch.from_numpy(a) for name, a in arrays.items()}
