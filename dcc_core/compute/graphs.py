@@ -43,7 +43,7 @@ class Graphs:
     def __init__(self, wanted: bool = True) -> None:
         self._wanted = wanted
         self._graphs: dict[Hashable, _Graph | None] = {}
-        self._structures: WeakKeyDictionary[nn.Module, Hashable] = WeakKeyDictionary()
+        self._networks: WeakKeyDictionary[nn.Module, _Network] = WeakKeyDictionary()
 
     def __reduce__(self) -> tuple[type[Graphs], tuple[bool]]:
         """Another process captures its own."""
@@ -56,7 +56,7 @@ class Graphs:
     def call(self, work: Work, network: nn.Module, *inputs: Tensor, prepared: bool = False) -> list[Tensor]:
         """`work(network, *inputs)`, which changes nothing. prepared: `prepare` comes before, so nothing is captured."""
         graph = self._find(work, network, inputs, capture=not prepared)
-        return graph.replay(network, inputs) if graph else work(network, *inputs)
+        return graph.replay([*self._known(network).tensors, *inputs]) if graph else work(network, *inputs)
 
     def prepare(self, work: Work, network: nn.Module, *inputs: Tensor) -> None:
         """Capture work that autograd's own threads will `call`, where torch cannot capture."""
@@ -66,8 +66,9 @@ class Graphs:
         """`work(network, *state, *inputs)`, which changes the network's tensors, and `state`, in place."""
         graph = self._find(work, network, [*state, *inputs])
         if graph:
-            graph.replay(network, [*state, *inputs])
-            graph.copy_to(network, state)
+            changed = [*self._known(network).tensors, *state]
+            graph.replay([*changed, *inputs])
+            graph.copy_to(changed)
         else:
             work(network, *state, *inputs)
 
@@ -88,14 +89,12 @@ class Graphs:
         """The graph of some work, which is captured if it has been asked for before; none if it is to run as it is."""
         if not self.replay_on(inputs[0].device):
             return None
-        if network not in self._structures:
-            self._structures[network] = structure_of(network)
-        structure = self._structures[network]
-        if structure is None or any(getattr(m, hooks) for m in network.modules() for hooks in HOOKS):
+        known = self._known(network)
+        if known.structure is None or any(getattr(m, hooks) for m in (network, *known.inner) for hooks in HOOKS):
             return None
-        now = network.training, tuple(p.requires_grad for p in network.parameters())
+        now = network.training, tuple(t.requires_grad for t in known.tensors)
         shapes = tuple((t.shape, t.stride(), t.dtype) for t in inputs)
-        key = (work.func, tuple(sorted(work.keywords.items())), structure, now, shapes)
+        key = (work.func, tuple(sorted(work.keywords.items())), known.structure, now, shapes)
         if not capture or key not in self._graphs:
             graph = self._graphs.setdefault(key, None)
             if len(self._graphs) > MOST:
@@ -103,13 +102,18 @@ class Graphs:
             return graph
         if self._graphs[key] is None:
             try:
-                self._graphs[key] = _Graph(self, work, network, inputs)
+                self._graphs[key] = _Graph(self.record, work, network, inputs)
             except RuntimeError as error:
                 self._give_up(error)
                 return None
             if sum(map(bool, self._graphs.values())) == 1:
                 log.info("run.graphs: work on the GPU is replayed as CUDA graphs")
         return self._graphs[key]
+
+    def _known(self, network: nn.Module) -> _Network:
+        if network not in self._networks:
+            self._networks[network] = _Network(network)
+        return self._networks[network]
 
     def _give_up(self, error: RuntimeError) -> None:
         """Run everything as it is from here on."""
@@ -127,33 +131,40 @@ NO_GRAPHS = Graphs(wanted=False)
 class _Graph:
     """Work that has been recorded with a network and inputs of its own, which others are copied to."""
 
-    def __init__(self, graphs: Graphs, work: Work, network: nn.Module, inputs: Sequence[Tensor]) -> None:
-        self._network, self._inputs = copy.deepcopy(network), [t.detach().clone() for t in inputs]
-        self._outputs, self._launch = graphs.record(
-            lambda: list(work(self._network, *self._inputs) or ()), inputs[0].device
-        )
+    def __init__(self, record: Callable[..., Any], work: Work, network: nn.Module, inputs: Sequence[Tensor]) -> None:
+        self._network, own = copy.deepcopy(network), [t.detach().clone() for t in inputs]
+        self._tensors = [*_tensors_of(self._network), *own]
+        self._outputs, self._launch = record(lambda: list(work(self._network, *own) or ()), inputs[0].device)
 
     @torch.no_grad()
-    def replay(self, network: nn.Module, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """What the work gives with another network and other inputs, as copies."""
-        _copy([*tensors_of(self._network), *self._inputs], [*tensors_of(network), *inputs])
+    def replay(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """What the work gives with the tensors of another network and other inputs, as copies."""
+        _copy(self._tensors, tensors)
         self._launch()
         return [t.clone() for t in self._outputs]
 
     @torch.no_grad()
-    def copy_to(self, network: nn.Module, inputs: Sequence[Tensor]) -> None:
-        """Copy back the tensors of the network, and the first inputs, which the work has changed."""
-        own = self._inputs[: len(inputs)]
-        _copy([*tensors_of(network), *inputs], [*tensors_of(self._network), *own])
+    def copy_to(self, tensors: Sequence[Tensor]) -> None:
+        """Copy its first tensors, which the work has changed, to others."""
+        _copy(tensors, self._tensors[: len(tensors)])
 
 
-def tensors_of(network: nn.Module) -> list[Tensor]:
+class _Network:
+    """What stays as it is in a network while it lives: tensors, the modules within it, and its structure."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.tensors = _tensors_of(network)
+        self.inner = list(network.modules())[1:]
+        self.structure = structure_of(network)
+
+
+def _tensors_of(network: nn.Module) -> list[Tensor]:
     return [*network.parameters(), *network.buffers()]
 
 
 def structure_of(network: nn.Module) -> Hashable:
     """What two networks must have in common to share a graph; none if it keeps tensors of another kind."""
-    parts: list[Hashable] = [(t.shape, t.stride(), t.dtype) for t in tensors_of(network)]
+    parts: list[Hashable] = [(t.shape, t.stride(), t.dtype) for t in _tensors_of(network)]
     for name, module in network.named_modules():
         own = {key: value for key, value in vars(module).items() if key not in OF_EVERY_MODULE}
         if any(isinstance(leaf, Tensor) for leaf in tree_leaves(own)):

@@ -57,7 +57,8 @@ def train_epoch(
     Networks without batch statistics see a batch in chunks. A last batch of a single image joins the one before it
     if the network has batch statistics to take.
     """
-    network.train()
+    if not network.training:
+        network.train()
     whole = bool(batch_norm_layers(network))
     batches = shuffled_batches(
         data,
@@ -146,11 +147,12 @@ def _descend(
         optimiser.step()
         return
     (group,) = optimiser.param_groups
-    states = [optimiser.state[p] for p in group["params"] if group["momentum"]]
-    for state, p in zip(states, group["params"], strict=False):
-        state.setdefault("momentum_buffer", torch.zeros_like(p))
+    states = {p: optimiser.state[p] for p in group["params"] if group["momentum"]}
+    for p, state in states.items():
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(p)
     work = functools.partial(_step_by_sgd, gather=gather, options=tuple(group[o] for o in SGD_OPTIONS), **how)
-    graphs.change(work, network, [state["momentum_buffer"] for state in states], batch.images, batch.labels)
+    graphs.change(work, network, [s["momentum_buffer"] for s in states.values()], batch.images, batch.labels)
 
 
 def _step_by_sgd(network: nn.Module, *tensors: Tensor, gather: Gather, options: tuple[Any, ...], **how: Any) -> None:
