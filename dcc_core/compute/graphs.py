@@ -22,6 +22,8 @@ log = logging.getLogger("dcc")
 
 MOST = 64
 """Graphs that are kept; the one that was captured first goes first."""
+PATIENCE = 3
+"""Captures that may fail before no more are tried: one may fail for what else the process does at that moment."""
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 OF_EVERY_MODULE = vars(nn.Module()).keys()
 
@@ -34,14 +36,14 @@ class Graphs:
 
     A function runs as it is the first time that it gets inputs of some shapes. The second time it is captured, with a
     copy of the network, and from then on replayed. All that it reads is in its settings, its inputs and the network's
-    parameters and buffers; all that it changes is in the latter two. If it cannot be captured, that is said once, and
-    everything runs as it is from then on.
+    parameters and buffers; all that it changes is in the latter two. If captures fail again and again, that is said
+    once, and everything runs as it is from then on.
     """
 
     device_type = "cuda"
 
     def __init__(self, wanted: bool = True) -> None:
-        self._wanted = wanted
+        self._wanted, self._failures = wanted, 0
         self._graphs: dict[Hashable, _Graph | None] = {}
         self._networks: WeakKeyDictionary[nn.Module, _Network] = WeakKeyDictionary()
 
@@ -76,7 +78,8 @@ class Graphs:
         """The tensors that some work gives, and a function that computes them anew."""
         work()  # what is compiled, tuned or allocated once
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.device(device), torch.cuda.graph(graph, pool=self._pool):
+        how = {"pool": self._pool, "capture_error_mode": "thread_local"}  # other threads may do as they like
+        with torch.cuda.device(device), torch.cuda.graph(graph, **how):
             outputs = work()
         return outputs, graph.replay
 
@@ -104,7 +107,9 @@ class Graphs:
             try:
                 self._graphs[key] = _Graph(self.record, work, network, inputs)
             except RuntimeError as error:
-                self._give_up(error)
+                self._failures += 1
+                if self._failures == PATIENCE:
+                    self._give_up(error)
                 return None
             if sum(map(bool, self._graphs.values())) == 1:
                 log.info("run.graphs: work on the GPU is replayed as CUDA graphs")
