@@ -37,7 +37,7 @@ TEACHER = [
     "selection.teacher_epochs=15",
 ]
 METHODS = {
-    "soft": ["selection=soft", "selection.of=composed", *TEACHER],
+    "soft": ["selection=soft", "selection.of=composed", "selection.of.factor=2", *TEACHER],
     "soft-1": ["selection=soft", "selection.of=composed", "selection.of.factor=1", "score.baseline=false", *TEACHER],
     "k-center": ["selection=k-center", "score.baseline=false", "selection.epochs=4"],
     "herding": ["selection=herding", "score.baseline=false", "selection.epochs=4"],

@@ -15,6 +15,9 @@ from dcc_plugins.crops import draw_crops
 from dcc_plugins.teachers import Teacher, WithTeacher
 from dcc_plugins.warping import warp
 
+SMALL = 64
+"""Height or width in pixels up to which tiles of several crops would show too little."""
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
@@ -23,11 +26,14 @@ class Composed(WithTeacher, Selection):
 
     Of every candidate image a few crops are scored by the teacher's cross-entropy for their class. The best crop of
     each image comes before any second-best one, and among these the lowest cross-entropy first. Nothing is optimised.
-    Source: Sun et al. 2024, "On the Diversity and Realism of Distilled Dataset" (RDED), whose code scores a crop
-    within a border of zeros; here it is enlarged.
+    Small images hold one crop, as the authors' scripts have it for CIFAR and Tiny ImageNet.
+    Source: Sun et al. 2024, "On the Diversity and Realism of Distilled Dataset" (RDED), whose code scores a crop within
+    a border of zeros; here it is enlarged.
     """
 
-    factor: Annotated[int, "crops along each side of an image", Ge(1)] = 2
+    factor: Annotated[
+        int | None, "crops along each side of an image; none: 2, and 1 for images of at most 64 pixels", Ge(1)
+    ] = None
     crops: Annotated[int, "random crops of every candidate image", Ge(1)] = 5
     smallest: Annotated[float, "smallest share of the area in a crop; the largest is 1", Gt(0), Le(1)] = 0.08
     candidates: Annotated[int, "images of every class that crops are taken of, at most", Ge(1)] = 300
@@ -46,7 +52,8 @@ class Composed(WithTeacher, Selection):
         """The images (ipc, C, H, W) of a class, in unit space."""
         random, own = run.random.at("selection", label), run.real.by_class[label]
         own = own[torch.randperm(len(own), generator=random.generator("candidates"))[: self.candidates]]
-        wanted = ipc * self.factor**2
+        factor = self.factor or (2 if max(run.data.shape[1:]) > SMALL else 1)
+        wanted = ipc * factor**2
         if wanted > len(own) * self.crops:
             raise DccError(
                 f"selection.crops: {ipc} images of class '{run.data.class_names[label]}' take {wanted} crops; there "
@@ -61,7 +68,7 @@ class Composed(WithTeacher, Selection):
             ]
         )
         chosen = order_of_crops(losses.view(-1, self.crops))[:wanted]
-        sizes = [[len(part) for part in torch.arange(side).tensor_split(self.factor)] for side in run.data.shape[1:]]
+        sizes = [[len(part) for part in torch.arange(side).tensor_split(factor)] for side in run.data.shape[1:]]
         rows = chosen.view(-1, ipc).T  # each image has one of the best crops, one of the next best, and so on
         return torch.cat([self._tile(run, indices[part], matrices[part], sizes) for part in rows])
 
@@ -73,7 +80,7 @@ class Composed(WithTeacher, Selection):
         """One image (1, C, H, W) of factor × factor crops, row by row, each shrunk smoothly to its tile."""
         crops, (heights, widths) = crops_of(run, indices, matrices), sizes
         rows = [
-            torch.cat([_shrink(crops[i * self.factor + j], h, w) for j, w in enumerate(widths)], dim=2)
+            torch.cat([_shrink(crops[i * len(widths) + j], h, w) for j, w in enumerate(widths)], dim=2)
             for i, h in enumerate(heights)
         ]
         return torch.cat(rows, dim=1).unsqueeze(0)

@@ -53,7 +53,7 @@ def test_every_images_best_crop_comes_before_any_second_best_one():
 
 def test_the_crops_that_the_teacher_sees_most_clearly_are_composed(run):
     """Every tile of an image is one of the candidates, shrunk, and no candidate left out has a lower loss."""
-    selection = Composed(crops=1, candidates=6, teacher_epochs=3)
+    selection = Composed(factor=2, crops=1, candidates=6, teacher_epochs=3)
     rows, teacher = selection.make(1, run), selection.find_teacher(run)
     side = run.data.shape[1] // 2
     for label, image in enumerate(rows.images):
@@ -72,7 +72,16 @@ def test_too_few_crops_are_one_error(run):
     with pytest.raises(
         DccError, match=r"selection.crops: 5 images of class .* take 20 crops; there are 1 of each of 6"
     ):
-        Composed(crops=1, candidates=6, teacher_epochs=0).make(5, run)
+        Composed(factor=2, crops=1, candidates=6, teacher_epochs=0).make(5, run)
+
+
+@pytest.mark.parametrize(("side", "factor"), [(64, 1), (65, 2)])
+def test_small_images_hold_one_crop(make_job, tmp_path, side, factor):
+    job = make_job({"arch": "linear", "data.size": side, "run.data_root": tmp_path})
+    how = {"crops": 1, "candidates": 4, "teacher_epochs": 1}
+    images = [Composed(factor=f, **how).make(1, job.context()).images for f in (None, factor, 3 - factor)]
+    assert torch.equal(images[0], images[1])
+    assert not torch.equal(images[0], images[2])
 
 
 def test_a_teacher_is_kept_and_another_run_trains_none(make_job, tmp_path, caplog):
