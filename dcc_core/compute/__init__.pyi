@@ -12,6 +12,7 @@ from .compiler import (
 from .criterion import (
     CRITERIA as CRITERIA,
     Criterion as Criterion,
+    Tempered as Tempered,
     cross_entropy as cross_entropy,
 )
 from .device import (
@@ -52,4 +53,7 @@ from .precision import (
 from .random import (
     Randomness as Randomness,
     seeded as seeded,
+)
+from .structure import (
+    structure_of as structure_of,
 )

@@ -30,6 +30,8 @@ class CompiledNetwork(nn.Module):
     for its `compiler` and runs uncompiled.
     """
 
+    not_read = ("_compiler", "_passes")
+
     def __init__(self, network: nn.Module, compiler: Compiler) -> None:
         super().__init__()
         self.network = network

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -14,6 +15,16 @@ Criterion = Callable[[Tensor, Tensor], Tensor]
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy per image (B,) of logits (B, K) and labels (B,) int64 or (B, K) probabilities."""
     return F.cross_entropy(logits, labels, reduction="none")
+
+
+@dataclass(frozen=True)
+class Tempered:
+    """Cross-entropy of logits divided by a temperature."""
+
+    temperature: float
+
+    def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return cross_entropy(logits / self.temperature, labels)
 
 
 def hinge(logits: Tensor, labels: Tensor) -> Tensor:

@@ -5,18 +5,20 @@ A GPU computes on small tensors faster than a CPU launches the operations. A gra
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import logging
-import types
+import weakref
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
+
+from dcc_core.compute.structure import structure_of
 
 log = logging.getLogger("dcc")
 
@@ -25,7 +27,6 @@ MOST = 64
 PATIENCE = 3
 """Captures that may fail before no more are tried: one may fail for what else the process does at that moment."""
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-OF_EVERY_MODULE = vars(nn.Module()).keys()
 
 Work = functools.partial[Any]
 """A function of a network and of tensors, with its settings, which are hashable; it gives tensors, or nothing."""
@@ -36,16 +37,17 @@ class Graphs:
 
     A function runs as it is the first time that it gets inputs of some shapes. The second time it is captured, with a
     copy of the network, and from then on replayed. All that it reads is in its settings, its inputs and the network's
-    parameters and buffers; all that it changes is in the latter two. If captures fail again and again, that is said
-    once, and everything runs as it is from then on.
+    parameters and buffers; all that it changes is in the latter two, in place. What cannot be captured runs as it is;
+    if captures fail again and again, that is said once, and nothing is captured from then on.
     """
 
     device_type = "cuda"
 
     def __init__(self, wanted: bool = True) -> None:
         self._wanted, self._failures = wanted, 0
-        self._graphs: dict[Hashable, _Graph | None] = {}
+        self._graphs: dict[Hashable, _Graph | Literal["seen", "refused"]] = {}
         self._networks: WeakKeyDictionary[nn.Module, _Network] = WeakKeyDictionary()
+        self._places: dict[torch.device, dict[str, Any]] = {}
 
     def __reduce__(self) -> tuple[type[Graphs], tuple[bool]]:
         """Another process captures its own."""
@@ -57,68 +59,94 @@ class Graphs:
 
     def call(self, work: Work, network: nn.Module, *inputs: Tensor, prepared: bool = False) -> list[Tensor]:
         """`work(network, *inputs)`, which changes nothing. prepared: `prepare` comes before, so nothing is captured."""
-        graph = self._find(work, network, inputs, capture=not prepared)
-        return graph.replay([*self._known(network).tensors, *inputs]) if graph else work(network, *inputs)
+        with self._memory_given_back():
+            graph = self._find(work, network, inputs, capture=not prepared)
+            return graph.replay([*self._known(network).tensors, *inputs]) if graph else work(network, *inputs)
 
     def prepare(self, work: Work, network: nn.Module, *inputs: Tensor) -> None:
         """Capture work that autograd's own threads will `call`, where torch cannot capture."""
-        self._find(work, network, inputs)
+        with self._memory_given_back():
+            self._find(work, network, inputs)
 
     def change(self, work: Work, network: nn.Module, state: Sequence[Tensor], *inputs: Tensor) -> None:
         """`work(network, *state, *inputs)`, which changes the network's tensors, and `state`, in place."""
-        graph = self._find(work, network, [*state, *inputs])
-        if graph:
-            changed = [*self._known(network).tensors, *state]
-            graph.replay([*changed, *inputs])
-            graph.copy_to(changed)
-        else:
-            work(network, *state, *inputs)
+        with self._memory_given_back():
+            graph = self._find(work, network, [*state, *inputs])
+            if graph:
+                changed = [*self._known(network).tensors, *state]
+                graph.replay([*changed, *inputs])
+                graph.copy_to(changed)
+            else:
+                work(network, *state, *inputs)
 
     def record(self, work: Callable[[], list[Tensor]], device: torch.device) -> tuple[list[Tensor], Callable[[], None]]:
         """The tensors that some work gives, and a function that computes them anew."""
         work()  # what is compiled, tuned or allocated once
-        graph = torch.cuda.CUDAGraph()
-        how = {"pool": self._pool, "capture_error_mode": "thread_local"}  # other threads may do as they like
-        with torch.cuda.device(device), torch.cuda.graph(graph, **how):
+        if device not in self._places:
+            stream, pool = torch.cuda.Stream(device), torch.cuda.graph_pool_handle()
+            self._places[device] = {"stream": stream, "pool": pool}  # graphs run one by one, and share their memory
+        graph, how = torch.cuda.CUDAGraph(), self._places[device]
+        with torch.cuda.device(device), torch.cuda.graph(graph, **how, capture_error_mode="thread_local"):
             outputs = work()
         return outputs, graph.replay
 
-    @functools.cached_property
-    def _pool(self) -> Any:
-        """Memory that all graphs share: they run one after another, and what they give is copied."""
-        return torch.cuda.graph_pool_handle()
-
     def _find(self, work: Work, network: nn.Module, inputs: Sequence[Tensor], *, capture: bool = True) -> _Graph | None:
         """The graph of some work, which is captured if it has been asked for before; none if it is to run as it is."""
-        if not self.replay_on(inputs[0].device):
+        device = inputs[0].device
+        if not self.replay_on(device):
             return None
         known = self._known(network)
-        if known.structure is None or any(getattr(m, hooks) for m in (network, *known.inner) for hooks in HOOKS):
+        if known.structure is None or any(getattr(m, hooks) for m in known.modules() for hooks in HOOKS):
             return None
-        now = network.training, tuple(t.requires_grad for t in known.tensors)
+        now = tuple(m.training for m in known.modules()), tuple((t.dtype, t.requires_grad) for t in known.tensors)
         shapes = tuple((t.shape, t.stride(), t.dtype) for t in inputs)
-        key = (work.func, tuple(sorted(work.keywords.items())), known.structure, now, shapes)
-        if not capture or key not in self._graphs:
-            graph = self._graphs.setdefault(key, None)
+        key = (work.func, tuple(sorted(work.keywords.items())), known.structure, now, shapes, device)
+        if key not in self._graphs:
+            self._graphs[key] = "seen"
             if len(self._graphs) > MOST:
                 del self._graphs[next(iter(self._graphs))]
-            return graph
-        if self._graphs[key] is None:
-            try:
-                self._graphs[key] = _Graph(self.record, work, network, inputs)
-            except RuntimeError as error:
-                self._failures += 1
-                if self._failures == PATIENCE:
-                    self._give_up(error)
-                return None
-            if sum(map(bool, self._graphs.values())) == 1:
-                log.info("run.graphs: work on the GPU is replayed as CUDA graphs")
-        return self._graphs[key]
+        elif self._graphs[key] == "seen" and capture:
+            self._graphs[key] = self._capture(work, network, inputs)
+        graph = self._graphs.get(key, "refused")
+        return None if isinstance(graph, str) else graph
+
+    def _capture(self, work: Work, network: nn.Module, inputs: Sequence[Tensor]) -> _Graph | Literal["seen", "refused"]:
+        """A graph of some work; `refused` if it is to run as it is, `seen` if another attempt may go better."""
+        try:
+            twin = copy.deepcopy(network)
+        except Exception as error:
+            log.debug(f"run.graphs: a network that cannot be copied runs as it is: {error!r}")
+            return "refused"
+        device = inputs[0].device
+        try:
+            with torch.random.fork_rng([device] if device.type == "cuda" else []):  # replays alone draw numbers
+                graph = _Graph(self.record, work, twin, inputs)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            self._failures += 1
+            if self._failures == PATIENCE:
+                self._give_up(error)
+            return "seen"
+        if not graph.in_place:
+            return "refused"
+        if not any(isinstance(other, _Graph) for other in self._graphs.values()):
+            log.info("run.graphs: work on the GPU is replayed as CUDA graphs")
+        return graph
 
     def _known(self, network: nn.Module) -> _Network:
         if network not in self._networks:
             self._networks[network] = _Network(network)
         return self._networks[network]
+
+    @contextlib.contextmanager
+    def _memory_given_back(self) -> Iterator[None]:
+        """If memory runs out, let go of all graphs: the work is done again in smaller passes."""
+        try:
+            yield
+        except torch.OutOfMemoryError:
+            self._graphs.clear()
+            raise
 
     def _give_up(self, error: RuntimeError) -> None:
         """Run everything as it is from here on."""
@@ -134,12 +162,17 @@ NO_GRAPHS = Graphs(wanted=False)
 
 
 class _Graph:
-    """Work that has been recorded with a network and inputs of its own, which others are copied to."""
+    """Work that has been recorded with a network and inputs of its own, which others are copied to.
+
+    in_place: whether the network kept its tensors meanwhile.
+    """
 
     def __init__(self, record: Callable[..., Any], work: Work, network: nn.Module, inputs: Sequence[Tensor]) -> None:
-        self._network, own = copy.deepcopy(network), [t.detach().clone() for t in inputs]
-        self._tensors = [*_tensors_of(self._network), *own]
-        self._outputs, self._launch = record(lambda: list(work(self._network, *own) or ()), inputs[0].device)
+        known, own = _Network(network), [t.detach().clone() for t in inputs]
+        before = known.tensors
+        self._network, self._tensors = network, [*before, *own]
+        self._outputs, self._launch = record(lambda: list(work(network, *own) or ()), inputs[0].device)
+        self.in_place = list(map(id, before)) == list(map(id, known.tensors))
 
     @torch.no_grad()
     def replay(self, tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -155,38 +188,21 @@ class _Graph:
 
 
 class _Network:
-    """What stays as it is in a network while it lives: tensors, the modules within it, and its structure."""
+    """A network's modules, without a reference that keeps it alive, its structure, and its tensors as they are now."""
 
     def __init__(self, network: nn.Module) -> None:
-        self.tensors = _tensors_of(network)
-        self.inner = list(network.modules())[1:]
+        self._own, self._inner = weakref.ref(network), list(network.modules())[1:]
         self.structure = structure_of(network)
 
+    def modules(self) -> list[nn.Module]:
+        own = self._own()
+        return self._inner if own is None else [own, *self._inner]
 
-def _tensors_of(network: nn.Module) -> list[Tensor]:
-    return [*network.parameters(), *network.buffers()]
-
-
-def structure_of(network: nn.Module) -> Hashable:
-    """What two networks must have in common to share a graph; none if it keeps tensors of another kind."""
-    parts: list[Hashable] = [(t.shape, t.stride(), t.dtype) for t in _tensors_of(network)]
-    for name, module in network.named_modules():
-        own = {key: value for key, value in vars(module).items() if key not in OF_EVERY_MODULE}
-        if any(isinstance(leaf, Tensor) for leaf in tree_leaves(own)):
-            return None
-        parts.append((name, type(module), _setting(list(own.items()))))
-    return tuple(parts)
-
-
-def _setting(value: object) -> Hashable:
-    """What of a module's attribute tells it from another's."""
-    if isinstance(value, list | tuple):
-        return tuple(map(_setting, value))
-    if isinstance(value, nn.Module):
-        return structure_of(value)
-    if isinstance(value, types.FunctionType):
-        return value.__code__
-    return value if isinstance(value, int | float | str | None) else type(value)
+    @property
+    def tensors(self) -> list[Tensor]:
+        """Parameters and buffers."""
+        kept = (t for m in self.modules() for own in (m._parameters, m._buffers) for t in own.values())
+        return [t for t in kept if t is not None]
 
 
 def _copy(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:

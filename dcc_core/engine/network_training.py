@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -13,9 +13,6 @@ from dcc_core.compute import NO_GRAPHS, Chunks, Criterion, Graphs, Randomness, s
 from dcc_core.data import Batch
 from dcc_core.engine.augmentation import Augmentation, apply_draws
 from dcc_core.engine.batch_statistics import batch_norm_layers
-
-Gather = Callable[..., None]
-"""Leaves the gradient of a network's loss on images and labels at its weights."""
 
 
 class TrainingImages(Protocol):
@@ -57,8 +54,7 @@ def train_epoch(
     Networks without batch statistics see a batch in chunks. A last batch of a single image joins the one before it
     if the network has batch statistics to take.
     """
-    if not network.training:
-        network.train()
+    network.train()
     whole = bool(batch_norm_layers(network))
     batches = shuffled_batches(
         data,
@@ -70,10 +66,13 @@ def train_epoch(
         join_last=whole,
     )
     shown = 0
+
+    def gather() -> functools.partial[None]:
+        return functools.partial(_gather, criterion=criterion, size=None if whole else chunks.images)
+
     with seeded(random.generator("network"), data.device):
         for batch in batches:
-            step = functools.partial(_descend, network, batch, optimiser, _gather, graphs, criterion=criterion)
-            chunks.within_memory(lambda step=step: step(size=None if whole else chunks.images))
+            _descend(network, batch, optimiser, gather, graphs, chunks.within_memory)
             shown += len(batch)
     return shown
 
@@ -102,7 +101,8 @@ def train_stack_epoch(
     shown = 0
     for batches in zip(*each, strict=True):
         together = Batch(torch.stack([b.images for b in batches]), torch.stack([b.labels for b in batches]))
-        _descend(stack, together, optimiser, _gather_stack, graphs, criterion=criterion)
+        gather = functools.partial(_gather_stack, criterion=criterion)
+        _descend(stack, together, optimiser, lambda gather=gather: gather, graphs, lambda work: work())
         shown += len(batches[0])
     return shown
 
@@ -134,28 +134,52 @@ def epoch_order(count: int, random: Randomness) -> Tensor:
     return torch.randperm(count, generator=random.generator("order"))
 
 
-SGD_OPTIONS = ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize", "fused")
+SGD_OPTIONS = ("lr", "momentum", "weight_decay", "nesterov", "maximize", "fused")
 
 
 def _descend(
-    network: nn.Module, batch: Batch, optimiser: torch.optim.Optimizer, gather: Gather, graphs: Graphs, **how: Any
+    network: nn.Module,
+    batch: Batch,
+    optimiser: torch.optim.Optimizer,
+    gather: Callable[[], functools.partial[None]],
+    graphs: Graphs,
+    within_memory: Callable[[Callable[[], None]], None],
 ) -> None:
-    """One step of a network's optimiser on the gradient that `gather` leaves; replayed if it is SGD."""
-    if type(optimiser) is not torch.optim.SGD or not graphs.replay_on(batch.device):
-        optimiser.zero_grad(set_to_none=True)
-        gather(network, batch.images, batch.labels, **how)
+    """One step of a network's optimiser; replayed if it is SGD on all weights.
+
+    gather: gives a function that leaves the batch's gradient, with smaller parts if memory has run out since.
+    """
+    group, *others = optimiser.param_groups
+    simple = type(optimiser) is torch.optim.SGD and not others and not group["dampening"]
+    if not (simple and graphs.replay_on(batch.device) and _same(group["params"], network.parameters())):
+
+        def attempt() -> None:
+            optimiser.zero_grad(set_to_none=True)
+            gather()(network, batch.images, batch.labels)
+
+        within_memory(attempt)
         optimiser.step()
         return
-    (group,) = optimiser.param_groups
-    states = {p: optimiser.state[p] for p in group["params"] if group["momentum"]}
-    for p, state in states.items():
+    states = [optimiser.state[p] for p in group["params"] if group["momentum"]]
+    for state, p in zip(states, group["params"], strict=False):
         if "momentum_buffer" not in state:
             state["momentum_buffer"] = torch.zeros_like(p)
-    work = functools.partial(_step_by_sgd, gather=gather, options=tuple(group[o] for o in SGD_OPTIONS), **how)
-    graphs.change(work, network, [s["momentum_buffer"] for s in states.values()], batch.images, batch.labels)
+
+    def replay() -> None:
+        own, options = gather(), tuple(group[o] for o in SGD_OPTIONS)
+        work = functools.partial(_step_by_sgd, gather=own.func, options=options, **own.keywords)
+        graphs.change(work, network, [state["momentum_buffer"] for state in states], batch.images, batch.labels)
+
+    within_memory(replay)
 
 
-def _step_by_sgd(network: nn.Module, *tensors: Tensor, gather: Gather, options: tuple[Any, ...], **how: Any) -> None:
+def _same(own: Sequence[Tensor], others: Iterable[Tensor]) -> bool:
+    return list(map(id, own)) == list(map(id, others))
+
+
+def _step_by_sgd(
+    network: nn.Module, *tensors: Tensor, gather: Callable[..., None], options: tuple[Any, ...], **how: Any
+) -> None:
     """One step of SGD. tensors: each weight's momentum if there is any, images, labels."""
     *momenta, images, labels = tensors
     optimiser = torch.optim.SGD(network.parameters(), **dict(zip(SGD_OPTIONS, options, strict=True)))

@@ -41,7 +41,7 @@ def run_in_processes(work: Callable[[int], T], count: int, device: torch.device)
     """`work(i)` for every i below `count`: pairs of i and the result, each as it is done.
 
     If there are several workers, results are pickled (numbers, not tensors), and nothing else that the work changes
-    is kept; the memory that they take counts in `peak_memory`. Work that cannot be given to them is done here.
+    is kept; the memory that they take counts in `peak_memory`. Work that must be pickled and cannot be is done here.
     Raises DccError if a worker fails or dies.
     """
     n, waiting = worker_count(count, device), {}
@@ -64,9 +64,7 @@ def run_in_processes(work: Callable[[int], T], count: int, device: torch.device)
                     yield done, result
         record_worker_memory(before, own)
     finally:
-        for process in waiting.values():
-            process.terminate()
-            process.join()
+        end(waiting.values())
 
 
 def start_workers(life: Callable[..., None], work: object, each: Iterable[tuple]) -> dict[Connection, BaseProcess]:
@@ -86,9 +84,20 @@ def start_workers(life: Callable[..., None], work: object, each: Iterable[tuple]
             started[receiver] = kind(target=life, args=(load, given, *arguments, sender), daemon=True)
             started[receiver].start()
             sender.close()
+    except Exception:
+        end(started.values())
+        raise
     finally:
         sys.modules["__main__"] = main
     return started
+
+
+def end(processes: Iterable[BaseProcess]) -> None:
+    """End processes, those that have started."""
+    for process in processes:
+        if process.pid is not None:
+            process.terminate()
+            process.join()
 
 
 def _work(load: Callable[..., Callable[[int], object]], given: object, own: Iterable[int], sender: Connection) -> None:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from dcc_core.compute import OFF, Chunks, Compiler, Randomness, cross_entropy
+from dcc_core.compute import OFF, Chunks, Compiler, Randomness, Tempered, cross_entropy
 from dcc_core.data import Batch
 from dcc_core.engine import Augmentation, TrainingImages, train_epoch, train_stack_epoch
 from dcc_core.group import ALONE, Group
@@ -117,13 +117,10 @@ class Scorer:
         return {
             "batch_size": self.protocol.batch,
             "num_classes": self.num_classes,
-            "criterion": self._criterion if self.temperature != 1 else cross_entropy,
+            "criterion": Tempered(self.temperature) if self.temperature != 1 else cross_entropy,
             "augmentation": self.augmentation,
             "graphs": self.compiler.graphs,
         }
-
-    def _criterion(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return cross_entropy(logits / self.temperature, labels)
 
     def _each(self, data: TrainingImages, nets: Sequence[int], kept: int | None) -> Iterator[tuple[int, _Outcome]]:
         """The number and the outcome of some of the networks: several at a time, as suits the device."""

@@ -9,16 +9,19 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from dcc_core.compute import seeded
+from dcc_core.compute import seeded, structure_of
 from dcc_core.engine import batch_norm_layers
 
 
 class Stack(nn.Module):
     """N networks as one, from images (N, B, C, H, W) to logits (N, B, K); its parameters are (N, *weight shape)."""
 
+    not_read = ("_network",)
+
     def __init__(self, networks: Sequence[nn.Module]) -> None:
         super().__init__()
         self._network = [copy.deepcopy(networks[0])]  # in a list, so that its weights are none of the stack's
+        self._structure = structure_of(networks[0]) or object()  # which is unknown
         stacked, constants = stack_module_state(list(networks))
         self._names, self._constants = list(stacked), list(constants)
         self.weights = nn.ParameterList(stacked.values())

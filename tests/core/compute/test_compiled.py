@@ -45,6 +45,14 @@ def test_training_between_updates_and_stacks_are_the_same_to_rounding():
         assert abs(one - other).max() < 1e-10
 
 
+def test_compiled_networks_train_in_training_mode(make_job, monkeypatch):
+    """With BatchNorm, whose statistics matching freezes in between."""
+    monkeypatch.setattr(torch, "compile", lambda network, **_: network)
+    options = {"arch": "convnet", "arch.norm": "batch", "arch.width": 4, "run.outer_loops": 1, "run.inner_loops": 3}
+    found = [make_job({**options, "run.compile": wanted}).condense().stored["images"] for wanted in ("off", "on")]
+    assert torch.equal(*found)
+
+
 def test_a_compiler_that_fails_is_told_once_and_done_without(make_job, monkeypatch, caplog):
     calls = []
 

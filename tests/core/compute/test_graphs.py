@@ -2,14 +2,21 @@
 
 import copy
 import functools
+import gc
 import os
+import weakref
+from collections import Counter
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from dcc_core.compute import Compiler, Graphs
+from dcc_core import MatchingLoss, Step, Total
+from dcc_core.compute import Compiler, Graphs, Randomness, seeded, structure_of
+from dcc_core.engine import Network, update
+from dcc_core.errors import ContractError
 
 DEVICE = torch.device(os.environ.get("DCC_TEST_DEVICE", "cpu"))
 
@@ -21,20 +28,29 @@ class Rerun(Graphs):
 
     def __init__(self):
         super().__init__()
-        self.recorded = self.replayed = 0
+        self.counts = Counter()
+
+    @property
+    def recorded(self):
+        return self.counts["recorded"]
+
+    @property
+    def replayed(self):
+        return self.counts["replayed"]
 
     def record(self, work, device):
-        self.recorded += 1
+        counts = self.counts
+        counts["recorded"] += 1
         outputs, launch = super().record(work, device) if DEVICE.type == "cuda" else self.rerun(work)
 
         def count_and_launch():
-            self.replayed += 1
+            counts["replayed"] += 1
             launch()
 
         return outputs, count_and_launch
 
     def rerun(self, work):
-        outputs = work()
+        outputs = work()  # as a trial before a capture
 
         def launch():
             with torch.enable_grad():
@@ -124,13 +140,75 @@ def test_what_is_given_is_not_overwritten(graphs):
     assert [r.item() for r in results] == [6, 8, 10, 12]
 
 
-class Power(nn.Module):
-    def __init__(self, power):
+class Applied(nn.Module):
+    """Applies what it was given, and what else it keeps is an attribute."""
+
+    def __init__(self, function=None, **own):
         super().__init__()
-        self.power = power
+        self.function = function or (lambda x: x)
+        vars(self).update(own)
 
     def forward(self, x):
-        return x**self.power
+        return self.function(x)
+
+
+def power(exponent):
+    return lambda x: x**exponent
+
+
+@dataclass
+class Settings:
+    size: int
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Applied(power(2)), Applied(power(3))),
+        (Applied(torch.tanh), Applied(torch.relu)),
+        (Applied(nn.functional.max_pool2d), Applied(nn.functional.adaptive_max_pool2d)),
+        (Applied(functools.partial(torch.clamp, min=0)), Applied(functools.partial(torch.clamp, min=1))),
+        (Applied(sizes={"a": [1]}), Applied(sizes={"a": [2]})),
+        (Applied(names={"a"}), Applied(names={"b"})),
+        (Applied(size=1), Applied(size=True)),
+        (Applied(size=1), Applied(size=1.0)),
+        (Applied(size=None), Applied(size=0)),
+        (Applied(settings=Settings(1)), Applied(settings=Settings(2))),
+        (Applied(kind=torch.float32), Applied(kind=torch.float64)),
+        (Applied(kind=nn.ReLU), Applied(kind=nn.Tanh)),
+        (nn.Sequential(nn.ReLU()), nn.Sequential(nn.Tanh())),
+        (nn.Linear(2, 3), nn.Linear(3, 2)),
+    ],
+)
+def test_structures_differ_where_networks_compute_differently(one, other):
+    assert structure_of(one) is not None
+    assert structure_of(one) == structure_of(copy.deepcopy(one))
+    assert structure_of(one) != structure_of(other)
+
+
+def holding(tensor):
+    return lambda x: x + tensor
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        Applied(hidden=torch.ones(1)),
+        Applied(hidden=[torch.ones(1)]),
+        Applied(holding(torch.ones(1))),
+        Applied(hidden=[nn.Linear(1, 1)]),
+        Applied(hidden=object()),
+        nn.Sequential(Applied(hidden={"a": {1: torch.ones(1)}})),
+    ],
+)
+def test_what_may_hide_a_tensor_has_no_structure(network):
+    assert structure_of(network) is None
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vit_tiny_patch16_224", "mobilenetv3_small_100"])
+def test_networks_of_timm_have_one(name):
+    timm = pytest.importorskip("timm")
+    assert structure_of(timm.create_model(name)) == structure_of(timm.create_model(name)) is not None
 
 
 class Shifted(nn.Module):
@@ -157,7 +235,7 @@ def evaluated():
 @pytest.mark.parametrize(
     "other",
     [
-        lambda graphs: call(graphs, nn.Sequential(Power(3), Power(2)), images()),
+        lambda graphs: call(graphs, nn.Sequential(Applied(power(3)), Applied(power(2))), images()),
         lambda graphs: call(graphs, linear(bias=True), images()),
         lambda graphs: call(graphs, frozen(), images()),
         lambda graphs: call(graphs, evaluated(), images()),
@@ -170,7 +248,7 @@ def evaluated():
 def test_what_differs_shares_no_graph(graphs, other):
     for _ in range(3):
         call(graphs, linear(), images())
-        call(graphs, nn.Sequential(Power(2), Power(2)), images())
+        call(graphs, nn.Sequential(Applied(power(2)), Applied(power(2))), images())
     before = graphs.recorded, graphs.replayed
     assert before == (2, 4)
     other(graphs)
@@ -201,6 +279,108 @@ def test_what_is_prepared_is_captured_before_it_is_called(graphs):
         assert graphs.recorded == counts[-1]
     assert counts == [0, 1, 1]
     assert graphs.replayed == 2
+
+
+def test_a_mode_within_a_network_counts(graphs):
+    """A BatchNorm that is frozen while the network trains."""
+    x = torch.tensor([[0.0], [4.0]], device=DEVICE)
+    results = []
+    for frozen_one in (False, False, False, True):
+        network = nn.Sequential(nn.BatchNorm1d(1)).to(DEVICE)
+        network[0].train(not frozen_one)
+        results.append(call(graphs, network, x).flatten().tolist())
+    assert results[2] == pytest.approx([-2, 2], abs=1e-4)
+    assert results[3] == pytest.approx([0, 8], abs=1e-4)
+
+
+class Averaging(nn.Module):
+    """Keeps a moving average in a buffer that it replaces, or changes in place."""
+
+    def __init__(self, in_place):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros((), device=DEVICE))
+        self.in_place = in_place
+
+    def forward(self, x):
+        new = 0.5 * self.mean + x.mean()
+        if self.in_place:
+            self.mean.copy_(new)
+        else:
+            self.mean = new
+        return self.mean * 1
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_buffers_change_in_place_or_nothing_is_replayed(graphs, in_place):
+    network, found = Averaging(in_place), []
+    for _ in range(4):
+        graphs.change(functools.partial(scale, by=1), network, [], images())
+        found.append(network.mean.item())
+    assert found == [3, 4.5, 5.25, 5.625]
+    assert graphs.replayed == (3 if in_place else 0)
+
+
+def test_numbers_drawn_do_not_depend_on_when_it_is_captured():
+    found = []
+    for begun in (0, 2):
+        graphs, network = Rerun(), nn.Dropout(0.5).to(DEVICE).train()
+        for step in range(begun, 5):
+            with seeded(Randomness(0).generator("step", step), DEVICE):
+                results = [call(graphs, network, images(64)) for _ in range(2)]
+        found.append(torch.stack(results).cpu())
+    assert torch.equal(*found)
+
+
+def test_a_network_that_cannot_be_copied_runs_as_it_is(graphs):
+    class Locked(Applied):
+        def __deepcopy__(self, memo):
+            raise TypeError("cannot pickle '_thread.lock' object")
+
+    for _ in range(3):
+        assert call(graphs, Locked(), images()).item() == 6
+    assert graphs.recorded == 0
+
+
+def test_memory_is_given_back_where_it_runs_out(graphs):
+    for _ in range(3):
+        call(graphs, linear(), images())
+
+    def exhaust(network, x):
+        raise torch.OutOfMemoryError("out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        graphs.call(functools.partial(exhaust), linear(), images())
+    call(graphs, linear(), images())
+    assert graphs.replayed == 2
+
+
+def test_graphs_end_with_their_run(make_job):
+    gc.disable()
+    try:
+        job, graphs = make_job({"loss": "collective-bare", "run.outer_loops": 2}), Rerun()
+        job._compiler = Compiler("off", graphs)
+        job.condense()
+        assert graphs.replayed > 0
+        there = weakref.ref(graphs)
+        del job, graphs
+        assert there() is None
+    finally:
+        gc.enable()
+
+
+def test_weights_stay_until_the_derivative(make_job, graphs):
+    class Careless(MatchingLoss):
+        def terms(self, step, state):
+            found = step.summed_gradients().synthetic
+            with torch.no_grad():
+                next(step.network.parameters()).add_(1)
+            yield Total(sum(g.square().sum() for g in found))
+
+    job = make_job()
+    job._compiler = Compiler("off", graphs)
+    run, synthetic, state = job.start()
+    with pytest.raises(ContractError, match="they changed before the derivative"):
+        update(Step(run, synthetic, outer=0, inner=1, network=Network(run, 0).module), Careless(), state)
 
 
 def test_the_oldest_graphs_go(graphs, monkeypatch):

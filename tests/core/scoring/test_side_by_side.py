@@ -1,6 +1,7 @@
 """Independent pieces of work in processes: the same results, and no failure unheard."""
 
 import logging
+import multiprocessing
 import os
 import signal
 import sys
@@ -156,6 +157,23 @@ def test_an_error_is_raised_with_its_words(forked):
 def test_a_worker_that_dies_is_an_error(way):
     with pytest.raises(DccError, match=r"a worker process ended with exit code -9: out of memory\?"):
         list(run_in_processes(lambda i: os.kill(os.getpid(), signal.SIGKILL) if i else None, 2, CPU))
+
+
+def test_a_start_that_fails_leaves_no_worker_behind(forked, monkeypatch, caplog):
+    """The system refuses the second process: the work is done in this one, and the first is ended."""
+    started, start = [], multiprocessing.context.ForkProcess.start
+
+    def refuse_the_second(process):
+        if started:
+            raise OSError("Resource temporarily unavailable")
+        start(process)
+        started.append(process)
+
+    monkeypatch.setattr(multiprocessing.context.ForkProcess, "start", refuse_the_second)
+    with caplog.at_level("INFO", "dcc"):
+        assert dict(run_in_processes(lambda i: os.getpid(), 4, CPU)) == dict.fromkeys(range(4), os.getpid())
+    assert "Resource temporarily unavailable" in caplog.text
+    assert [process.is_alive() for process in started] == [False]
 
 
 def test_leaving_early_ends_the_workers(way, tmp_path):
