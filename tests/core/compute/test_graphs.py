@@ -15,7 +15,7 @@ from torch import nn
 
 from dcc_core import MatchingLoss, Step, Total
 from dcc_core.compute import Compiler, Graphs, Randomness, seeded, structure_of
-from dcc_core.engine import Network, update
+from dcc_core.engine import Network, optimise, update
 from dcc_core.errors import ContractError
 
 DEVICE = torch.device(os.environ.get("DCC_TEST_DEVICE", "cpu"))
@@ -99,6 +99,23 @@ def test_a_run_learns_the_same(make_job, graphs, options):
     plain, replayed = learned(make_job, graphs, options)
     assert graphs.replayed > 10
     assert torch.allclose(plain, replayed, rtol=1e-9, atol=1e-12)
+
+
+def test_a_run_that_goes_on_learns_the_same(make_job):
+    """Its graphs are captured anew, at other steps."""
+
+    def condense(begin=None):
+        job, states = make_job({"loss": "collective-bare", "run.outer_loops": 2, "run.network_momentum": 0.5}), []
+        job._compiler = Compiler("off", Rerun())
+        run, synthetic, state = job.start()
+        keep = lambda capture, now=False: states.append(capture())  # noqa: E731
+        optimise(run, job.config.loss, synthetic, state, keep=keep, begin=begin)
+        return synthetic.stored["images"], states
+
+    whole, states = condense()
+    assert len(states) > 10
+    for begin in states[1::6]:
+        assert torch.equal(condense(begin)[0], whole)
 
 
 def test_networks_of_all_outer_loops_share_graphs(make_job, graphs):
@@ -452,3 +469,11 @@ def test_a_copy_of_a_network_is_recorded_not_the_network(graphs):
     before = copy.deepcopy(network.state_dict())
     call(graphs, linear(weight=9), images())
     assert all(torch.equal(before[name], t) for name, t in network.state_dict().items())
+
+
+@pytest.mark.parametrize("arch", ["convnet", "lenet", "alexnet", "vgg11", "resnet18", "resnet18-ap", "mlp"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_networks_of_ours_share_graphs(make_job, arch, precision):
+    job = make_job({"arch": arch, "run.precision": precision, "data.size": 32})
+    one, other = (job.build(torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    assert structure_of(one) == structure_of(other) is not None
