@@ -64,6 +64,7 @@ class Early(Around):
 
     networks: Annotated[int, "networks in the pool", Ge(1)] = 5
     epochs: Annotated[int, "epochs on all real images that each is trained for", Ge(0)] = 2
+    images: Annotated[int, "images that each is shown at least, in more epochs where there are fewer", Ge(0)] = 0
     rate: Annotated[float, "learning rate of that training", Gt(0)] = 0.01
     noise: Annotated[float, "length of the move, by the weights' own, filter by filter; 0: none", Ge(0)] = 1.0
 
@@ -77,18 +78,20 @@ class Early(Around):
 
     def setup(self, run: RunContext, synthetic: Synthetic) -> Pool:
         pools = _POOLS.setdefault(run.real, {})
-        key = (run.random.seed, self.networks, self.epochs, self.rate)
+        epochs = max(self.epochs, round(self.images / len(run.real.labels)))
+        key = (run.random.seed, self.networks, epochs, self.rate)
         if key not in pools:
-            log.info(f"early trains a pool of {self.networks} networks on all real images, {self.epochs} epochs each")
+            log.info(f"early trains a pool of {self.networks} networks on all real images, {epochs} epochs each")
             pools[key] = [
-                self._train_network(run, Randomness(run.random.seed, ("early", i))) for i in range(self.networks)
+                self._train_network(run, epochs, Randomness(run.random.seed, ("early", i)))
+                for i in range(self.networks)
             ]
         return Pool(list(pools[key]), run.build(run.random.generator("early")), self.of.setup(run, synthetic))
 
-    def _train_network(self, run: RunContext, random: Randomness) -> dict[str, Tensor]:
+    def _train_network(self, run: RunContext, epochs: int, random: Randomness) -> dict[str, Tensor]:
         """The weights of a network of the pool."""
         module = run.build(random.generator("network"))
-        for _ in train_on_real(run, module, self.epochs, random, rate=self.rate):
+        for _ in train_on_real(run, module, epochs, random, rate=self.rate):
             pass
         return {name: t.detach().clone() for name, t in module.state_dict().items()}
 

@@ -70,6 +70,16 @@ def test_each_filter_moves_as_far_as_it_is_long(length):
         torch.testing.assert_close(moved, length * own, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize(("images", "epochs"), [(0, 1), (26, 1), (130, 5), (110, 4)])
+def test_few_images_are_shown_more_often(caplog, images, epochs):
+    """There are 26 of them."""
+    job = early_job(**{"loss.images": images})
+    assert len(job.real.labels) == 26
+    with caplog.at_level("INFO", logger="dcc"):
+        job.start()
+    assert f"on all real images, {epochs} epochs each" in caplog.text
+
+
 def test_the_pool_is_trained_once_for_a_job_and_on_real_images(monkeypatch, caplog):
     trained = []
 
