@@ -120,7 +120,7 @@ def draw(file: Path, out: Path) -> None:
 def expect(file: Path, method: str) -> None:
     found: dict[str, Row] = {}
     for row in read_rows(file):
-        if row["method"] == method:
+        if row["method"] == method and " -o loss." not in row["command"]:  # which is another method
             (network,) = row["accuracies"]
             alike = {k: v for k, v in row["options"].items() if k in OPTIONS or k.startswith("loss.")}
             same = {"options": alike, "minutes": minutes_of(row), "network": network}

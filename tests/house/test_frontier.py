@@ -17,7 +17,8 @@ def row(method, minutes, accuracy, seed=0, curve=(), loops=100):
     place = {"scale": "narrow", "data": "cifar10", "ipc": "ipc10", "method": method, "minutes": minutes}
     made = {"accuracies": {"convnet": [accuracy - 0.01, accuracy + 0.01]}, "protocol": {"convnet": "dsa"}}
     options = {"loss": method, "run.ipc": 10, "run.outer_loops": loops, "score.part": "validation"}
-    return place | made | {"seed": f"seed{seed}", "curve": list(curve), "options": options}
+    command = f"dcc table frontier --cells 'cifar10/ipc10/{method}/{minutes}/seed{seed}'"
+    return place | made | {"seed": f"seed{seed}", "curve": list(curve), "options": options, "command": command}
 
 
 ROWS = [
@@ -86,7 +87,9 @@ def test_sets_scored_on_other_networks_are_not_alike(tmp_path, monkeypatch):
     }
     other = row("fast", "3m", 0.6)
     other["options"]["loss.networks"] = 7
-    (tmp_path / "r").write_text("".join(json.dumps(r) + "\n" for r in [row("fast", "3m", 0.4), wide, other]))
+    changed = row("fast", "3m", 0.7)
+    changed["command"] += " -o loss.epochs=8"
+    (tmp_path / "r").write_text("".join(json.dumps(r) + "\n" for r in [row("fast", "3m", 0.4), wide, other, changed]))
     assert CliRunner().invoke(frontier.main, ["expect", str(tmp_path / "r")]).exit_code == 0
     found = json.loads((tmp_path / "expected.json").read_text())
     assert [(r["network"], r["accuracies"]) for r in found] == [
