@@ -15,11 +15,19 @@ from .criterion import (
     Tempered as Tempered,
     cross_entropy as cross_entropy,
 )
+from .descent import (
+    descend as descend,
+)
 from .device import (
     can_fork as can_fork,
     find_device as find_device,
     send as send,
     widest as widest,
+)
+from .double_backward import (
+    PlainOperations as PlainOperations,
+    missing_derivative as missing_derivative,
+    refuse_hidden_errors as refuse_hidden_errors,
 )
 from .graphs import (
     NO_GRAPHS as NO_GRAPHS,

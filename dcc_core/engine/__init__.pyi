@@ -25,11 +25,6 @@ from .contracts import (
 from .divergence import (
     state_of as state_of,
 )
-from .double_backward import (
-    PlainOperations as PlainOperations,
-    missing_derivative as missing_derivative,
-    refuse_hidden_errors as refuse_hidden_errors,
-)
 from .grouped_gradients import (
     supports_grouping as supports_grouping,
 )

@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dcc_core.compute import OFF, Chunks, Compiler, Criterion
-from dcc_core.engine.double_backward import PlainOperations, refuse_hidden_errors
+from dcc_core.compute import OFF, Chunks, Compiler, Criterion, PlainOperations, refuse_hidden_errors
 from dcc_core.engine.grouped_gradients import gradients_by_group
 from dcc_core.errors import ContractError, DccError
 

@@ -10,9 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from dcc_core.compute import widest
+from dcc_core.compute import missing_derivative, widest
 from dcc_core.engine.divergence import state_of
-from dcc_core.engine.double_backward import missing_derivative
 from dcc_core.engine.matching_loss import MatchingLoss, Part, State, Total
 from dcc_core.engine.step import Step
 from dcc_core.engine.synthetic import MAX_NAMED

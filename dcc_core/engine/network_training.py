@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from dcc_core.compute import NO_GRAPHS, Chunks, Criterion, Graphs, Randomness, seeded
+from dcc_core.compute import NO_GRAPHS, Chunks, Criterion, Graphs, Randomness, descend, seeded
 from dcc_core.data import Batch
 from dcc_core.engine.augmentation import Augmentation, apply_draws
 from dcc_core.engine.batch_statistics import batch_norm_layers
@@ -72,7 +72,7 @@ def train_epoch(
 
     with seeded(random.generator("network"), data.device):
         for batch in batches:
-            _descend(network, batch, optimiser, gather, graphs, chunks.within_memory)
+            descend(network, batch.images, batch.labels, optimiser, gather, graphs, chunks.within_memory)
             shown += len(batch)
     return shown
 
@@ -100,9 +100,9 @@ def train_stack_epoch(
     ]
     shown = 0
     for batches in zip(*each, strict=True):
-        together = Batch(torch.stack([b.images for b in batches]), torch.stack([b.labels for b in batches]))
+        together = torch.stack([b.images for b in batches]), torch.stack([b.labels for b in batches])
         gather = functools.partial(_gather_stack, criterion=criterion)
-        _descend(stack, together, optimiser, lambda gather=gather: gather, graphs, lambda work: work())
+        descend(stack, *together, optimiser, lambda gather=gather: gather, graphs)
         shown += len(batches[0])
     return shown
 
@@ -132,62 +132,6 @@ def shuffled_batches(
 def epoch_order(count: int, random: Randomness) -> Tensor:
     """The order (count,) in which an epoch's batches take `count` images: indices, int64."""
     return torch.randperm(count, generator=random.generator("order"))
-
-
-SGD_OPTIONS = ("lr", "momentum", "weight_decay", "nesterov", "maximize", "fused")
-
-
-def _descend(
-    network: nn.Module,
-    batch: Batch,
-    optimiser: torch.optim.Optimizer,
-    gather: Callable[[], functools.partial[None]],
-    graphs: Graphs,
-    within_memory: Callable[[Callable[[], None]], None],
-) -> None:
-    """One step of a network's optimiser; replayed if it is SGD on all weights.
-
-    gather: gives a function that leaves the batch's gradient, with smaller parts if memory has run out since.
-    """
-    group, *others = optimiser.param_groups
-    simple = type(optimiser) is torch.optim.SGD and not others and not group["dampening"]
-    if not (simple and graphs.replay_on(batch.device) and _same(group["params"], network.parameters())):
-
-        def attempt() -> None:
-            optimiser.zero_grad(set_to_none=True)
-            gather()(network, batch.images, batch.labels)
-
-        within_memory(attempt)
-        optimiser.step()
-        return
-    states = [optimiser.state[p] for p in group["params"] if group["momentum"]]
-    for state, p in zip(states, group["params"], strict=False):
-        if "momentum_buffer" not in state:
-            state["momentum_buffer"] = torch.zeros_like(p)
-
-    def replay() -> None:
-        own, options = gather(), tuple(group[o] for o in SGD_OPTIONS)
-        work = functools.partial(_step_by_sgd, gather=own.func, options=options, **own.keywords)
-        graphs.change(work, network, [state["momentum_buffer"] for state in states], batch.images, batch.labels)
-
-    within_memory(replay)
-
-
-def _same(own: Sequence[Tensor], others: Iterable[Tensor]) -> bool:
-    return list(map(id, own)) == list(map(id, others))
-
-
-def _step_by_sgd(
-    network: nn.Module, *tensors: Tensor, gather: Callable[..., None], options: tuple[Any, ...], **how: Any
-) -> None:
-    """One step of SGD. tensors: each weight's momentum if there is any, images, labels."""
-    *momenta, images, labels = tensors
-    optimiser = torch.optim.SGD(network.parameters(), **dict(zip(SGD_OPTIONS, options, strict=True)))
-    for p, momentum in zip(network.parameters(), momenta, strict=False):
-        optimiser.state[p]["momentum_buffer"] = momentum
-    optimiser.zero_grad(set_to_none=True)
-    gather(network, images, labels, **how)
-    optimiser.step()
 
 
 def _gather(network: nn.Module, images: Tensor, labels: Tensor, *, criterion: Criterion, size: int | None) -> None:

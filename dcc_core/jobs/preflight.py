@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from dcc_core.compute import Footprint, cross_entropy
+from dcc_core.compute import Footprint, PlainOperations, cross_entropy
 from dcc_core.data import Batch, RealData
-from dcc_core.engine import Augmentation, PlainOperations, apply_draws, describe_value, supports_grouping
+from dcc_core.engine import Augmentation, apply_draws, describe_value, supports_grouping
 from dcc_core.errors import ContractError, DccError, faults_of
 
 

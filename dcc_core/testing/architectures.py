@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dcc_core.engine import PlainOperations, missing_derivative, refuse_hidden_errors
+from dcc_core.compute import PlainOperations, missing_derivative, refuse_hidden_errors
 from dcc_core.errors import DccError
 from dcc_core.testing.base import Conformance
 from dcc_core.testing.randomness import generator, global_seeds, left_alone

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from dcc_core import DccError
-from dcc_core.engine.double_backward import PlainOperations
+from dcc_core.compute import PlainOperations
 from dcc_plugins.networks.timm_models import TimmModel, names
 
 FAMILIES = [

@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from dcc_core import Architecture, DccError, seeded
+from dcc_core.compute import PlainOperations
 from dcc_core.engine.algorithm import optimise
-from dcc_core.engine.double_backward import PlainOperations
 
 
 def queries():

@@ -1,6 +1,7 @@
 """Predicted cost: arithmetic on measured unit costs, budgets, and nothing changed or written."""
 
 import json
+import os
 import shlex
 import time
 from dataclasses import replace
@@ -43,7 +44,7 @@ def test_a_forecast_adds_up(probe):
     scoring = {"score": 2 * 12.0, "baseline": 2 * 12.0}
     assert forecast.seconds == {"load": 7.0, "probe": 1.0, "condense": 2 * condense, **scoring}
     assert forecast.total == 8 + 2 * condense + 48
-    assert forecast.peak > 10**7  # of the process, or of the GPU
+    assert forecast.peak > (10**8 if os.environ["DCC_TEST_DEVICE"] == "cpu" else 10**7)  # of the process, or of the GPU
 
 
 @pytest.mark.parametrize("factor", [0.5, 2.0])

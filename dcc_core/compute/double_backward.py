@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
-from dcc_core.compute import group_norm
+from dcc_core.compute.normalisation import group_norm
 from dcc_core.errors import DccError
 
 
